@@ -1,0 +1,85 @@
+/**
+ * The OriginMapStore: what nodes and router agree on, whoever keeps it. Every adapter (redis on the nodes, Upstash REST
+ * in the Worker, the embedded one of the laptop) passes the same contract suite, `test/contract/`.
+ */
+
+/** A stream as the whole cluster names it. */
+export interface ClusterStreamName {
+  readonly vhost: string;
+  readonly app: string;
+  readonly stream: string;
+}
+
+/** An origin's claim on a stream. */
+export interface StreamClaim extends ClusterStreamName {
+  /** Where edges pull it: `ovt://host:port/app/stream` (an OvenMediaEngine peer may have written `rtsp://…`). */
+  readonly url: string;
+  /** Identity of the owning process: differs after every restart. */
+  readonly owner: string;
+}
+
+/** What became of a claim. A standby keeps claiming and takes over when the owner's lease runs out. */
+export type ClaimResult =
+  /** `epoch` grows with every change of owner, so that a late write of an earlier owner is recognised and refused. */
+  { readonly kind: "owner"; readonly epoch: number } | { readonly kind: "standby"; readonly ownerUrl: string };
+
+/** A node as it describes itself; published every 2 s, valid for 6 s by the store's clock. */
+export interface NodeRecord {
+  /** Chosen by the operator or made at first start; unique in the cluster. */
+  readonly id: string;
+  /** Public base URL without trailing slash: `http://host:port` or `https://…`; viewers are redirected here. */
+  readonly url: string;
+  readonly state: "starting" | "serving" | "draining";
+  /** What it delivers; empty for a node that is only an origin. */
+  readonly protocols: readonly ("webrtc" | "whep" | "llhls")[];
+  readonly region: string;
+  /** Viewers now, and the number above which no more should be sent here. */
+  readonly viewers: number;
+  readonly maxViewers: number;
+  /** Bits per second sent to viewers. */
+  readonly egressBps: number;
+  /** 0…1 of one core, highest of its threads. */
+  readonly cpu: number;
+  /** Streams it carries now: `vhost/app/stream` → viewers. */
+  readonly streams: Readonly<Record<string, number>>;
+  /** Streams it publishes as origin: `vhost/app/stream`. */
+  readonly origins: readonly string[];
+  /** Unix ms at which the process started. */
+  readonly startedMs: number;
+}
+
+/** What a decision needs, read in one round trip. */
+export interface ClusterSnapshot {
+  /** Unix ms by the store's clock at the time of reading. */
+  readonly nowMs: number;
+  /** Signed node records (see `node-record.ts`) whose lease has not run out; unverified, so untrusted. */
+  readonly nodes: readonly string[];
+  /** Where the asked stream can be pulled, best first; untrusted. Empty when no origin claims it. */
+  readonly origins: readonly string[];
+}
+
+/** What the router may do: read. */
+export interface ClusterReader {
+  /** @throws StoreUnavailable when the store did not answer within the adapter's deadline */
+  snapshot(name: ClusterStreamName): Promise<ClusterSnapshot>;
+}
+
+/** What a node may do. Every method has a deadline and throws StoreUnavailable past it. */
+export interface ClusterStore extends ClusterReader {
+  /** Claims a stream or renews the claim (lease 10 s, OvenMediaEngine's plain key included). Call every 2.5 s. */
+  claim(claim: StreamClaim): Promise<ClaimResult>;
+  /** Gives a claim up; does nothing when `owner` does not hold it. */
+  release(claim: StreamClaim): Promise<void>;
+  /** Where a stream can be pulled, best first: our leases, then OvenMediaEngine's plain key. */
+  lookup(name: ClusterStreamName): Promise<readonly string[]>;
+  /** Publishes a signed node record for 6 s. */
+  putNode(id: string, signedRecord: string): Promise<void>;
+  /** Forgets the node at once: it is gone on purpose. */
+  dropNode(id: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The store did not answer in time, or answered nonsense: decide from what was known. */
+export class StoreUnavailable extends Error {
+  override readonly name = "StoreUnavailable";
+}

@@ -1,0 +1,35 @@
+import type { CloseReason } from "../flow/close-group.ts";
+import type { Sample } from "./sample.ts";
+import type { StreamDescription } from "./stream.ts";
+
+/** Where a source delivers to. Nothing is called before `start` or after `onEnd`. */
+export interface SourceSink {
+  onSample(sample: Sample): void;
+  /** The source's tracks changed while it plays. */
+  onDescription(description: StreamDescription): void;
+  /** The source is over, for whatever reason but our own `close`. Called once. */
+  onEnd(reason: CloseReason): void;
+}
+
+/** One connection to one upstream, described and ready to play. */
+export interface Source {
+  readonly description: StreamDescription;
+  /** Begins delivering to `sink`; called once. Samples may follow in the same turn. */
+  start(sink: SourceSink): void;
+  /** Asks the upstream for a key frame, where its protocol can. */
+  requestKeyframe?(trackId: number): void;
+  /** Lets go of the upstream; resolves when its sockets and timers are gone. May be called twice. */
+  close(reason: CloseReason): Promise<void>;
+}
+
+/** Thrown by an {@link OpenSource} whose upstream answered that there is no such stream: a normal answer, not a fault. */
+export class NoSuchStream extends Error {
+  override readonly name = "NoSuchStream";
+}
+
+/**
+ * Opens one upstream. Rejects with `NoSuchStream`, `TransportError` or `ProtocolError`.
+ * Owns everything it opened until it resolves; `signal` ends the attempt at once.
+ * @param url complete, of the scheme this opener is registered for; may hold credentials, so it is never logged as it is
+ */
+export type OpenSource = (url: string, options: { readonly signal: AbortSignal }) => Promise<Source>;

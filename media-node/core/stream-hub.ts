@@ -1,0 +1,216 @@
+import type { CloseReason } from "../flow/close-group.ts";
+import { messageOf } from "../flow/errors.ts";
+import type { Logger } from "../flow/logger.ts";
+import { every, type Clock, type Timer } from "../time/clock.ts";
+import { Pull, type PullOptions, type PullPlan } from "./pull.ts";
+import { NoSuchStream, type OpenSource } from "./source.ts";
+import { streamKey, type StreamName } from "./stream-name.ts";
+import type { Stream } from "./stream.ts";
+
+/** Who wants a stream, and the raw query (without `?`) of the request that asks. */
+export interface StreamRequest {
+  readonly protocol: "webrtc" | "whep" | "llhls" | "ovt" | "prewarm";
+  readonly rawQuery?: string;
+}
+
+/** One holder's grip on a stream: as long as it is not released, the stream is in use. */
+export interface StreamHold {
+  readonly stream: Stream;
+  /** How many viewers stand behind this hold; counted per protocol. Starts at 1. */
+  viewers: number;
+  /** May be called twice. */
+  release(): void;
+}
+
+export type AcquireResult =
+  | { readonly kind: "stream"; readonly hold: StreamHold }
+  /** No rule, no registry entry, or every upstream says there is none. */
+  | { readonly kind: "not-found"; readonly reason: string }
+  /** It may well exist but cannot be had now; worth asking again. */
+  | { readonly kind: "unavailable"; readonly reason: string };
+
+/** Says where a stream can be pulled from. Asked for every attempt. */
+export type PlanPull = (
+  name: StreamName,
+  request: StreamRequest,
+) => Promise<PullPlan | { readonly kind: "not-found" | "unavailable"; readonly reason: string }>;
+
+export interface StreamHubOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly nodeId: string;
+  readonly plan: PlanPull;
+  readonly openers: ReadonlyMap<string, OpenSource>;
+  readonly recentMs?: number;
+}
+
+/** Told when streams come and go: the OVT publisher and the registry listen. */
+export interface StreamHubListener {
+  onStream(stream: Stream): void;
+  onStreamEnd(stream: Stream, reason: CloseReason): void;
+}
+
+interface Entry {
+  readonly stream: Stream;
+  readonly pull: Pull | undefined;
+  readonly holds: Map<StreamHold, StreamRequest["protocol"]>;
+  unusedSinceMs: number;
+}
+
+/** An unknown name is not looked up again for this long, so that asking for nonsense costs nothing. */
+const negativeCacheMs = 1_000;
+const negativeCacheSize = 10_000;
+/** Pulls being opened at the same time; further requests for new streams are told to come again. */
+const maxOpening = 64;
+
+/**
+ * All live streams of a node. A stream that is not there is pulled once, however many ask for it at the same time,
+ * and let go when nobody has held it for a while.
+ */
+export class StreamHub {
+  readonly #options: StreamHubOptions;
+  readonly #entries = new Map<string, Entry>();
+  readonly #opening = new Map<string, Promise<AcquireResult | Entry>>();
+  readonly #unknown = new Map<string, { untilMs: number; result: AcquireResult }>();
+  readonly #listeners = new Set<StreamHubListener>();
+  readonly #sweeper: Timer;
+  readonly #abort = new AbortController();
+
+  constructor(options: StreamHubOptions) {
+    this.#options = options;
+    this.#sweeper = every(options.clock, 250, () => this.#letGoOfUnused());
+  }
+
+  /** The stream if it is live here; nothing is pulled. */
+  find(name: StreamName): Stream | undefined {
+    return this.#entries.get(streamKey(name))?.stream;
+  }
+
+  /** Every live stream with its viewers by protocol. */
+  list(): { stream: Stream; pull: Pull | undefined; viewers: Record<string, number> }[] {
+    return [...this.#entries.values()].map(({ stream, pull, holds }) => {
+      const viewers: Record<string, number> = {};
+      for (const [hold, protocol] of holds) viewers[protocol] = (viewers[protocol] ?? 0) + hold.viewers;
+      return { stream, pull, viewers };
+    });
+  }
+
+  addListener(listener: StreamHubListener): () => void {
+    this.#listeners.add(listener);
+    for (const { stream } of this.#entries.values()) listener.onStream(stream);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /**
+   * Holds the stream for one reader, pulling it when it is not here. The promise resolves as soon as the stream is
+   * described, so media may still be on its way. Aborting `signal` gives up waiting; the pull goes on for others.
+   */
+  async acquire(name: StreamName, request: StreamRequest, signal?: AbortSignal): Promise<AcquireResult> {
+    const key = streamKey(name);
+    const entry = this.#entries.get(key);
+    if (entry) return { kind: "stream", hold: this.#hold(entry, request) };
+    if (this.#abort.signal.aborted) return { kind: "unavailable", reason: "this node is stopping" };
+    const known = this.#unknown.get(key);
+    if (known && known.untilMs > this.#options.clock.nowMs()) return known.result;
+    let opening = this.#opening.get(key);
+    if (!opening) {
+      if (this.#opening.size >= maxOpening) return { kind: "unavailable", reason: "too many streams are being opened" };
+      opening = this.#open(key, name, request).finally(() => this.#opening.delete(key));
+      this.#opening.set(key, opening);
+    }
+    const opened = await abortable(opening, signal);
+    if (opened === undefined) return { kind: "unavailable", reason: "the request was given up" };
+    return "kind" in opened ? opened : { kind: "stream", hold: this.#hold(opened, request) };
+  }
+
+  /** Ends every pull and stream; resolves when their sockets are gone. */
+  async close(reason: CloseReason): Promise<void> {
+    this.#abort.abort();
+    this.#sweeper.cancel();
+    await Promise.allSettled(this.#opening.values());
+    await Promise.all([...this.#entries.keys()].map((key) => this.#remove(key, reason)));
+  }
+
+  async #open(key: string, name: StreamName, request: StreamRequest): Promise<AcquireResult | Entry> {
+    try {
+      const plan = await this.#options.plan(name, request);
+      if ("kind" in plan) return this.#remember(key, plan);
+      const pull = await Pull.open(name, plan, this.#pullOptions(name, request), this.#abort.signal);
+      return this.#add(key, pull);
+    } catch (thrown) {
+      const kind = thrown instanceof NoSuchStream ? "not-found" : "unavailable";
+      return this.#remember(key, { kind, reason: messageOf(thrown) });
+    }
+  }
+
+  #pullOptions(name: StreamName, request: StreamRequest): PullOptions {
+    const { clock, logger, nodeId, openers, recentMs } = this.#options;
+    return {
+      clock,
+      logger,
+      nodeId,
+      openers,
+      ...(recentMs !== undefined && { recentMs }),
+      plan: async () => {
+        const plan = await this.#options.plan(name, request);
+        return "kind" in plan ? undefined : plan;
+      },
+    };
+  }
+
+  #add(key: string, pull: Pull): Entry {
+    const { stream } = pull;
+    const entry: Entry = { stream, pull, holds: new Map(), unusedSinceMs: this.#options.clock.nowMs() };
+    this.#entries.set(key, entry);
+    stream.addReader({ onSample() {}, onEnd: (reason) => void this.#remove(key, reason) });
+    for (const listener of this.#listeners) listener.onStream(stream);
+    return entry;
+  }
+
+  async #remove(key: string, reason: CloseReason): Promise<void> {
+    const entry = this.#entries.get(key);
+    if (!entry) return;
+    this.#entries.delete(key);
+    for (const listener of this.#listeners) listener.onStreamEnd(entry.stream, reason);
+    if (entry.pull) await entry.pull.close(reason);
+    else entry.stream.close(reason);
+  }
+
+  #hold(entry: Entry, request: StreamRequest): StreamHold {
+    const hold: StreamHold = {
+      stream: entry.stream,
+      viewers: 1,
+      release: () => {
+        if (entry.holds.delete(hold) && entry.holds.size === 0) entry.unusedSinceMs = this.#options.clock.nowMs();
+      },
+    };
+    entry.holds.set(hold, request.protocol);
+    return hold;
+  }
+
+  #letGoOfUnused(): void {
+    const nowMs = this.#options.clock.nowMs();
+    for (const [key, { holds, pull, unusedSinceMs }] of this.#entries) {
+      if (!pull || pull.plan.isPersistent || holds.size > 0) continue;
+      if (nowMs - unusedSinceMs >= pull.plan.unusedTimeoutMs) void this.#remove(key, { code: "unused" });
+    }
+  }
+
+  #remember(key: string, result: AcquireResult): AcquireResult {
+    if (this.#unknown.size >= negativeCacheSize) this.#unknown.delete(this.#unknown.keys().next().value!);
+    this.#unknown.delete(key);
+    this.#unknown.set(key, { untilMs: this.#options.clock.nowMs() + negativeCacheMs, result });
+    return result;
+  }
+}
+
+/** Resolves with `promise`, or with undefined as soon as `signal` aborts. */
+async function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T | undefined> {
+  if (!signal) return promise;
+  if (signal.aborted) return undefined;
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => resolve(undefined);
+    signal.addEventListener("abort", onAbort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+  });
+}

@@ -1,0 +1,165 @@
+import type { CloseReason } from "../flow/close-group.ts";
+import type { Clock } from "../time/clock.ts";
+import { RecentSamples } from "./recent-samples.ts";
+import type { Sample } from "./sample.ts";
+import type { StreamName } from "./stream-name.ts";
+import type { Playlist, Track } from "./track.ts";
+
+/** What a stream holds and where it comes from. */
+export interface StreamDescription {
+  /** Ascending by id. */
+  readonly tracks: readonly Track[];
+  readonly playlists: readonly Playlist[];
+  /** Unix time in milliseconds at which all tracks' timestamps are 0. */
+  readonly epochMs: number;
+  /** True when the source itself states {@link epochMs}, so that every node agrees on it; false when this node guessed it. */
+  readonly isEpochShared: boolean;
+  /** Identity of the stream at its first origin; the same on every hop. */
+  readonly originId: string;
+  /** Node ids from the first origin to the previous hop; a node that finds itself here would pull in a circle. */
+  readonly path: readonly string[];
+}
+
+/** Consumes one stream. Called synchronously by the publisher: keep it short, never throw, queue what must wait. */
+export interface StreamReader {
+  onSample(sample: Sample, track: Track): void;
+  /** Tracks changed, or time jumped (`isDiscontinuity`): what follows does not continue what came before. */
+  onDescription?(description: StreamDescription, isDiscontinuity: boolean): void;
+  onEnd(reason: CloseReason): void;
+}
+
+export interface StreamOptions {
+  readonly clock: Clock;
+  /** At least this much recent media is kept, starting on a key frame, for readers that join. */
+  readonly recentMs?: number;
+  readonly recentMaxBytes?: number;
+  /** Asks the source for a key frame; called at most once a second and track. */
+  readonly requestKeyframe?: (trackId: number) => void;
+}
+
+/**
+ * The hearth where protocols meet: one live stream, fed by one source, read by many readers. A slow reader never slows
+ * the source or a neighbour, because each reader keeps its own bounded queue behind `onSample`.
+ */
+export class Stream {
+  readonly name: StreamName;
+  readonly createdMs: number;
+  readonly #clock: Clock;
+  readonly #readers = new Set<StreamReader>();
+  readonly #requestKeyframe: ((trackId: number) => void) | undefined;
+  readonly #keyframeAskedMs = new Map<number, number>();
+  readonly #recent: RecentSamples;
+  #description: StreamDescription;
+  #tracks: Map<number, Track>;
+  #closed: CloseReason | undefined;
+  #lastSampleMs: number;
+  #samples = 0;
+  #bytes = 0;
+  #undescribed = 0;
+
+  constructor(name: StreamName, description: StreamDescription, options: StreamOptions) {
+    this.name = name;
+    this.#clock = options.clock;
+    this.createdMs = options.clock.nowMs();
+    this.#lastSampleMs = this.createdMs;
+    this.#requestKeyframe = options.requestKeyframe;
+    this.#description = description;
+    this.#tracks = new Map(description.tracks.map((track) => [track.id, track]));
+    this.#recent = new RecentSamples(options.recentMs ?? 4_000, options.recentMaxBytes ?? 16 * 1024 * 1024);
+    this.#recent.describe(description.tracks);
+  }
+
+  get description(): StreamDescription {
+    return this.#description;
+  }
+
+  get isClosed(): boolean {
+    return this.#closed !== undefined;
+  }
+
+  get closeReason(): CloseReason | undefined {
+    return this.#closed;
+  }
+
+  get readerCount(): number {
+    return this.#readers.size;
+  }
+
+  /** Counters since the stream began. `lastSampleMs` is on the clock that never jumps. */
+  get stats(): { samples: number; bytes: number; undescribed: number; lastSampleMs: number } {
+    return {
+      samples: this.#samples,
+      bytes: this.#bytes,
+      undescribed: this.#undescribed,
+      lastSampleMs: this.#lastSampleMs,
+    };
+  }
+
+  track(id: number): Track | undefined {
+    return this.#tracks.get(id);
+  }
+
+  /** Hands `sample` to every reader, in this call. Samples of tracks nobody described are counted and dropped. */
+  publish(sample: Sample): void {
+    if (this.#closed) return;
+    const track = this.#tracks.get(sample.trackId);
+    if (!track) {
+      this.#undescribed++;
+      return;
+    }
+    this.#samples++;
+    this.#bytes += sample.data.length;
+    this.#lastSampleMs = this.#clock.nowMs();
+    this.#recent.push(sample, track);
+    for (const reader of this.#readers) reader.onSample(sample, track);
+  }
+
+  /** Replaces the description; with `isDiscontinuity`, recent samples are forgotten since they no longer join up. */
+  describe(description: StreamDescription, isDiscontinuity: boolean): void {
+    if (this.#closed) return;
+    this.#description = description;
+    this.#tracks = new Map(description.tracks.map((track) => [track.id, track]));
+    if (isDiscontinuity) this.#recent.clear();
+    this.#recent.describe(description.tracks);
+    for (const reader of this.#readers) reader.onDescription?.(description, isDiscontinuity);
+  }
+
+  /**
+   * Adds a reader for what is published from now on; take {@link recentSamples} in the same turn for what came before.
+   * @returns removes the reader; may be called twice
+   */
+  addReader(reader: StreamReader): () => void {
+    if (this.#closed) {
+      reader.onEnd(this.#closed);
+      return () => {};
+    }
+    this.#readers.add(reader);
+    return () => void this.#readers.delete(reader);
+  }
+
+  /**
+   * Recent samples of all tracks in the order they were published, from a video key frame on (audio-only: from any
+   * frame), covering at least `atLeastMs` where so much is kept; 0 = from the last key frame.
+   */
+  recentSamples(atLeastMs = 0): readonly Sample[] {
+    return this.#recent.since(atLeastMs);
+  }
+
+  /** Passes a viewer's wish for a key frame to the source, at most once a second and track. */
+  requestKeyframe(trackId: number): void {
+    const nowMs = this.#clock.nowMs();
+    if (nowMs - (this.#keyframeAskedMs.get(trackId) ?? Number.NEGATIVE_INFINITY) < 1_000) return;
+    this.#keyframeAskedMs.set(trackId, nowMs);
+    this.#requestKeyframe?.(trackId);
+  }
+
+  /** Ends the stream for every reader. Later calls do nothing. */
+  close(reason: CloseReason): void {
+    if (this.#closed) return;
+    this.#closed = reason;
+    const readers = [...this.#readers];
+    this.#readers.clear();
+    this.#recent.clear();
+    for (const reader of readers) reader.onEnd(reason);
+  }
+}

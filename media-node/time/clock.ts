@@ -1,0 +1,43 @@
+/** A running timer. Cancelling twice, or after it fired, does nothing. */
+export interface Timer {
+  cancel(): void;
+}
+
+/**
+ * The only way a room learns the time or waits. Shells hand in {@link systemClock}; tests hand in a {@link ManualClock}.
+ */
+export interface Clock {
+  /** Milliseconds on a clock that never jumps; its zero is arbitrary. For intervals and deadlines. */
+  nowMs(): number;
+  /** Unix time in milliseconds. May jump; only for what people and peers read. */
+  wallMs(): number;
+  /** Calls `fire` once, `delayMs` from now or a little later. */
+  after(delayMs: number, fire: () => void): Timer;
+}
+
+/** The machine's clock. Its timers do not keep the process alive by themselves. */
+export const systemClock: Clock = {
+  nowMs: () => performance.now(),
+  wallMs: () => Date.now(),
+  after(delayMs, fire) {
+    const handle = setTimeout(fire, delayMs);
+    handle.unref();
+    return { cancel: () => clearTimeout(handle) };
+  },
+};
+
+/** Calls `tick` every `periodMs` until cancelled; a slow tick delays the next, they never overlap. */
+export function every(clock: Clock, periodMs: number, tick: () => void): Timer {
+  let isCancelled = false;
+  let timer = clock.after(periodMs, run);
+  function run(): void {
+    tick();
+    if (!isCancelled) timer = clock.after(periodMs, run);
+  }
+  return {
+    cancel() {
+      isCancelled = true;
+      timer.cancel();
+    },
+  };
+}
