@@ -19,7 +19,7 @@ export function drawCluster(map, { nodes, canCommand }, mine) {
   const byId = (a, b) => a.id.localeCompare(b.id);
   const origins = all.filter((node) => node.protocols.length === 0).toSorted(byId);
   const edges = all.filter((node) => node.protocols.length > 0).toSorted(byId);
-  const streams = [...new Set(origins.flatMap((origin) => origin.origins))].toSorted();
+  const streams = [...new Set(origins.flatMap((origin) => origin.origins))].toSorted((a, b) => (a < b ? -1 : 1));
   map.replaceChildren(
     column(origins.map((origin) => originCard(origin))),
     column(streams.map((name) => streamCard(name, edges))),
@@ -89,9 +89,11 @@ function stopButton(id, isGone) {
   const verb = isGone ? "start" : "stop";
   button.textContent = isGone ? "Start" : "Stop";
   button.dataset.command = `${verb} ${id}`;
-  button.addEventListener("click", async () => {
+  button.addEventListener("click", () => {
     button.disabled = true;
-    await command(verb, id).catch((thrown) => (button.title = thrown.message));
+    command(verb, id).catch((thrown) => {
+      button.title = thrown.message;
+    });
   });
   return button;
 }

@@ -55,7 +55,7 @@ async function why(protocol) {
   const kind = document.createElement("span");
   kind.textContent = protocol;
   const text = document.createElement("div");
-  text.textContent = `${node ?? "no node"}: ${reason}`;
+  text.textContent = `${node?.id ?? "no node"}: ${reason}`;
   item.append(time, kind, text);
   const list = document.querySelector("#decision-list");
   list.prepend(item);

@@ -45,8 +45,8 @@ function hubWith(open: (url: string, attempt: number) => FakeSource | Error, pla
 }
 
 function held(result: AcquireResult): StreamHold {
-  assert.equal(result.kind, "stream");
-  return (result as Extract<AcquireResult, { kind: "stream" }>).hold;
+  if (result.kind !== "stream") assert.fail(result.reason);
+  return result.hold;
 }
 
 async function advance(clock: ManualClock, ms: number, stepMs = 50): Promise<void> {
