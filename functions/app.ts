@@ -16,6 +16,7 @@ import { play } from "./routes/play.ts";
 import { resolve } from "./routes/resolve.ts";
 import { signalling } from "./routes/signalling.ts";
 import { whep } from "./routes/whep.ts";
+import { rawPath } from "./requested-stream.ts";
 import { ClusterMemory } from "./stores/cluster-memory.ts";
 import type { Vhosts } from "./vhosts.ts";
 
@@ -63,14 +64,14 @@ export function createRouter(parts: RouterParts): Hono<{ Bindings: RouterEnv }> 
 function view(c: RouterContext, desk: Desk): Response | Promise<Response> {
   if (isReserved(c)) return problemResponse(nothingHere);
   if (c.req.header("Upgrade")?.toLowerCase() === "websocket") return signalling(c, desk);
-  const path = new URL(c.req.url).pathname;
+  const path = rawPath(c.req.url);
   if (/^\/[^/]+\/[^/]+\/[^/]+\.m3u8$/.test(path)) return play(c, desk);
   return desk.env.ASSETS ? desk.env.ASSETS.fetch(c.req.raw) : problemResponse(nothingHere);
 }
 
 function publishOrPlay(c: RouterContext, desk: Desk): Response | Promise<Response> {
-  const isWhep = /^\/[^/]+\/[^/]+\/whep$/.test(new URL(c.req.url).pathname) || c.req.query("direction") === "whep";
+  const isWhep = /^\/[^/]+\/[^/]+\/whep$/.test(rawPath(c.req.url)) || c.req.query("direction") === "whep";
   return isWhep && !isReserved(c) ? whep(c, desk) : problemResponse(nothingHere);
 }
 
-const isReserved = (c: RouterContext): boolean => new URL(c.req.url).pathname.startsWith("/-/");
+const isReserved = (c: RouterContext): boolean => rawPath(c.req.url).startsWith("/-/");

@@ -25,16 +25,21 @@ export type RouterContext = Context<{ Bindings: RouterEnv }>;
 
 /** Who asks for what, from the request alone. */
 export function viewerOf(c: RouterContext, desk: Desk, protocol: ViewerProtocol, under = ""): Viewer | Problem {
-  const stream = parseRequestedStream(new URL(c.req.url), desk.vhosts, under);
+  const stream = parseRequestedStream(c.req.url, desk.vhosts, under);
   return isProblem(stream) ? stream : { stream, protocol, place: placeOf(c.req.raw) };
 }
 
 /** Decides for a viewer, and makes the URL at the node that speaks `protocol` there. */
-export async function assign(c: RouterContext, desk: Desk, viewer: Viewer, path: string): Promise<NodeUrl | Problem> {
+export async function assign(
+  c: RouterContext,
+  desk: Desk,
+  viewer: Viewer,
+  path: string,
+  search = new URL(c.req.url).search,
+): Promise<NodeUrl | Problem> {
   const { outcome } = await desk.decisions.decide(viewer, desk.nowMs());
   if (isProblem(outcome)) return outcome;
-  const { search, origin } = new URL(c.req.url);
-  if (outcome.node.url === origin) return ownUrl(outcome.node.id);
+  if (outcome.node.url === new URL(c.req.url).origin) return ownUrl(outcome.node.id);
   return ticketedUrl(outcome.node, { ...viewer, path, search }, desk.key, desk.nowMs());
 }
 

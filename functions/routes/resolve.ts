@@ -1,7 +1,7 @@
 import type { ViewerProtocol } from "#cluster/ticket/ticket.ts";
 import { assign, viewerOf, type Desk, type RouterContext } from "../desk.ts";
 import { problemResponse, type Problem } from "../http-errors.ts";
-import { protocolPath } from "../node-url.ts";
+import { protocolPath, withoutKey } from "../node-url.ts";
 import { isProblem } from "../requested-stream.ts";
 
 /** Where would this stream play, by this protocol? For pages that hand the answer to a player themselves. */
@@ -10,7 +10,8 @@ export async function resolve(c: RouterContext, desk: Desk): Promise<Response> {
   if (!protocol) return problemResponse(unknownProtocol);
   const viewer = viewerOf(c, desk, protocol, "/-/resolve");
   if (isProblem(viewer)) return problemResponse(viewer);
-  const target = await assign(c, desk, viewer, protocolPath(viewer.stream, protocol));
+  const search = withoutKey(new URL(c.req.url).search, "protocol").join("&");
+  const target = await assign(c, desk, viewer, protocolPath(viewer.stream, protocol), search);
   if (isProblem(target)) return problemResponse(target);
   const url = protocol === "webrtc" ? target.url.replace(/^http/, "ws") : target.url;
   return c.json({ url, node: target.node.id, expires: target.expiresMs });

@@ -79,10 +79,11 @@ function sift(view: ClusterView, request: NodeRequest) {
     }
     const candidate = weigh(node, request, key, keyHash);
     if (node.isSilent) silent.push(candidate);
-    else if (candidate.load >= node.record.maxViewers)
+    else if (node.record.viewers >= node.record.maxViewers)
+      // By its own report only: what was assigned may never arrive, and whoever repeats a request must not fill a node.
       excluded.push({
         node: node.record.id,
-        reason: `it is full: ${candidate.load} of ${node.record.maxViewers} viewers`,
+        reason: `it is full: ${node.record.viewers} of ${node.record.maxViewers} viewers`,
       });
     else candidates.push(candidate);
   }
