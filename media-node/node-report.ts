@@ -31,6 +31,8 @@ export class NodeReport {
   #lastMs: number;
   #lastCpuUs = cpuUs();
   #lastEgressBytes = 0;
+  #egressBps = 0;
+  #cpu = 0;
 
   constructor(options: NodeReportOptions) {
     this.#options = options;
@@ -38,13 +40,33 @@ export class NodeReport {
     this.#lastMs = options.clock.nowMs();
   }
 
+  get viewers(): number {
+    return countViewers(this.#options.hub).viewers;
+  }
+
+  /** The record as of now, with the rates of the last one. */
+  peek(): NodeRecord {
+    return this.#record(this.#egressBps, this.#cpu);
+  }
+
+  /** The record to publish; begins the next interval for the rates. */
   next(): NodeRecord {
-    const { id, url, region, maxViewers, protocols, hub, clock, state, origins, egressBytes } = this.#options;
+    const { clock, egressBytes } = this.#options;
     const nowMs = clock.nowMs();
     const elapsedMs = Math.max(1, nowMs - this.#lastMs);
     const nowCpuUs = cpuUs();
     const bytes = egressBytes();
-    const record: NodeRecord = {
+    this.#egressBps = Math.round(((bytes - this.#lastEgressBytes) * 8_000) / elapsedMs);
+    this.#cpu = Math.min(1, (nowCpuUs - this.#lastCpuUs) / 1_000 / elapsedMs);
+    this.#lastMs = nowMs;
+    this.#lastCpuUs = nowCpuUs;
+    this.#lastEgressBytes = bytes;
+    return this.peek();
+  }
+
+  #record(egressBps: number, cpu: number): NodeRecord {
+    const { id, url, region, maxViewers, protocols, hub, state, origins } = this.#options;
+    return {
       id,
       url,
       state: state(),
@@ -52,15 +74,11 @@ export class NodeReport {
       region,
       ...countViewers(hub),
       maxViewers: maxViewers || unlimited,
-      egressBps: Math.round(((bytes - this.#lastEgressBytes) * 8_000) / elapsedMs),
-      cpu: Math.min(1, (nowCpuUs - this.#lastCpuUs) / 1_000 / elapsedMs),
+      egressBps,
+      cpu,
       origins: origins(),
       startedMs: this.#startedMs,
     };
-    this.#lastMs = nowMs;
-    this.#lastCpuUs = nowCpuUs;
-    this.#lastEgressBytes = bytes;
-    return record;
   }
 }
 

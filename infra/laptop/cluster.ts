@@ -88,7 +88,9 @@ async function start(options: LaptopOptions, group: CloseGroup): Promise<LaptopC
   });
   const [router] = await settleAll([startingRouter, ...[...nodes.values()].map((node) => node.start())] as const);
   group.add(() => router.close());
-  await withDeadline(sourceIsLive.promise, sourceTimeoutMs, () => sourceError(options.sourceUrl, "no picture came in time"));
+  await withDeadline(sourceIsLive.promise, sourceTimeoutMs, () =>
+    sourceError(options.sourceUrl, "no picture came in time"),
+  );
   await untilRouted(router.url);
   return { url: router.url, nodes, close: () => group.close({ code: "shutdown" }) };
 }
@@ -125,13 +127,16 @@ function makeNodes(
 function sourceOf(url: string | undefined): { HEARTH_SOURCE_SCHEME: string; HEARTH_SOURCE_URL: string } {
   if (url === undefined) return { HEARTH_SOURCE_SCHEME: "file", HEARTH_SOURCE_URL: clipPath };
   const match = /^(rtsp|ovt):\/\/(.+)$/i.exec(url);
-  if (!match) throw new SettingError(`"${url}" is no source: give a URL such as rtsp://camera/path, or nothing for the clip.`);
+  if (!match)
+    throw new SettingError(`"${url}" is no source: give a URL such as rtsp://camera/path, or nothing for the clip.`);
   return { HEARTH_SOURCE_SCHEME: match[1]!.toLowerCase(), HEARTH_SOURCE_URL: match[2]! };
 }
 
 function sourceError(url: string | undefined, reason: string): SettingError {
   const shown = url?.replace(/\/\/[^/@]*@/, "//") ?? clipPath;
-  return new SettingError(`Cannot pull ${shown}: ${reason}. Check the address, and that the source is running and reachable.`);
+  return new SettingError(
+    `Cannot pull ${shown}: ${reason}. Check the address, and that the source is running and reachable.`,
+  );
 }
 
 /** The registry holds the stream and an edge takes viewers. Asks the router only: no edge pulls before the first viewer. */
