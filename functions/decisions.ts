@@ -41,8 +41,8 @@ export class Decisions {
 
   /** Decides without counting the viewer: for `explain`. */
   async consider(viewer: Viewer, nowMs: number): Promise<Decision> {
-    const { name, path } = viewer.stream;
-    const rule = this.#vhosts.ruleFor(name, path);
+    const { name } = viewer.stream;
+    const rule = this.#vhosts.ruleFor(name);
     const sight = await this.#memory.see(name, rule !== undefined, nowMs);
     const existence = existenceOf(viewer.stream, rule, sight);
     if (!existence.isKnown || !sight)

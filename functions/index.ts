@@ -28,9 +28,15 @@ async function open(env: RouterEnv): Promise<Hono<{ Bindings: RouterEnv }>> {
   return createRouter({
     env,
     reader: url && token ? new UpstashReader(url, token) : noStore,
-    vhosts: openVhosts(env.SERVER_XML ?? bundledServerXml),
+    vhosts: openVhosts(env.SERVER_XML ?? bundledServerXml, textsOf(env)),
     key: secret ? await importSigningKey(secret) : undefined,
     nowMs: () => Date.now(),
     fetch: (target, init) => fetch(target, init),
   });
+}
+
+/** The environment's texts: bindings of other kinds have no place in a Server.xml. */
+function textsOf(env: RouterEnv): Record<string, string> {
+  const isText = (entry: [string, unknown]): entry is [string, string] => typeof entry[1] === "string";
+  return Object.fromEntries(Object.entries(env).filter(isText));
 }

@@ -1,4 +1,6 @@
+import { maxNameLength, nameProblem, splitPath } from "#cluster/origin-map/split-path.ts";
 import type { ClusterStreamName } from "#cluster/store/contract.ts";
+import { isStorableName } from "#cluster/store/keys.ts";
 import { nothingHere, type Problem } from "./http-errors.ts";
 import type { Vhosts } from "./vhosts.ts";
 
@@ -11,28 +13,24 @@ export interface RequestedStream {
   readonly path: string;
 }
 
-/** Longest app, stream or file name; the store takes half a kilobyte. */
-const maxWordLength = 256;
-
 /**
- * Reads `/{app}/{stream}[/{file}]` of a URL; anything after the third part is ignored, nothing is percent-decoded, so that
- * a name has one spelling everywhere. Only the URL's own host counts, no `X-Forwarded-Host`.
+ * Reads `/{app}/{stream}[/{file}]` of a URL as the nodes do: anything after the third part is ignored, nothing is
+ * percent-decoded, so that a name has one spelling everywhere. Only the URL's own host counts, no `X-Forwarded-Host`.
  * @param under a prefix that was consumed already, `/-/resolve`
  */
 export function parseRequestedStream(url: string, vhosts: Vhosts, under = ""): RequestedStream | Problem {
-  const [, app = "", stream = "", file = ""] = rawPath(url).slice(under.length).split("/");
+  const { app, stream, file } = splitPath(rawPath(url).slice(under.length));
   if (app === "" || stream === "" || app === "-") return nothingHere;
-  if ([app, stream, file].some((word) => isDots(word))) return nothingHere;
-  if ([app, stream, file].some((word) => word.length > maxWordLength))
-    return {
-      status: 404,
-      code: "name-too-long",
-      sentence: `A name in the path is longer than ${maxWordLength} characters.`,
-    };
+  const wrong = nameProblem("app", app) ?? nameProblem("stream", stream);
+  if (wrong) return { status: 404, code: "bad-name", sentence: `No such stream: ${wrong}.` };
+  if (file.length > maxNameLength || [app, stream, file].some((word) => isDots(word))) return nothingHere;
   const vhost = vhosts.vhostOf(new URL(url).hostname);
   if (vhost === undefined)
     return { status: 404, code: "unknown-host", sentence: "No virtual host of this cluster has that host name." };
-  return { name: { vhost, app, stream }, file, path: `/${app}/${stream}${file ? `/${file}` : ""}` };
+  const name = { vhost, app, stream };
+  if (!isStorableName(name))
+    return { status: 404, code: "bad-name", sentence: "No such stream: its name is too long." };
+  return { name, file, path: `/${app}/${stream}${file ? `/${file}` : ""}` };
 }
 
 /** The path of an absolute URL as it was sent: nothing decoded, no dots resolved. */

@@ -1,3 +1,4 @@
+import { capacityOf } from "#cluster/node-choice/choose-node.ts";
 import type { Desk, RouterContext } from "../desk.ts";
 import { problemResponse } from "../http-errors.ts";
 import { refuseStranger } from "../operator.ts";
@@ -14,11 +15,18 @@ export async function cluster(c: RouterContext, desk: Desk): Promise<Response> {
       sentence: "The store does not answer, and nothing is remembered of the cluster.",
       retryAfterS: 2,
     });
-  const nodes = sight.view.nodes.map(({ record, isSilent }) => ({
-    ...record,
-    isSilent,
-    load: record.maxViewers > 0 ? record.viewers / record.maxViewers : 0,
-  }));
-  nodes.sort((a, b) => (a.id < b.id ? -1 : 1));
-  return c.json({ nowMs: sight.view.nowMs, from: sight.from, ageMs: sight.ageMs, nodes, refused: sight.view.refused });
+  const records = sight.view.nodes.toSorted((a, b) => (a.record.id < b.record.id ? -1 : 1));
+  const nodes = records
+    .filter(({ isSilent }) => !isSilent)
+    .map(({ record }) => ({ ...record, load: record.viewers / capacityOf(record) }));
+  return c.json({
+    nowMs: sight.view.nowMs,
+    from: sight.from,
+    ageMs: sight.ageMs,
+    nodes,
+    /** Nodes whose reports stopped within the last minute. */
+    silent: records.filter(({ isSilent }) => isSilent).map(({ record }) => record.id),
+    refused: sight.view.refused,
+    canCommand: desk.env.LAPTOP_CONTROL_URL !== undefined,
+  });
 }

@@ -41,6 +41,16 @@ const idleViewers = 4;
 /** Above this share of capacity or of a core a node is busy: others first, the nearest region included. */
 const busyShare = 0.9;
 
+/** What a node without a limit weighs beside others. */
+const usualCapacity = 1_000;
+
+/** How much of the load a node should get, in viewers: its limit, where it has one. */
+export function capacityOf(record: NodeRecord): number {
+  return record.maxViewers > 0 ? record.maxViewers : usualCapacity;
+}
+
+const fullAt = (record: NodeRecord): number => (record.maxViewers > 0 ? record.maxViewers : Number.POSITIVE_INFINITY);
+
 interface Candidate {
   readonly record: NodeRecord;
   readonly isSilent: boolean;
@@ -79,7 +89,7 @@ function sift(view: ClusterView, request: NodeRequest) {
     }
     const candidate = weigh(node, request, key, keyHash);
     if (node.isSilent) silent.push(candidate);
-    else if (node.record.viewers >= node.record.maxViewers)
+    else if (node.record.viewers >= fullAt(node.record))
       // By its own report only: what was assigned may never arrive, and whoever repeats a request must not fill a node.
       excluded.push({
         node: node.record.id,
@@ -93,7 +103,6 @@ function sift(view: ClusterView, request: NodeRequest) {
 function whyNot(record: NodeRecord, request: NodeRequest): string | undefined {
   if (record.state !== "serving") return `it is ${record.state}`;
   if (!record.protocols.includes(request.protocol)) return `it does not deliver ${request.protocol}`;
-  if (record.maxViewers === 0) return "it takes no viewers";
   return request.avoid?.has(record.id) ? "it failed a moment ago" : undefined;
 }
 
@@ -105,9 +114,9 @@ function weigh(node: NodeView, request: NodeRequest, key: string, keyHash: numbe
     isSilent,
     near: nearness(record.region, request.place),
     isCarrier: carries(record, key),
-    score: rendezvousScore(keyHash, node.hash, record.maxViewers),
+    score: rendezvousScore(keyHash, node.hash, capacityOf(record)),
     load,
-    isBusy: load >= busyShare * record.maxViewers || record.cpu >= busyShare,
+    isBusy: load >= busyShare * fullAt(record) || record.cpu >= busyShare,
   };
 }
 
@@ -150,22 +159,22 @@ function isBetter(a: { candidate: Candidate; grade: number }, b: { candidate: Ca
   return a.candidate.record.id < b.candidate.record.id;
 }
 
-const share = (candidate: Candidate): number => candidate.load / candidate.record.maxViewers;
+const share = (candidate: Candidate): number => candidate.load / capacityOf(candidate.record);
 
 /** Load and capacity of each distance: the mean that counts is that of the nodes a viewer would be spread over. */
 function loadBounds(candidates: readonly Candidate[]): { load: number; capacity: number }[] {
   const sums = Array.from({ length: 4 }, () => ({ load: 0, capacity: 0 }));
   for (const { near, load, record } of candidates) {
     sums[near]!.load += load;
-    sums[near]!.capacity += record.maxViewers;
+    sums[near]!.capacity += capacityOf(record);
   }
   return sums;
 }
 
 function boundOf(candidate: Candidate, sums: readonly { load: number; capacity: number }[]): number {
   const { load, capacity } = sums[candidate.near]!;
-  const fairShare = ((load + 1) * candidate.record.maxViewers) / capacity;
-  return Math.max(Math.ceil(loadFactor * fairShare), idleViewers, idleShare * candidate.record.maxViewers);
+  const fairShare = ((load + 1) * capacityOf(candidate.record)) / capacity;
+  return Math.max(Math.ceil(loadFactor * fairShare), idleViewers, idleShare * capacityOf(candidate.record));
 }
 
 /** How many nodes stand before the chosen one by carrying and hash, and were passed over because of their load. */
@@ -186,7 +195,7 @@ const nearnessWords = ["", "on the viewer's continent, ", "in the viewer's count
 
 function describe(candidate: Candidate, isWithinBound: boolean, skipped: number): string {
   const base = candidate.isCarrier ? "it carries the stream already" : "it is first by rendezvous hash";
-  const load = `${candidate.load} of ${candidate.record.maxViewers} viewers`;
+  const load = `${candidate.load} of ${candidate.record.maxViewers || "any number of"} viewers`;
   const spill = skipped === 0 ? "" : `; ${skipped} ahead of it ${skipped === 1 ? "was" : "were"} passed over for load`;
   const over = isWithinBound ? "" : "; all are above the mean load, it has the most room";
   return `${nearnessWords[candidate.near]}${base}, ${load}${candidate.isBusy ? ", busy" : ""}${spill}${over}`;

@@ -1,4 +1,5 @@
 import type { ClusterSnapshot, ClusterStreamName, NodeRecord } from "../store/contract.ts";
+import { nodeLeaseMs } from "../store/keys.ts";
 import { parseNodeRecord, type NodeRecordVerdict } from "../store/node-record.ts";
 import type { SigningKey } from "../ticket/signing-key.ts";
 import { hashText } from "./rendezvous.ts";
@@ -69,7 +70,7 @@ export class ClusterViewReader {
     const verdicts = await Promise.all(
       snapshot.nodes.slice(0, maxNodes).map(async (text) => {
         const known = this.#verdicts.get(text);
-        const isUnchanged = known?.trusted && Math.abs(snapshot.nowMs - known.signedMs) < nodeFreshMs;
+        const isUnchanged = known?.trusted && Math.abs(snapshot.nowMs - known.signedMs) < nodeLeaseMs;
         return [text, isUnchanged ? known : await parseNodeRecord(this.#key, text, snapshot.nowMs)] as const;
       }),
     );
@@ -89,8 +90,6 @@ export class ClusterViewReader {
   }
 }
 
-/** Within the lease there is nothing to check again. */
-const nodeFreshMs = 6_000;
 /** Long enough for a store that restarted empty, or for reports that do not get through; short for a machine that died. */
 const rememberMs = 60_000;
 

@@ -1,5 +1,6 @@
 import { isSignatureOf, signText, type SigningKey } from "../ticket/signing-key.ts";
 import type { NodeRecord } from "./contract.ts";
+import { nodeLeaseMs, storeLimits } from "./keys.ts";
 
 /** A record as it came from the store, with the store's time at which its node signed it. */
 export interface PublishedNode {
@@ -14,19 +15,16 @@ export type NodeRecordVerdict =
   | ({ readonly trusted: true } & PublishedNode)
   | { readonly trusted: false; readonly refusal: NodeRecordRefusal; readonly id: string };
 
-/** Lease of a node record in the store; published every third of it. */
-export const nodeLeaseMs = 6_000;
 /** The store drops a record after its lease; beyond this age someone played an old one back. */
 const maxAgeMs = nodeLeaseMs + 4_000;
 const purpose = "hearth node 1";
-/** Room for 1,000 streams with long names. */
-const maxRecordLength = 256 * 1024;
 const maxStreams = 10_000;
 /** `vhost/app/stream`, each part up to 256 characters. */
 const maxNameLength = 770;
 
 /**
- * The text a node publishes: `signature.{"at":…,"record":{…}}`. JSON stays readable in the store, the signature makes it true.
+ * The text a node publishes: `signature.{"at":…,"record":{…}}`. JSON stays readable in the store, the signature makes it
+ * true. A node with more streams than fit the store's limit names those most watched.
  * @param key `undefined` in a cluster without a secret: the signature is then empty
  * @param signedMs now by the store's clock: an old record that someone wrote again is recognised by it
  */
@@ -35,7 +33,9 @@ export async function signNodeRecord(
   record: NodeRecord,
   signedMs: number,
 ): Promise<string> {
-  const body = JSON.stringify({ at: Math.round(signedMs), record });
+  let body = bodyOf(record, signedMs);
+  for (let keep = Object.keys(record.streams).length; keep > 0 && !fits(body); keep = Math.floor(keep / 2))
+    body = bodyOf({ ...record, streams: mostWatched(record.streams, keep) }, signedMs);
   return `${key ? await signText(key, purpose, body) : ""}.${body}`;
 }
 
@@ -49,7 +49,7 @@ export async function parseNodeRecord(
   nowMs: number,
 ): Promise<NodeRecordVerdict> {
   const refuse = (refusal: NodeRecordRefusal, id = ""): NodeRecordVerdict => ({ trusted: false, refusal, id });
-  if (text.length > maxRecordLength) return refuse("too-long");
+  if (text.length > storeLimits.recordBytes) return refuse("too-long");
   const dot = text.indexOf(".");
   if (dot < 0) return refuse("malformed");
   const body = text.slice(dot + 1);
@@ -58,6 +58,15 @@ export async function parseNodeRecord(
   if (!published) return refuse("malformed", claimedId(body));
   if (Math.abs(nowMs - published.signedMs) > maxAgeMs) return refuse("stale", published.record.id);
   return { trusted: true, ...published };
+}
+
+const bodyOf = (record: NodeRecord, signedMs: number): string => JSON.stringify({ at: Math.round(signedMs), record });
+
+const fits = (body: string): boolean => body.length + 44 <= storeLimits.recordBytes;
+
+function mostWatched(streams: NodeRecord["streams"], count: number): NodeRecord["streams"] {
+  const ranked = Object.entries(streams).toSorted(([, a], [, b]) => b - a);
+  return Object.fromEntries(ranked.slice(0, count));
 }
 
 /** Whom an unbelieved record speaks of, for the operator; cut to what is safe to show. */
