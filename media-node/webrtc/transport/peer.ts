@@ -4,7 +4,7 @@ import { answerCheck } from "./ice-lite.ts";
 import { SendBudget, type Path } from "./path.ts";
 import type { PortCounters } from "./port-counters.ts";
 import { srtpSlackBytes, type SrtpContext, type SrtpCrypto } from "./srtp-context.ts";
-import type { SrtpMasterKeys } from "./srtp-keys.ts";
+import { deriveSessionKeys, type SrtpMasterKeys } from "./srtp-keys.ts";
 import { rewriteRtpHeader, rtpHeaderLength } from "./srtp-wire.ts";
 import type { StunMessage } from "./stun.ts";
 
@@ -271,7 +271,7 @@ export class Peer implements PeerTransport {
   #connect(keys: SrtpMasterKeys): void {
     if (this.#state !== "new" || !this.#active) return;
     if (this.#dtlsPath) this.#dtlsPath.budget.isProven = true;
-    this.#srtp = this.#host.srtp.open(keys);
+    this.#srtp = this.#host.srtp.open(deriveSessionKeys(keys));
     for (const { key } of [keys.local, keys.remote]) key.fill(0);
     this.#authenticAtMs = this.#host.nowMs();
     this.#moveDestination(this.#active);
