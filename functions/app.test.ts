@@ -191,6 +191,17 @@ describe("no node", () => {
     });
   }
 
+  test("a viewer who comes back with the ticket just given is in a loop; later it is a viewer again", async () => {
+    const { ask, cluster } = await routerFixture();
+    const location = (await ask("/app/stream/llhls.m3u8")).headers.get("Location")!;
+    const again = `/app/stream/llhls.m3u8${new URL(location).search}`;
+    const answer = await ask(again);
+    assert.equal(answer.status, 508);
+    assert.equal(((await answer.json()) as { code: string }).code, "routed-twice");
+    cluster.nowMs += 6_000;
+    assert.equal((await ask(again)).status, 302);
+  });
+
   test("a node that gives the router's address as its own is a loop, not a target", async () => {
     const { ask } = await routerFixture({ nodes: [nodeRecord("edge1", { url: "http://router.test" })] });
     assert.equal((await ask("/app/stream/llhls.m3u8")).status, 508);

@@ -6,7 +6,7 @@ import { cors } from "./cors.ts";
 import { Decisions } from "./decisions.ts";
 import type { Desk, RouterContext } from "./desk.ts";
 import type { RouterEnv } from "./env.ts";
-import { notAllowed, nothingHere, ourFault, problemResponse } from "./http-errors.ts";
+import { badHost, notAllowed, nothingHere, ourFault, problemResponse } from "./http-errors.ts";
 import { hostRule } from "./host-rule.ts";
 import { cluster } from "./routes/cluster.ts";
 import { explain } from "./routes/explain.ts";
@@ -48,6 +48,7 @@ export function createRouter(parts: RouterParts): Hono<{ Bindings: RouterEnv }> 
   };
   const app = new Hono<{ Bindings: RouterEnv }>();
   app.use(cors);
+  app.use((c, next) => (URL.canParse(c.req.url) ? next() : Promise.resolve(problemResponse(badHost))));
   app.get("/-/health", health);
   app.get("/-/resolve/*", (c) => resolve(c, desk));
   app.get("/-/explain/*", (c) => explain(c, desk));

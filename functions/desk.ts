@@ -1,6 +1,6 @@
 import type { Context } from "hono";
 import type { SigningKey } from "#cluster/ticket/signing-key.ts";
-import type { ViewerProtocol } from "#cluster/ticket/ticket.ts";
+import { ticketIssuedMs, ticketQueryKey, type ViewerProtocol } from "#cluster/ticket/ticket.ts";
 import type { ViewerPlace } from "#cluster/node-choice/nearness.ts";
 import type { Decisions, Viewer } from "./decisions.ts";
 import type { RouterEnv } from "./env.ts";
@@ -50,11 +50,26 @@ export async function assign(
   path: string,
   search = new URL(c.req.url).search,
 ): Promise<NodeUrl | Problem> {
+  if (await isBack(c, desk)) return inCircles;
   const { outcome } = await desk.decisions.decide(viewer, momentOf(c, desk));
   if (isProblem(outcome)) return outcome;
   if (outcome.node.url === new URL(c.req.url).origin) return ownUrl(outcome.node.id);
   return ticketedUrl(outcome.node, { ...viewer, path, search }, desk.key, desk.nowMs());
 }
+
+/** Whether this viewer was sent away with a ticket a moment ago: whoever follows a redirect does it at once. */
+async function isBack(c: RouterContext, desk: Desk): Promise<boolean> {
+  const ticket = c.req.query(ticketQueryKey);
+  const issuedMs = desk.key && ticket ? await ticketIssuedMs(desk.key, ticket) : undefined;
+  return issuedMs !== undefined && Math.abs(desk.nowMs() - issuedMs) < loopMs;
+}
+
+const loopMs = 5_000;
+const inCircles: Problem = {
+  status: 508,
+  code: "routed-twice",
+  sentence: "The router sent this viewer to a node and got it back: a node's public address leads to the router.",
+};
 
 function ownUrl(node: string): Problem {
   return {
