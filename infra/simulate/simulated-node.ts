@@ -1,11 +1,9 @@
-import type { NodeView } from "#cluster/node-choice/cluster-view.ts";
-import { hashText } from "#cluster/node-choice/rendezvous.ts";
+import { viewNode, type NodeView } from "#cluster/node-choice/cluster-view.ts";
 import type { NodeRecord } from "#cluster/store/contract.ts";
 
 /** A node as it is, and as it last said it was: between the two lies what a router cannot know. */
 export class SimulatedNode {
   readonly id: string;
-  readonly hash: number;
   readonly #capacity: number;
   /** Viewers now by stream, by number. */
   readonly #watched = new Map<number, number>();
@@ -17,7 +15,6 @@ export class SimulatedNode {
 
   constructor(id: string, capacity: number) {
     this.id = id;
-    this.hash = hashText(id);
     this.#capacity = capacity;
     const streams: Record<string, number> = {};
     this.#published = { record: this.#record(streams), streams };
@@ -60,7 +57,7 @@ export class SimulatedNode {
 
   /** As a router sees it. */
   view(isSilent: boolean): NodeView {
-    return { record: this.#published.record, hash: this.hash, isSilent };
+    return viewNode(this.#published.record, isSilent);
   }
 
   #record(streams: Record<string, number>): NodeRecord {
