@@ -215,7 +215,7 @@ async function publishOvt(
     nodeId,
     serverId: randomUUID(),
   });
-  group.add((reason) => publisher.close(reason));
+  group.add(() => publisher.close());
   const listener = await listenForEdges(config.bind.ovtPort, address, (connection, remote) =>
     publisher.accept(connection, remote),
   );

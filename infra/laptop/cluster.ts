@@ -28,9 +28,13 @@ export interface LaptopCluster {
   /** The router: `http://127.0.0.1:8787`. */
   readonly url: string;
   readonly nodes: ReadonlyMap<string, NodeProcess>;
+  /** What each node said when it was first ready. */
+  readonly ready: ReadonlyMap<string, ReadyMessage>;
   /** Ends every process and closes every port. */
   close(): Promise<void>;
 }
+
+export type ReadyMessage = Awaited<ReturnType<NodeProcess["start"]>>;
 
 const here = import.meta.dirname;
 const clipPath = join(here, "loop.mp4");
@@ -85,14 +89,24 @@ async function start(options: LaptopOptions, group: CloseGroup): Promise<LaptopC
       LAPTOP_CONTROL_URL: control.url,
     },
     assetsDir: pageFolder,
+  }).then((router) => {
+    group.add(() => router.close());
+    return router;
   });
-  const [router] = await settleAll([startingRouter, ...[...nodes.values()].map((node) => node.start())] as const);
-  group.add(() => router.close());
+  const [router, ...ready] = await settleAll([
+    startingRouter,
+    ...[...nodes.values()].map((node) => node.start()),
+  ] as const);
   await withDeadline(sourceIsLive.promise, sourceTimeoutMs, () =>
     sourceError(options.sourceUrl, "no picture came in time"),
   );
   await untilRouted(router.url);
-  return { url: router.url, nodes, close: () => group.close({ code: "shutdown" }) };
+  return {
+    url: router.url,
+    nodes,
+    ready: new Map(ready.map((message) => [message.id, message])),
+    close: () => group.close({ code: "shutdown" }),
+  };
 }
 
 async function startStore(group: CloseGroup): Promise<string> {

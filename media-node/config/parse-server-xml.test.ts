@@ -50,8 +50,8 @@ test("reads where to listen, any free port included", () => {
 
 test("reads Hearth's own settings although OvenMediaEngine is told to skip them", () => {
   const { hearth } = load(
-    server(`<Hearth ignore="true"><Node><Id>\${env:NODE_ID}</Id></Node><PublicUrl>http://127.0.0.1:1/</PublicUrl>
-      <Region>eu</Region><MaxViewers>10</MaxViewers><AdvertisedAddresses><Address>203.0.113.7</Address></AdvertisedAddresses>
+    server(`<Hearth ignore="true"><Node><Id>\${env:NODE_ID}</Id><PublicUrl>http://127.0.0.1:1/</PublicUrl>
+      <Region>eu</Region><MaxViewers>10</MaxViewers></Node><AdvertisedAddresses><Address>203.0.113.7</Address></AdvertisedAddresses>
       <Prewarm><Stream>app/stream</Stream><Stream>v/a/s</Stream></Prewarm><OperatorPort>0</OperatorPort>
       <GraceTimeout>5000</GraceTimeout><LocationMatching>segments</LocationMatching></Hearth>`),
     { NODE_ID: "edge-1" },

@@ -7,8 +7,8 @@ import type { StoreUnderTest } from "../contract/cluster-store.ts";
 
 /** A connection past the adapters, to look at keys and to plant some. */
 export async function rawRedis(url: string): Promise<{
-  raw(...command: readonly string[]): Promise<unknown>;
-  close(): Promise<void>;
+  readonly raw: (...command: readonly string[]) => Promise<unknown>;
+  readonly close: () => Promise<void>;
 }> {
   const client = createClient({ url, RESP: 2, disableClientInfo: true });
   client.on("error", () => {});
