@@ -15,6 +15,8 @@ export interface MapPlan {
   readonly kind: "urls";
   /** To be pulled, in this order; at least one. */
   readonly urls: readonly string[];
+  /** All that the rule made of the request, refused ones included. */
+  readonly built: readonly BuiltUrl[];
   readonly rule: OriginRule;
   /** Counts from 0. */
   readonly ruleIndex: number;
@@ -27,6 +29,7 @@ export interface MapPlan {
 export interface NoPlan {
   readonly kind: "none";
   readonly reason: string;
+  readonly rule?: OriginRule;
   readonly ruleIndex?: number;
   readonly built?: readonly BuiltUrl[];
 }
@@ -48,15 +51,15 @@ export function planFromMap(config: ServerConfig, name: RequestedStream, rawQuer
   if (match.kind === "none") return match;
   const { rule, index: ruleIndex } = match;
   const target = targetOf(vhost, name.app, rule.scheme, true);
-  if (target.kind === "none") return { ...target, ruleIndex };
+  if (target.kind === "none") return { ...target, rule, ruleIndex };
   const built = buildUrls(rule, name.app, name.stream, rawQuery, { ownQueryKeys: policyKeys(vhost) });
   const urls = built.filter(({ refused }) => refused === undefined).map(({ url }) => url);
   if (urls.length === 0) {
     const reason = built[0]?.refused ?? "the rule has no Url";
-    return { kind: "none", reason: `rule ${ruleIndex + 1} fits, but ${reason}`, ruleIndex, built };
+    return { kind: "none", reason: `rule ${ruleIndex + 1} fits, but ${reason}`, rule, ruleIndex, built };
   }
   const { application, isDynamic } = target;
-  return { kind: "urls", urls, rule, ruleIndex, application, isDynamic, reason: match.reason };
+  return { kind: "urls", urls, built, rule, ruleIndex, application, isDynamic, reason: match.reason };
 }
 
 /**
