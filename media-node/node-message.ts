@@ -5,6 +5,7 @@ export type NodeMessage =
       readonly id: string;
       readonly url: string | undefined;
       readonly ovtPort: number | undefined;
+      readonly operatorPort: number | undefined;
     }
   /** A stream that is to be held from the start is live, or could not be had this time. */
   | { readonly type: "prewarm"; readonly stream: string; readonly isLive: boolean; readonly reason: string };

@@ -48,3 +48,29 @@ export function joinAnnexB(nals: readonly Uint8Array[]): Uint8Array {
   }
   return joined;
 }
+
+/**
+ * Visits the NAL units in front of the first slice (delimiter, parameter sets, SEI) without looking at the slices, which
+ * are nearly all of an access unit's bytes.
+ * @param isSlice tells by a unit's first byte whether it is a slice
+ * @returns where the first slice's NAL unit begins; −1 when there is none
+ */
+export function forEachLeadingNal(
+  bytes: Uint8Array,
+  isSlice: (firstByte: number) => boolean,
+  visit: (start: number, end: number) => void,
+): number {
+  let start = -1;
+  for (let i = 2; i < bytes.length;) {
+    const byte = bytes[i]!;
+    if (byte > 1) i += 3;
+    else if (byte === 1 && bytes[i - 1] === 0 && bytes[i - 2] === 0) {
+      if (start >= 0) visitTrimmed(bytes, start, i - 2, visit);
+      start = i + 1;
+      if (start < bytes.length && isSlice(bytes[start]!)) return start;
+      i += 3;
+    } else i += 1;
+  }
+  if (start >= 0) visitTrimmed(bytes, start, bytes.length, visit);
+  return -1;
+}

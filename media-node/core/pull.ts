@@ -36,6 +36,8 @@ export interface PullOptions {
   readonly openers: ReadonlyMap<string, OpenSource>;
   readonly random?: () => number;
   readonly recentMs?: number;
+  /** Nodes for which this stream is pulled, handed to the opener. */
+  readonly via?: readonly string[];
 }
 
 export type PullPhase =
@@ -152,7 +154,8 @@ export class Pull {
     const attempt = new AbortController();
     const deadline = this.#options.clock.after(attemptTimeoutMs, () => attempt.abort(new Error("timed out")));
     try {
-      const source = await open(url, { signal: AbortSignal.any([attempt.signal, this.#abort.signal]) });
+      const signal = AbortSignal.any([attempt.signal, this.#abort.signal]);
+      const source = await open(url, { signal, ...(this.#options.via && { via: this.#options.via }) });
       if (this.#abort.signal.aborted) {
         await source.close({ code: "aborted" });
         throw new Error("aborted");

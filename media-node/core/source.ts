@@ -32,4 +32,10 @@ export class NoSuchStream extends Error {
  * Owns everything it opened until it resolves; `signal` ends the attempt at once.
  * @param url complete, of the scheme this opener is registered for; may hold credentials, so it is never logged as it is
  */
-export type OpenSource = (url: string, options: { readonly signal: AbortSignal }) => Promise<Source>;
+export type OpenSource = (url: string, options: OpenSourceOptions) => Promise<Source>;
+
+export interface OpenSourceOptions {
+  readonly signal: AbortSignal;
+  /** Nodes that wait for this stream, from the one nearest the viewer on; see `StreamRequest.via`. */
+  readonly via?: readonly string[];
+}

@@ -11,6 +11,8 @@ import type { Stream } from "./stream.ts";
 export interface StreamRequest {
   readonly protocol: "webrtc" | "whep" | "llhls" | "ovt" | "prewarm";
   readonly rawQuery?: string;
+  /** Nodes that wait for this stream, from the one nearest the viewer on, so that a circle of pulls is seen before it closes. */
+  readonly via?: readonly string[];
 }
 
 /** One holder's grip on a stream: as long as it is not released, the stream is in use. */
@@ -151,6 +153,7 @@ export class StreamHub {
       nodeId,
       openers,
       ...(recentMs !== undefined && { recentMs }),
+      ...(request.via && { via: request.via }),
       plan: async () => {
         const plan = await this.#options.plan(name, request);
         return "kind" in plan ? undefined : plan;

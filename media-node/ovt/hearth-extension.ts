@@ -1,0 +1,88 @@
+import { isList, membersOf, uintOf, type WireJson } from "./wire-json.ts";
+
+/** What a Hearth edge adds to its requests. */
+export interface HearthRequest {
+  readonly nodeId: string;
+  /** Nodes that wait for this answer, from the one nearest the viewer on: an origin that finds itself here is in a circle. */
+  readonly via: readonly string[];
+  /** Recent media wanted right after `play`, in milliseconds. */
+  readonly recentMs: number;
+  /** See `link-token.ts`. */
+  readonly token?: string;
+}
+
+/** What a Hearth origin adds to a description, so that every node agrees on a stream's time and identity. */
+export interface HearthDescription {
+  readonly epochMs: number;
+  readonly isEpochShared: boolean;
+  readonly originId: string;
+  /** Node ids from the first origin to the one that answers. */
+  readonly path: readonly string[];
+  /** Track id → language tag, which OVT itself has no room for. */
+  readonly languages: Readonly<Record<string, string>>;
+}
+
+const maxHops = 16;
+const maxText = 256;
+const maxRecentMs = 60_000;
+
+/** @returns undefined when the peer is no Hearth node, or what it says makes no sense */
+export function parseHearthRequest(value: WireJson | undefined): HearthRequest | undefined {
+  const members = membersOf(value);
+  const nodeId = text(members?.["nodeId"]);
+  const via = textList(members?.["via"]);
+  if (!members || nodeId === undefined || !via) return undefined;
+  const token = text(members["token"], 1024);
+  return {
+    nodeId,
+    via,
+    recentMs: uintOf(members["recentMs"], maxRecentMs) ?? 0,
+    ...(token !== undefined && { token }),
+  };
+}
+
+/** Inverse of {@link parseHearthRequest}. */
+export function serializeHearthRequest(request: HearthRequest): WireJson {
+  return { nodeId: request.nodeId, via: request.via, recentMs: request.recentMs, token: request.token };
+}
+
+/** @returns undefined when the origin is no Hearth node, or what it says makes no sense */
+export function parseHearthDescription(value: WireJson | undefined): HearthDescription | undefined {
+  const members = membersOf(value);
+  const originId = text(members?.["originId"]);
+  const path = textList(members?.["path"]);
+  const epochMs = members?.["epochMs"];
+  if (!members || originId === undefined || !path) return undefined;
+  if (typeof epochMs !== "number" || !Number.isFinite(epochMs)) return undefined;
+  return {
+    epochMs,
+    isEpochShared: members["isEpochShared"] === true,
+    originId,
+    path,
+    languages: languagesOf(members["languages"]),
+  };
+}
+
+/** Inverse of {@link parseHearthDescription}. */
+export function serializeHearthDescription(description: HearthDescription): WireJson {
+  return { ...description };
+}
+
+function languagesOf(value: WireJson | undefined): Record<string, string> {
+  const entries = Object.entries(membersOf(value) ?? {})
+    .slice(0, 64)
+    .flatMap(([id, language]): [string, string][] =>
+      typeof language === "string" ? [[id, language.slice(0, 64)]] : [],
+    );
+  return Object.fromEntries(entries);
+}
+
+function text(value: unknown, max: number = maxText): string | undefined {
+  return typeof value === "string" && value.length <= max ? value : undefined;
+}
+
+function textList(value: WireJson | undefined): string[] | undefined {
+  if (!isList(value) || value.length > maxHops) return undefined;
+  const texts = value.flatMap((item) => text(item) ?? []);
+  return texts.length === value.length ? texts : undefined;
+}

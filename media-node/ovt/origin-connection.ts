@@ -1,0 +1,306 @@
+import type { Duplex } from "node:stream";
+import type { CloseReason } from "../flow/close-group.ts";
+import { messageOf, ProtocolError } from "../flow/errors.ts";
+import type { Logger } from "../flow/logger.ts";
+import type { StreamHold, StreamHub, StreamRequest } from "../core/stream-hub.ts";
+import type { StreamName } from "../core/stream-name.ts";
+import type { Clock } from "../time/clock.ts";
+import { toOvtDescription, withoutHash } from "./description-mapping.ts";
+import { OvtOriginDialogue, type OriginLimits, type OriginRequest } from "./origin-dialogue.ts";
+import { serializeOvtDescription } from "./ovt-description.ts";
+import { ovtCode } from "./ovt-message.ts";
+import { withoutQueryKey } from "./ovt-url.ts";
+import { tokenQueryKey, type PeerGuard } from "./peer-guard.ts";
+import { SendQueue } from "./send-queue.ts";
+import { lookUpStream, measureTracks, type LookupResult } from "./stream-lookup.ts";
+import type { OutletTap, StreamOutlet } from "./stream-outlet.ts";
+
+/** What a connection needs of the publisher that owns it. */
+export interface OriginHost {
+  readonly hub: Pick<StreamHub, "acquire">;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly nodeId: string;
+  readonly serverId: string;
+  readonly guard: PeerGuard;
+  readonly limits: OriginLimits;
+  readonly maxQueueBytes: number;
+  readonly maxQueueAgeMs: number;
+  readonly stallMs: number;
+  readonly sendsDataToOthers: boolean;
+  readonly stats: OriginStats;
+  resolveVhost(host: string): string | undefined;
+  outletOf(hold: StreamHold): StreamOutlet;
+  leaveOutlet(outlet: StreamOutlet, tap: OutletTap): void;
+}
+
+/** Counters of a publisher since it began; gauges end in `Live`. */
+export interface OriginStats {
+  connectionsOpened: number;
+  connectionsLive: number;
+  connectionsRefused: number;
+  sessionsStarted: number;
+  sessionsLive: number;
+  samplesDropped: number;
+  bytesSent: number;
+  /** Connections ended because the peer broke the protocol or a limit, by code. */
+  readonly faults: Record<string, number>;
+}
+
+interface Session {
+  readonly hold: StreamHold;
+  readonly outlet: StreamOutlet;
+  readonly queue: SendQueue;
+  readonly tap: OutletTap;
+  reportedDrops: number;
+}
+
+/** What is handed to the socket before it must take some; the rest waits in the session's queue, which has limits. */
+const maxSocketBytes = 256 * 1024;
+/** How long a peer may take to close its half after everything was handed to the network. */
+const lingerMs = 500;
+/** A chain of more nodes than this is a mistake. */
+const maxHops = 8;
+
+/** One edge's connection: a thin shell around {@link OvtOriginDialogue} that owns the socket and the session on it. */
+export class OriginConnection {
+  readonly remote: string;
+  readonly #connection: Duplex;
+  readonly #host: OriginHost;
+  readonly #log: Logger;
+  readonly #dialogue: OvtOriginDialogue;
+  readonly #gone = Promise.withResolvers<void>();
+  #session: Session | undefined;
+  #lastProgressMs: number;
+  /** Set once nothing new is sent; the socket is closed when what waits is written, or at this time. */
+  #endByMs: number | undefined;
+
+  constructor(connection: Duplex, remote: string, host: OriginHost) {
+    this.remote = remote;
+    this.#connection = connection;
+    this.#host = host;
+    this.#log = host.logger.with({ remote });
+    const nowMs = host.clock.nowMs();
+    this.#lastProgressMs = nowMs;
+    const isSilent = !host.guard.isOpen && !host.guard.isTrusted(remote);
+    this.#dialogue = new OvtOriginDialogue(nowMs, host.limits, isSilent);
+    connection.on("data", (chunk: Uint8Array) => this.#onData(chunk));
+    connection.on("drain", () => this.#onDrain());
+    connection.on("end", () => this.#finish());
+    connection.on("finish", () => this.end(lingerMs));
+    connection.on("error", () => connection.destroy());
+    connection.on("close", () => {
+      this.#leave();
+      this.#gone.resolve();
+    });
+  }
+
+  get hasSession(): boolean {
+    return this.#session !== undefined;
+  }
+
+  /** Resolves when the socket is gone. */
+  get gone(): Promise<void> {
+    return this.#gone.promise;
+  }
+
+  /** Ends on the border of a sample, within `withinMs`. */
+  end(withinMs: number): void {
+    const byMs = this.#host.clock.nowMs() + withinMs;
+    this.#endByMs = Math.min(this.#endByMs ?? byMs, byMs);
+    this.#pump();
+  }
+
+  /** Ends what is overdue; called a few times a second. */
+  tick(nowMs: number): void {
+    const isStalled = this.#connection.writableLength > 0 && nowMs - this.#lastProgressMs >= this.#host.stallMs;
+    if (isStalled) this.#abandon("OVT_STALLED");
+    else if (this.#endByMs !== undefined && nowMs >= this.#endByMs) this.#connection.destroy();
+    else if (this.#endByMs === undefined && this.#dialogue.isOverdue(nowMs)) this.#abandon("OVT_IDLE");
+    this.#countDrops();
+  }
+
+  #onData(chunk: Uint8Array): void {
+    const { clock } = this.#host;
+    try {
+      this.#dialogue.receive(chunk, clock.nowMs(), clock.wallMs());
+    } catch (thrown) {
+      const code = thrown instanceof ProtocolError ? thrown.code : "OVT_FAILED";
+      if (code === "OVT_FAILED") this.#log.error("ovt connection failed", { error: messageOf(thrown) });
+      return this.#abandon(code);
+    }
+    this.#serve();
+  }
+
+  #serve(): void {
+    this.#flushAnswers();
+    const request = this.#dialogue.nextRequest();
+    if (!request) return;
+    this.#answer(request).catch((thrown: unknown) => {
+      this.#log.error("ovt request failed", { error: messageOf(thrown) });
+      this.#connection.destroy();
+    });
+  }
+
+  async #answer(request: OriginRequest): Promise<void> {
+    const { guard, clock } = this.#host;
+    if (!guard.admits(request, this.remote, clock.wallMs())) return this.#abandon("OVT_UNAUTHORIZED");
+    if (request.application === "describe") await this.#describe(request);
+    else if (request.application === "play") await this.#play(request);
+    else this.#stop();
+    if (!this.#connection.destroyed) this.#serve();
+  }
+
+  async #describe(request: OriginRequest): Promise<void> {
+    const found = await this.#lookUp(request);
+    if (found.kind === "not-found")
+      return this.#say(ovtCode.refused, `There is no such stream (${nameOf(request, found)})`);
+    if (found.kind === "not-ready")
+      return this.#say(ovtCode.notReady, `(${nameOf(request, found)}) stream has not started.`);
+    const { stream } = found.hold;
+    const { nodeId, serverId } = this.#host;
+    const measures = measureTracks(stream);
+    const published = { name: stream.name, description: stream.description, nodeId, serverId, measures };
+    this.#say(ovtCode.ok, "ok", published);
+    found.hold.release();
+  }
+
+  async #play(request: OriginRequest): Promise<void> {
+    if (this.#session) return this.#say(ovtCode.refused, "Internal Error : Cannot create session");
+    const found = await this.#lookUp(request);
+    if (found.kind !== "stream" || this.#connection.destroyed || this.#endByMs !== undefined) {
+      if (found.kind === "stream") found.hold.release();
+      return this.#say(ovtCode.refused, `There is no such stream (${nameOf(request, found)})`);
+    }
+    this.#say(ovtCode.ok, "ok");
+    this.#flushAnswers();
+    this.#startSession(found.hold, request);
+  }
+
+  #stop(): void {
+    this.#session?.queue.clear();
+    this.#say(ovtCode.ok, "ok");
+  }
+
+  async #lookUp(request: OriginRequest): Promise<LookupResult & { readonly vhost: string }> {
+    const { hub, clock, nodeId } = this.#host;
+    const { url, hearth } = request;
+    const vhost = this.#host.resolveVhost(url.host);
+    const via = hearth?.via ?? [];
+    if (vhost === undefined) return { kind: "not-found", vhost: "" };
+    if (via.includes(nodeId) || via.length > maxHops) {
+      this.#log.warn("refused a pull in a circle", { app: url.app, stream: url.stream, hops: via.length });
+      return { kind: "not-found", vhost };
+    }
+    const name: StreamName = { vhost, app: url.app, stream: url.stream };
+    const wanted: StreamRequest = { protocol: "ovt", rawQuery: withoutQueryKey(url.query, tokenQueryKey), via };
+    return { ...(await lookUpStream(hub, name, wanted, clock)), vhost };
+  }
+
+  #say(code: number, message: string, published?: Parameters<typeof toOvtDescription>[0]): void {
+    const { clock } = this.#host;
+    const contents = published && serializeOvtDescription(toOvtDescription(published));
+    this.#dialogue.answer(code, message, { nowMs: clock.nowMs(), wallMs: clock.wallMs() }, contents);
+  }
+
+  #startSession(hold: StreamHold, request: OriginRequest): void {
+    const { maxQueueBytes, maxQueueAgeMs, sendsDataToOthers, stats } = this.#host;
+    const takesData = request.hearth !== undefined || sendsDataToOthers;
+    const queue = new SendQueue({ maxBytes: maxQueueBytes, maxAgeMs: maxQueueAgeMs, takesData });
+    const outlet = this.#host.outletOf(hold);
+    const tap: OutletTap = {
+      onBatch: (batch) => {
+        queue.push(batch, this.#host.clock.nowMs());
+        this.#pump();
+      },
+      onEnd: (reason) => this.#onStreamEnd(reason),
+    };
+    this.#session = { hold, outlet, queue, tap, reportedDrops: 0 };
+    stats.sessionsStarted++;
+    stats.sessionsLive++;
+    const { name } = hold.stream;
+    this.#log.info("ovt session began", {
+      app: name.app,
+      stream: name.stream,
+      peer: request.hearth?.nodeId ?? "other",
+    });
+    this.#connection.cork();
+    outlet.attach(tap, request.hearth?.recentMs ?? 0);
+    this.#connection.uncork();
+  }
+
+  #onStreamEnd(reason: CloseReason): void {
+    this.#log.info("ovt session ends with its stream", { reason: reason.code });
+    this.end(this.#host.stallMs);
+  }
+
+  #flushAnswers(): void {
+    for (let bytes = this.#dialogue.takeOutput(); bytes; bytes = this.#dialogue.takeOutput()) this.#write(bytes);
+    if (this.#dialogue.mustEnd) this.#finish();
+  }
+
+  /** Hands the socket as much as it should hold. Never called with a part of a sample. */
+  #pump(): void {
+    const queue = this.#session?.queue;
+    const limit = Math.max(maxSocketBytes, this.#connection.writableHighWaterMark);
+    while (this.#connection.writableLength < limit) {
+      const bytes = queue?.shift();
+      if (!bytes) break;
+      this.#write(bytes);
+    }
+    const isDone = !queue || queue.isEmpty;
+    if (isDone && this.#endByMs !== undefined && !this.#connection.writableEnded) this.#connection.end();
+  }
+
+  #write(bytes: Uint8Array): void {
+    if (this.#connection.destroyed || this.#connection.writableEnded) return;
+    if (this.#connection.writableLength === 0) this.#lastProgressMs = this.#host.clock.nowMs();
+    this.#host.stats.bytesSent += bytes.length;
+    this.#connection.write(bytes);
+  }
+
+  #onDrain(): void {
+    this.#lastProgressMs = this.#host.clock.nowMs();
+    this.#connection.cork();
+    this.#pump();
+    this.#connection.uncork();
+  }
+
+  /** The peer needs nothing more: what waits is forgotten, what the socket holds is sent. */
+  #finish(): void {
+    this.#session?.queue.clear();
+    this.#leave();
+    this.end(this.#host.stallMs);
+  }
+
+  #abandon(code: string): void {
+    const { faults } = this.#host.stats;
+    faults[code] = (faults[code] ?? 0) + 1;
+    this.#log.warn("ovt connection dropped", { code });
+    this.#connection.destroy();
+  }
+
+  #leave(): void {
+    const session = this.#session;
+    if (!session) return;
+    this.#countDrops();
+    this.#session = undefined;
+    this.#host.leaveOutlet(session.outlet, session.tap);
+    session.hold.release();
+    this.#host.stats.sessionsLive--;
+  }
+
+  #countDrops(): void {
+    const session = this.#session;
+    if (!session || session.queue.dropped === session.reportedDrops) return;
+    const dropped = session.queue.dropped - session.reportedDrops;
+    session.reportedDrops = session.queue.dropped;
+    this.#host.stats.samplesDropped += dropped;
+    this.#log.warn("ovt edge is too slow", { dropped, queuedBytes: session.queue.bytes });
+  }
+}
+
+/** As OvenMediaEngine names a stream to its peers. */
+function nameOf({ url }: OriginRequest, { vhost }: { readonly vhost: string }): string {
+  return `#${withoutHash(vhost)}#${withoutHash(url.app)}/${url.stream}`;
+}

@@ -1,0 +1,176 @@
+import type { Duplex } from "node:stream";
+import type { Logger } from "../flow/logger.ts";
+import type { StreamHold, StreamHub } from "../core/stream-hub.ts";
+import type { Stream } from "../core/stream.ts";
+import { every, type Clock, type Timer } from "../time/clock.ts";
+import { defaultOriginLimits, type OriginLimits } from "./origin-dialogue.ts";
+import { OriginConnection, type OriginHost, type OriginStats } from "./origin-connection.ts";
+import { PeerGuard } from "./peer-guard.ts";
+import { StreamOutlet, type OutletTap } from "./stream-outlet.ts";
+
+export interface OvtPublisherOptions {
+  readonly hub: Pick<StreamHub, "acquire">;
+  /** The virtual host of the host name in an edge's URL; undefined when there is none. */
+  readonly resolveVhost: (host: string) => string | undefined;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly nodeId: string;
+  /** This process, as peers' monitoring shows it: a UUID. */
+  readonly serverId: string;
+  /** Secrets that peers' tokens may be signed with; none = everybody may pull. */
+  readonly secrets?: readonly string[];
+  /** Addresses and networks of stock OvenMediaEngine edges, which have no token. */
+  readonly trustedPeers?: readonly string[];
+  /** Samples that become due within this time are sent together. Default 5 ms. */
+  readonly batchMs?: number;
+  readonly maxQueueBytes?: number;
+  readonly maxQueueAgeMs?: number;
+  /** A peer that takes nothing for this long is dropped. */
+  readonly stallMs?: number;
+  readonly maxConnections?: number;
+  /** Connections of one address that have no session yet. */
+  readonly maxIdlePerAddress?: number;
+  /** Sends data and subtitle samples to OvenMediaEngine edges too. */
+  readonly sendsDataToOthers?: boolean;
+  readonly limits?: Partial<OriginLimits>;
+}
+
+const tickMs = 250;
+/** How long a publisher that closes waits for slow edges to take what they were promised. */
+const closeWithinMs = 2_000;
+
+/**
+ * The origin: answers edges on connections that are handed in, and sends each the stream it asks for. Owns the
+ * connections it accepted; listening is its caller's business.
+ */
+export class OvtPublisher {
+  readonly #options: OvtPublisherOptions;
+  readonly #host: OriginHost;
+  readonly #connections = new Set<OriginConnection>();
+  readonly #outlets = new Map<Stream, StreamOutlet>();
+  readonly #ticker: Timer;
+  readonly #stats: OriginStats = {
+    connectionsOpened: 0,
+    connectionsLive: 0,
+    connectionsRefused: 0,
+    sessionsStarted: 0,
+    sessionsLive: 0,
+    samplesDropped: 0,
+    bytesSent: 0,
+    faults: {},
+  };
+  #due = new Set<StreamOutlet>();
+  #flushTimer: Timer | undefined;
+  #closing: Promise<void> | undefined;
+
+  /** @throws {SettingError} when `trustedPeers` holds what is no address or network */
+  constructor(options: OvtPublisherOptions) {
+    this.#options = options;
+    const { hub, clock, logger, nodeId, serverId, resolveVhost } = options;
+    this.#host = {
+      hub,
+      clock,
+      logger,
+      nodeId,
+      serverId,
+      resolveVhost,
+      guard: new PeerGuard({ secrets: options.secrets ?? [], trustedPeers: options.trustedPeers ?? [] }),
+      limits: { ...defaultOriginLimits, ...options.limits },
+      maxQueueBytes: options.maxQueueBytes ?? 16 * 1024 * 1024,
+      maxQueueAgeMs: options.maxQueueAgeMs ?? 5_000,
+      stallMs: options.stallMs ?? 10_000,
+      sendsDataToOthers: options.sendsDataToOthers ?? false,
+      stats: this.#stats,
+      outletOf: (hold) => this.#outletOf(hold),
+      leaveOutlet: (outlet, tap) => this.#leaveOutlet(outlet, tap),
+    };
+    this.#ticker = every(clock, tickMs, () => this.#tick());
+  }
+
+  /** Counters since the start and gauges of now. */
+  get stats(): Readonly<OriginStats> {
+    return this.#stats;
+  }
+
+  /**
+   * Serves one connection until it ends; takes ownership of it.
+   * @param remote the peer's address, without port
+   */
+  accept(connection: Duplex, remote: string): void {
+    this.#stats.connectionsOpened++;
+    if (this.#closing || this.#isCrowded(remote)) {
+      this.#stats.connectionsRefused++;
+      connection.on("error", () => {});
+      connection.destroy();
+      return;
+    }
+    const accepted = new OriginConnection(connection, remote, this.#host);
+    this.#connections.add(accepted);
+    this.#stats.connectionsLive++;
+    void this.#forgetWhenGone(accepted);
+  }
+
+  /** Ends every session on the border of a sample; resolves when no connection is left. */
+  close(): Promise<void> {
+    this.#closing ??= this.#closeNow();
+    return this.#closing;
+  }
+
+  async #forgetWhenGone(connection: OriginConnection): Promise<void> {
+    await connection.gone;
+    this.#connections.delete(connection);
+    this.#stats.connectionsLive--;
+  }
+
+  async #closeNow(): Promise<void> {
+    this.#flush();
+    const connections = [...this.#connections];
+    for (const connection of connections) connection.end(closeWithinMs);
+    await Promise.all(connections.map(({ gone }) => gone));
+    this.#ticker.cancel();
+    this.#flushTimer?.cancel();
+  }
+
+  #isCrowded(remote: string): boolean {
+    const { maxConnections = 10_000, maxIdlePerAddress = 64 } = this.#options;
+    if (this.#connections.size >= maxConnections) return true;
+    let idle = 0;
+    for (const other of this.#connections) if (other.remote === remote && !other.hasSession) idle++;
+    return idle >= maxIdlePerAddress;
+  }
+
+  #tick(): void {
+    const nowMs = this.#options.clock.nowMs();
+    for (const connection of this.#connections) connection.tick(nowMs);
+  }
+
+  #outletOf({ stream }: StreamHold): StreamOutlet {
+    const known = this.#outlets.get(stream);
+    if (known) return known;
+    const outlet = new StreamOutlet(stream, (pending) => this.#onPending(pending));
+    this.#outlets.set(stream, outlet);
+    return outlet;
+  }
+
+  #leaveOutlet(outlet: StreamOutlet, tap: OutletTap): void {
+    outlet.detach(tap);
+    if (outlet.tapCount > 0) return;
+    outlet.close();
+    this.#due.delete(outlet);
+    if (this.#outlets.get(outlet.stream) === outlet) this.#outlets.delete(outlet.stream);
+  }
+
+  /** One timer for all streams: what is published within a few milliseconds leaves in one write per session. */
+  #onPending(outlet: StreamOutlet): void {
+    this.#due.add(outlet);
+    this.#flushTimer ??= this.#options.clock.after(this.#options.batchMs ?? 5, () => this.#flush());
+  }
+
+  #flush(): void {
+    this.#flushTimer?.cancel();
+    this.#flushTimer = undefined;
+    const due = this.#due;
+    this.#due = new Set();
+    for (const outlet of due) outlet.flush();
+  }
+}

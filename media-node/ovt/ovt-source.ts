@@ -1,0 +1,289 @@
+import type { Duplex } from "node:stream";
+import { messageOf, ProtocolError, TransportError } from "../flow/errors.ts";
+import type { Logger } from "../flow/logger.ts";
+import { NoSuchStream, type OpenSource, type Source, type SourceSink } from "../core/source.ts";
+import type { StreamDescription } from "../core/stream.ts";
+import type { Track } from "../core/track.ts";
+import type { Clock, Timer } from "../time/clock.ts";
+import { toStreamDescription } from "./description-mapping.ts";
+import { OvtEdgeDialogue, OvtRefusal } from "./edge-dialogue.ts";
+import { parseHearthDescription, serializeHearthRequest } from "./hearth-extension.ts";
+import { parseOvtDescription, type OvtDescription } from "./ovt-description.ts";
+import { detectGeneration, type OvtGeneration } from "./ovt-generation.ts";
+import { ovtCode, type OvtResponse } from "./ovt-message.ts";
+import { ovtMediaType, type OvtMedia } from "./ovt-media.ts";
+import { parseOvtUrl } from "./ovt-url.ts";
+import { SampleDecoder } from "./sample-decoder.ts";
+import type { WireJson } from "./wire-json.ts";
+
+export interface OvtSourceOptions {
+  /** Connects one byte stream; the transport is its business (TCP, TLS, SRT). Rejects when `signal` aborts. */
+  readonly dial: (host: string, port: number, signal: AbortSignal) => Promise<Duplex>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly nodeId: string;
+  /** For URLs without a port; without it such URLs are refused. */
+  readonly defaultPort?: number;
+  /** Recent media asked of Hearth origins, enough for a whole segment. Default 4 s. */
+  readonly recentMs?: number;
+  /** Signs what is asked for, when the cluster has a secret; see `link-token.ts`. */
+  readonly signToken?: (scope: string) => string;
+  /** Largest sample taken. Default 16 MiB. */
+  readonly maxMediaBytes?: number;
+}
+
+/** An origin that plays but sends nothing for this long is given up, as is one that falls silent later. */
+const firstMediaTimeoutMs = 3_000;
+/** How long further tracks may take to tell the generation after the first packet came. */
+const evidenceTimeoutMs = 500;
+/** What may arrive before the generation is clear or the pull takes delivery. */
+const maxHeldBytes = 32 * 1024 * 1024;
+
+/** The opener for `ovt://host:port/app/stream`: one connection a stream, to any OvenMediaEngine or Hearth origin. */
+export function openOvtSource(options: OvtSourceOptions): OpenSource {
+  return async (url, { signal, via }) => {
+    const parsed = parseOvtUrl(url);
+    const port = parsed?.port || options.defaultPort;
+    if (!parsed || !port) throw new TransportError("OVT_URL", "an OVT URL is ovt://host:port/app/stream");
+    const token = options.signToken?.(`${parsed.app}/${parsed.stream}`);
+    const extension = serializeHearthRequest({
+      nodeId: options.nodeId,
+      via: [...(via ?? []), options.nodeId],
+      recentMs: options.recentMs ?? 4_000,
+      ...(token !== undefined && { token }),
+    });
+    const connection = await options.dial(parsed.host, port, signal);
+    const source = new OvtSource(connection, url, extension, options);
+    try {
+      await source.open(signal);
+    } catch (thrown) {
+      connection.destroy();
+      throw thrown;
+    }
+    return source;
+  };
+}
+
+/** One connection to one origin: a thin shell around {@link OvtEdgeDialogue} that owns socket and timer. */
+class OvtSource implements Source {
+  readonly #connection: Duplex;
+  readonly #options: OvtSourceOptions;
+  readonly #dialogue: OvtEdgeDialogue;
+  readonly #opening = Promise.withResolvers<void>();
+  readonly #gone = Promise.withResolvers<void>();
+  #wire: OvtDescription | undefined;
+  #description: StreamDescription | undefined;
+  #decoder: SampleDecoder | undefined;
+  #sink: SourceSink | undefined;
+  #held: OvtMedia[] = [];
+  #heldBytes = 0;
+  /** Bitstream format of each track's first packet. */
+  readonly #formats = new Map<number, number>();
+  #timer: Timer | undefined;
+  #mediaTimer: Timer | undefined;
+  #isClosing = false;
+  #failure: unknown;
+
+  constructor(connection: Duplex, url: string, extension: WireJson, options: OvtSourceOptions) {
+    this.#connection = connection;
+    this.#options = options;
+    this.#dialogue = new OvtEdgeDialogue(
+      { target: url, extension, ...(options.maxMediaBytes !== undefined && { maxMediaBytes: options.maxMediaBytes }) },
+      {
+        onDescribed: (contents) => this.#onDescribed(contents),
+        onPlaying: () => this.#onPlaying(),
+        onMedia: (media) => this.#onMedia(media),
+        onUnexpectedMessage: (response) => this.#onUnexpected(response),
+        onStopped: () => this.#letGo(),
+      },
+    );
+    connection.on("data", (chunk: Uint8Array) => this.#guard(() => this.#dialogue.receive(chunk)));
+    connection.on("error", (cause) => this.#fail(new TransportError("OVT_CONNECTION", messageOf(cause), { cause })));
+    connection.on("end", () => this.#fail(new TransportError("OVT_ENDED", "the origin closed the connection")));
+    connection.on("close", () => {
+      this.#fail(new TransportError("OVT_ENDED", "the connection was closed"));
+      this.#letGo();
+      this.#gone.resolve();
+    });
+  }
+
+  get description(): StreamDescription {
+    return this.#description!;
+  }
+
+  /** Resolves when the stream is described, playing, and every number in it is understood. */
+  async open(signal: AbortSignal): Promise<void> {
+    const onAbort = (): void => {
+      this.#fail(new TransportError("OVT_ABORTED", "the attempt was given up", { cause: signal.reason }));
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    try {
+      const { clock } = this.#options;
+      this.#guard(() => this.#dialogue.describe(clock.nowMs(), clock.wallMs()));
+      await this.#opening.promise;
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  start(sink: SourceSink): void {
+    if (this.#failure !== undefined) return this.#report(sink, this.#failure);
+    this.#sink = sink;
+    const held = this.#held;
+    this.#held = [];
+    this.#guard(() => held.forEach((media) => this.#decoder!.push(media)));
+    this.#connection.resume();
+  }
+
+  async close(): Promise<void> {
+    if (!this.#isClosing) {
+      this.#isClosing = true;
+      this.#sink = undefined;
+      this.#mediaTimer?.cancel();
+      if (this.#connection.destroyed) this.#gone.resolve();
+      else this.#sayGoodbye();
+    }
+    return this.#gone.promise;
+  }
+
+  #sayGoodbye(): void {
+    const { clock } = this.#options;
+    const isSilent = this.#dialogue.phase !== "playing";
+    this.#dialogue.stop(clock.nowMs(), clock.wallMs());
+    if (isSilent || this.#connection.readableEnded) this.#connection.destroy();
+    else {
+      this.#connection.resume();
+      this.#flush();
+    }
+  }
+
+  #onDescribed(contents: WireJson): void {
+    this.#wire = parseOvtDescription(contents);
+    const { clock } = this.#options;
+    this.#dialogue.play(clock.nowMs(), clock.wallMs());
+  }
+
+  #onPlaying(): void {
+    // A Hearth origin says everything there is to know: no need to wait for its media.
+    if (parseHearthDescription(this.#wire!.extension)) return this.#ready("g3", 0);
+    this.#mediaTimer = this.#options.clock.after(firstMediaTimeoutMs, () => {
+      this.#fail(new TransportError("OVT_NO_MEDIA", "the origin plays but sends nothing"));
+    });
+  }
+
+  #onMedia(media: OvtMedia): void {
+    if (this.#decoder && this.#sink && this.#held.length === 0) return this.#decoder.push(media);
+    this.#heldBytes += media.data.length + 100;
+    if (this.#heldBytes > maxHeldBytes) throw new ProtocolError("OVT_TOO_MUCH_MEDIA", "more media than can be held");
+    this.#held.push(media);
+    if (!this.#decoder) this.#weighEvidence(media);
+  }
+
+  #weighEvidence(media: OvtMedia): void {
+    const { clock } = this.#options;
+    const wire = this.#wire!;
+    if (this.#formats.size === 0) {
+      this.#mediaTimer?.cancel();
+      this.#mediaTimer = clock.after(evidenceTimeoutMs, () => this.#guard(() => this.#readyNow()));
+    }
+    if (this.#formats.has(media.trackId)) return;
+    this.#formats.set(media.trackId, media.bitstreamFormat);
+    const isTimed = wire.tracks.some(({ id, mediaType }) => id === media.trackId && mediaType <= ovtMediaType.audio);
+    if (isTimed && this.#detect().isSure) this.#readyNow();
+  }
+
+  #detect(): { generation: OvtGeneration; isSure: boolean } {
+    const wire = this.#wire!;
+    const hasIndexHints = wire.playlists.some(({ renditions }) =>
+      renditions.some(({ videoIndexHint }) => videoIndexHint !== undefined),
+    );
+    const evidence = wire.tracks.map(({ id, mediaType, codecId, decoderConfig }) => {
+      return { mediaType, codecId, bitstreamFormat: this.#formats.get(id), hasDecoderConfig: !!decoderConfig };
+    });
+    return detectGeneration(evidence, hasIndexHints);
+  }
+
+  #readyNow(): void {
+    const first = this.#held.find(({ mediaType }) => mediaType <= ovtMediaType.audio) ?? this.#held[0];
+    const track = this.#wire!.tracks.find(({ id }) => id === first?.trackId);
+    const mediaMs = first && track ? (first.pts * 1000 * track.timebaseNum) / track.timebaseDen : 0;
+    this.#ready(this.#detect().generation, Math.round(this.#options.clock.wallMs() - mediaMs));
+  }
+
+  #ready(generation: OvtGeneration, guessedEpochMs: number): void {
+    this.#mediaTimer?.cancel();
+    const wire = this.#wire!;
+    this.#description = toStreamDescription(wire, { generation, guessedEpochMs });
+    const tickFactors = new Map(wire.tracks.map(({ id, timebaseNum }) => [id, timebaseNum]));
+    this.#decoder = new SampleDecoder(this.#description.tracks, generation, tickFactors, {
+      onSample: (sample) => this.#sink?.onSample(sample),
+      onTrack: (track) => this.#onTrack(track),
+    });
+    this.#connection.pause();
+    this.#opening.resolve();
+  }
+
+  #onTrack(changed: Track): void {
+    const before = this.#description!;
+    const tracks = before.tracks.map((track) => (track.id === changed.id ? changed : track));
+    this.#description = { ...before, tracks };
+    this.#sink?.onDescription(this.#description);
+  }
+
+  #onUnexpected({ application, code }: OvtResponse): void {
+    this.#options.logger.warn("unexpected message from origin", { application: application.slice(0, 40), code });
+  }
+
+  /** Runs a step of the dialogue, sends what it says, and ends the connection when it throws. */
+  #guard(step: () => void): void {
+    try {
+      step();
+      this.#flush();
+    } catch (thrown) {
+      this.#fail(thrown);
+    }
+  }
+
+  #flush(): void {
+    for (let bytes = this.#dialogue.takeOutput(); bytes; bytes = this.#dialogue.takeOutput()) {
+      if (!this.#connection.destroyed) this.#connection.write(bytes);
+    }
+    this.#timer?.cancel();
+    const dueMs = this.#dialogue.nextTimeoutMs;
+    if (dueMs === undefined || this.#connection.destroyed) return;
+    const { clock } = this.#options;
+    this.#timer = clock.after(Math.max(0, dueMs - clock.nowMs()), () => {
+      this.#guard(() => this.#dialogue.timeout(clock.nowMs()));
+    });
+  }
+
+  #fail(thrown: unknown): void {
+    this.#letGo();
+    this.#failure ??= thrown;
+    const sink = this.#sink;
+    this.#sink = undefined;
+    this.#opening.promise.catch(() => {});
+    this.#opening.reject(this.#asOpenError(thrown));
+    if (sink) this.#report(sink, thrown);
+  }
+
+  #report(sink: SourceSink, thrown: unknown): void {
+    const code = thrown instanceof ProtocolError || thrown instanceof TransportError ? thrown.code : "failed";
+    if (code === "failed") this.#options.logger.error("ovt source failed", { error: messageOf(thrown) });
+    sink.onEnd({ code, message: messageOf(thrown) });
+  }
+
+  #asOpenError(thrown: unknown): unknown {
+    if (!(thrown instanceof OvtRefusal)) return thrown;
+    if (thrown.status === ovtCode.refused) return new NoSuchStream(thrown.message);
+    return new TransportError(thrown.code, thrown.message, { cause: thrown });
+  }
+
+  #letGo(): void {
+    this.#timer?.cancel();
+    this.#mediaTimer?.cancel();
+    this.#held = [];
+    this.#connection.destroy();
+  }
+}

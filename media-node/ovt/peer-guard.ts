@@ -1,0 +1,57 @@
+import { BlockList, isIP } from "node:net";
+import { SettingError } from "../flow/errors.ts";
+import { isLinkTokenValid } from "./link-token.ts";
+import type { OriginRequest } from "./origin-dialogue.ts";
+import { firstQueryValue } from "./ovt-url.ts";
+
+export interface PeerGuardOptions {
+  /** Shared by the cluster; the first signs, all of them are accepted, so that it can be changed. Empty: no token is asked. */
+  readonly secrets: readonly string[];
+  /** Addresses and networks (`10.0.0.0/8`, `fd00::/8`, `192.0.2.7`) that need no token: stock OvenMediaEngine edges. */
+  readonly trustedPeers: readonly string[];
+}
+
+/** The query key under which OvenMediaEngine edges carry a token, in the URL their operator configured. */
+export const tokenQueryKey = "key";
+
+/** Decides who may ask for streams. */
+export class PeerGuard {
+  readonly #secrets: readonly string[];
+  readonly #trusted = new BlockList();
+
+  /** @throws {SettingError} when an entry is neither an address nor a network */
+  constructor({ secrets, trustedPeers }: PeerGuardOptions) {
+    this.#secrets = secrets;
+    for (const entry of trustedPeers) this.#trust(entry);
+  }
+
+  /** Whether every peer may ask, because no secret was configured. */
+  get isOpen(): boolean {
+    return this.#secrets.length === 0;
+  }
+
+  isTrusted(address: string): boolean {
+    const plain = address.startsWith("::ffff:") ? address.slice(7) : address;
+    const version = isIP(plain);
+    return version !== 0 && this.#trusted.check(plain, version === 6 ? "ipv6" : "ipv4");
+  }
+
+  /** Whether this request may be answered at all. One that may not gets no byte. */
+  admits(request: OriginRequest, address: string, wallMs: number): boolean {
+    if (this.isOpen || this.isTrusted(address)) return true;
+    const { app, stream, query } = request.url;
+    const token = request.hearth?.token ?? firstQueryValue(query, tokenQueryKey);
+    return token !== undefined && isLinkTokenValid(token, { secrets: this.#secrets, app, stream, wallMs });
+  }
+
+  #trust(entry: string): void {
+    const [address = "", bits] = entry.trim().split("/");
+    const version = isIP(address);
+    const longest = version === 6 ? 128 : 32;
+    const prefix = bits === undefined ? longest : Number(bits);
+    if (version === 0 || !Number.isInteger(prefix) || prefix < 0 || prefix > longest) {
+      throw new SettingError(`"${entry}" is neither an address nor a network: write 192.0.2.7 or 10.0.0.0/8`);
+    }
+    this.#trusted.addSubnet(address, prefix, version === 6 ? "ipv6" : "ipv4");
+  }
+}

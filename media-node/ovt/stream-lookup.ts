@@ -1,0 +1,84 @@
+import type { AcquireResult, StreamHold, StreamHub, StreamRequest } from "../core/stream-hub.ts";
+import type { StreamName } from "../core/stream-name.ts";
+import type { Stream, StreamDescription } from "../core/stream.ts";
+import type { Clock } from "../time/clock.ts";
+import type { TrackMeasure } from "./description-mapping.ts";
+
+/** OvenMediaEngine edges hang up after 1.5 s without an answer. */
+export const describeDeadlineMs = 1_200;
+
+export type LookupResult =
+  | { readonly kind: "stream"; readonly hold: StreamHold }
+  | { readonly kind: "not-found" }
+  /** It is being pulled, or its tracks are not yet fully known: worth asking again. */
+  | { readonly kind: "not-ready" };
+
+/** Finds a stream that can be described in full, pulling it when this node can; gives up after {@link describeDeadlineMs}. */
+export async function lookUpStream(
+  hub: Pick<StreamHub, "acquire">,
+  name: StreamName,
+  request: StreamRequest,
+  clock: Clock,
+): Promise<LookupResult> {
+  const abort = new AbortController();
+  const deadline = clock.after(describeDeadlineMs, () => abort.abort());
+  try {
+    const result: AcquireResult = await hub.acquire(name, request, abort.signal);
+    if (result.kind === "not-found") return { kind: "not-found" };
+    if (result.kind === "unavailable") return { kind: "not-ready" };
+    if (await becomesComplete(result.hold.stream, abort.signal)) return { kind: "stream", hold: result.hold };
+    result.hold.release();
+    return { kind: "not-ready" };
+  } finally {
+    deadline.cancel();
+  }
+}
+
+/** Whether an edge can set up decoders by this description alone. */
+function isComplete({ tracks }: StreamDescription): boolean {
+  return tracks.every(({ codec, decoderConfig }) => !["h264", "h265", "aac"].includes(codec) || decoderConfig);
+}
+
+async function becomesComplete(stream: Stream, signal: AbortSignal): Promise<boolean> {
+  if (isComplete(stream.description)) return !stream.isClosed;
+  return new Promise((resolve) => {
+    const settle = (isReady: boolean): void => {
+      remove();
+      signal.removeEventListener("abort", onAbort);
+      resolve(isReady);
+    };
+    const onAbort = (): void => settle(false);
+    const remove = stream.addReader({
+      onSample() {},
+      onDescription: (description) => isComplete(description) && settle(true),
+      onEnd: () => queueMicrotask(() => settle(false)),
+    });
+    signal.addEventListener("abort", onAbort, { once: true });
+    if (signal.aborted) onAbort();
+  });
+}
+
+/** Bits and frames per second of every track over the recent media; edges start at once when they are told. */
+export function measureTracks(stream: Stream): ReadonlyMap<number, TrackMeasure> {
+  const sums = new Map<number, { count: number; bytes: number; firstDts: number; lastDts: number }>();
+  for (const { trackId, dts, data } of stream.recentSamples(Number.MAX_SAFE_INTEGER)) {
+    const sum = sums.get(trackId);
+    if (!sum) sums.set(trackId, { count: 1, bytes: data.length, firstDts: dts, lastDts: dts });
+    else {
+      sum.count++;
+      sum.bytes += data.length;
+      sum.lastDts = dts;
+    }
+  }
+  const measures = new Map<number, TrackMeasure>();
+  for (const [id, { count, bytes, firstDts, lastDts }] of sums) {
+    const timescale = stream.track(id)?.timescale ?? 0;
+    const seconds = ((lastDts - firstDts) / timescale) * (count / (count - 1));
+    if (count < 2 || !(seconds > 0)) continue;
+    measures.set(id, {
+      bitrate: Math.round((bytes * 8) / seconds),
+      framerate: Math.round((count / seconds) * 100) / 100,
+    });
+  }
+  return measures;
+}

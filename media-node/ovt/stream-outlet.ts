@@ -1,0 +1,108 @@
+import type { CloseReason } from "../flow/close-group.ts";
+import type { Sample } from "../core/sample.ts";
+import type { Stream } from "../core/stream.ts";
+import { SampleEncoder, type EncodedSample } from "./sample-encoder.ts";
+
+/** Samples that are sent together: one write for each session that takes all of them. */
+export interface SampleBatch {
+  /** The samples' bytes, joined. */
+  readonly bytes: Uint8Array;
+  readonly samples: readonly EncodedSample[];
+  readonly hasData: boolean;
+}
+
+/** One session as its stream's outlet sees it. Must not throw. */
+export interface OutletTap {
+  onBatch(batch: SampleBatch): void;
+  onEnd(reason: CloseReason): void;
+}
+
+/** A batch is sent as soon as it holds this much, since joining more saves nothing. */
+const maxBatchBytes = 65_536;
+
+/**
+ * Where one stream leaves the node by OVT: every sample is serialised once, samples that come close together are joined
+ * once, and each session gets the same buffer. Lives as long as it has sessions.
+ */
+export class StreamOutlet {
+  readonly stream: Stream;
+  readonly #encoder = new SampleEncoder();
+  readonly #taps = new Set<OutletTap>();
+  readonly #onPending: (outlet: StreamOutlet) => void;
+  readonly #removeReader: () => void;
+  #pending: EncodedSample[] = [];
+  #pendingBytes = 0;
+
+  /** @param onPending called when samples wait for {@link flush} */
+  constructor(stream: Stream, onPending: (outlet: StreamOutlet) => void) {
+    this.stream = stream;
+    this.#onPending = onPending;
+    this.#encoder.describe(stream.description.tracks);
+    this.#removeReader = stream.addReader({
+      onSample: (sample) => this.#onSample(sample),
+      onDescription: ({ tracks }) => this.#encoder.describe(tracks),
+      onEnd: (reason) => this.#end(reason),
+    });
+  }
+
+  get tapCount(): number {
+    return this.#taps.size;
+  }
+
+  get encodedCount(): number {
+    return this.#encoder.encodedCount;
+  }
+
+  /** Adds a session; it gets recent media at once, from a key frame on and covering at least `recentMs`, then what follows. */
+  attach(tap: OutletTap, recentMs: number): void {
+    this.flush();
+    const recent = this.stream.recentSamples(recentMs).flatMap((sample) => this.#encoder.encode(sample) ?? []);
+    this.#taps.add(tap);
+    for (let from = 0; from < recent.length;) {
+      let to = from;
+      for (let bytes = 0; to < recent.length && bytes < maxBatchBytes; to++) bytes += recent[to]!.bytes.length;
+      tap.onBatch(batchOf(recent.slice(from, to)));
+      from = to;
+    }
+  }
+
+  detach(tap: OutletTap): void {
+    this.#taps.delete(tap);
+  }
+
+  /** Sends what waits. */
+  flush(): void {
+    if (this.#pending.length === 0) return;
+    const batch = batchOf(this.#pending);
+    this.#pending = [];
+    this.#pendingBytes = 0;
+    for (const tap of this.#taps) tap.onBatch(batch);
+  }
+
+  /** Stops reading the stream; sessions are not told. */
+  close(): void {
+    this.#removeReader();
+    this.#pending = [];
+  }
+
+  #onSample(sample: Sample): void {
+    if (this.#taps.size === 0) return;
+    const encoded = this.#encoder.encode(sample);
+    if (!encoded) return;
+    this.#pending.push(encoded);
+    this.#pendingBytes += encoded.bytes.length;
+    if (this.#pendingBytes >= maxBatchBytes) this.flush();
+    else if (this.#pending.length === 1) this.#onPending(this);
+  }
+
+  #end(reason: CloseReason): void {
+    this.flush();
+    for (const tap of this.#taps) tap.onEnd(reason);
+    this.#taps.clear();
+  }
+}
+
+function batchOf(samples: readonly EncodedSample[]): SampleBatch {
+  const bytes = samples.length === 1 ? samples[0]!.bytes : Buffer.concat(samples.map((sample) => sample.bytes));
+  return { bytes, samples, hasData: samples.some((sample) => sample.isData) };
+}
