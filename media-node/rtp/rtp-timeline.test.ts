@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { SenderReport } from "./rtcp-report.ts";
+import type { SenderReport } from "./sender-report.ts";
 import { RtpTimeline } from "./rtp-timeline.ts";
 
 const epochMs = Date.UTC(2025, 0, 1);

@@ -1,5 +1,5 @@
 import { RtpTimestampUnwrapper } from "./rtp-timestamp-unwrapper.ts";
-import type { SenderReport } from "./rtcp-report.ts";
+import type { SenderReport } from "./sender-report.ts";
 
 export interface RtpTimelineOptions {
   /** Unix milliseconds at which all output timestamps are 0. */

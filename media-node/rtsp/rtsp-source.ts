@@ -16,6 +16,7 @@ import { MediaReceiver, type MediaCounters } from "./media-receiver.ts";
 import { planSession, type MediaPlan } from "./media-plan.ts";
 import { RtspDialogue, type RtspEvent } from "./rtsp-dialogue.ts";
 import type { RtpInfo } from "./rtsp-headers.ts";
+import { isIncomplete } from "./video-formats.ts";
 import { followRedirect, parseRtspUrl, resolveControl, type RtspUrl } from "./rtsp-url.ts";
 
 /** Opens a connection; rejects when there is none, or when `signal` aborts. The caller closes what it gets. */
@@ -326,7 +327,7 @@ class RtspSession implements Source {
   }
 
   #isWholeDescription(): boolean {
-    return this.#media.every(({ receiver: { track } }) => track.codec !== "h264" || track.decoderConfig !== undefined);
+    return this.#media.every(({ receiver }) => !isIncomplete(receiver.track));
   }
 
   #becomeOpen(): void {
