@@ -74,6 +74,61 @@ test("pulls H.264 and Opus", async () => {
   for (const { data } of of(samples, 1)) assert.equal(opusPacketSamples(data), 960);
 });
 
+test("pulls over UDP where the rule says so, and falls back to TCP where the server has no UDP", async () => {
+  const byUdp = openRtspSource({
+    dial: dialLoopback,
+    clock: systemClock,
+    logger: silentLogger,
+    settingsOf: () => ({ transport: "udp" }),
+  });
+  const onlyTcp = await startRtspServer("--transport", "tcp");
+  try {
+    for (const port of [server.port, onlyTcp.port]) {
+      const url = `rtsp://127.0.0.1:${port}/h264-aac`;
+      const source = await byUdp(url, { signal: AbortSignal.timeout(10_000) });
+      const { samples, until } = collectSource(source);
+      await until(() => of(samples, 0).length >= 40 && of(samples, 1).length >= 40);
+      await source.close({ code: "done" });
+      assertPlayable(of(samples, 0));
+      assertPlayable(of(samples, 1));
+    }
+  } finally {
+    await onlyTcp.close();
+  }
+});
+
+test("goes over to UDP where the server refuses TCP", async () => {
+  const onlyUdp = await startRtspServer("--transport", "udp");
+  try {
+    const source = await pull("/h264", onlyUdp.port);
+    await collectSource(source).until((samples) => samples.length > 5);
+    await source.close({ code: "done" });
+  } finally {
+    await onlyUdp.close();
+  }
+});
+
+const codecs: [path: string, codec: string, kind: "video" | "audio"][] = [
+  ["/h265", "h265", "video"],
+  ["/vp8", "vp8", "video"],
+  ["/pcmu", "pcmu", "audio"],
+  ["/pcma", "pcma", "audio"],
+  ["/mp3", "mp3", "audio"],
+  ["/latm", "aac", "audio"],
+];
+for (const [path, codec, kind] of codecs) {
+  test(`pulls ${codec} from ${path}`, async () => {
+    const source = await pull(path);
+    const { samples, until } = collectSource(source);
+    await until(() => samples.length >= 30);
+    const track = source.description.tracks[0]!;
+    await source.close({ code: "done" });
+    assert.equal(track.codec, codec);
+    if (kind === "video") assert.deepEqual([track.video?.width, track.video?.height], [320, 240]);
+    assertPlayable(samples);
+  });
+}
+
 test("pulls sound alone", async () => {
   const source = await pull("/audio");
   const { samples, until } = collectSource(source);
