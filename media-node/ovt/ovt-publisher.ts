@@ -47,6 +47,7 @@ export class OvtPublisher {
   readonly #options: OvtPublisherOptions;
   readonly #host: OriginHost;
   readonly #connections = new Set<OriginConnection>();
+  readonly #byAddress = new Map<string, Set<OriginConnection>>();
   readonly #outlets = new Map<Stream, StreamOutlet>();
   readonly #ticker: Timer;
   readonly #stats: OriginStats = {
@@ -92,6 +93,13 @@ export class OvtPublisher {
     return this.#stats;
   }
 
+  /** Bytes that wait in memory for slow edges: shared buffers, so an upper bound. */
+  get queuedBytes(): number {
+    let bytes = 0;
+    for (const connection of this.#connections) bytes += connection.queuedBytes;
+    return bytes;
+  }
+
   /**
    * Serves one connection until it ends; takes ownership of it.
    * @param remote the peer's address, without port
@@ -106,6 +114,7 @@ export class OvtPublisher {
     }
     const accepted = new OriginConnection(connection, remote, this.#host);
     this.#connections.add(accepted);
+    this.#byAddress.set(remote, (this.#byAddress.get(remote) ?? new Set()).add(accepted));
     this.#stats.connectionsLive++;
     void this.#forgetWhenGone(accepted);
   }
@@ -119,6 +128,9 @@ export class OvtPublisher {
   async #forgetWhenGone(connection: OriginConnection): Promise<void> {
     await connection.gone;
     this.#connections.delete(connection);
+    const neighbours = this.#byAddress.get(connection.remote);
+    neighbours?.delete(connection);
+    if (neighbours?.size === 0) this.#byAddress.delete(connection.remote);
     this.#stats.connectionsLive--;
   }
 
@@ -135,7 +147,7 @@ export class OvtPublisher {
     const { maxConnections = 10_000, maxIdlePerAddress = 64 } = this.#options;
     if (this.#connections.size >= maxConnections) return true;
     let idle = 0;
-    for (const other of this.#connections) if (other.remote === remote && !other.hasSession) idle++;
+    for (const other of this.#byAddress.get(remote) ?? []) if (!other.hasSession) idle++;
     return idle >= maxIdlePerAddress;
   }
 
