@@ -33,7 +33,7 @@ import { StreamClaims } from "./stream-claims.ts";
 import type { Clock } from "./time/clock.ts";
 import { admitByTicket } from "./viewer-admission.ts";
 import { openMediaPort } from "./webrtc/transport/open-media-port.ts";
-import { createWebRtc } from "./webrtc/webrtc-guest.ts";
+import { createWebRtc } from "./webrtc/web-rtc.ts";
 
 export interface NodeOptions {
   readonly config: ServerConfig;
