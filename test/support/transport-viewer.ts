@@ -50,6 +50,8 @@ export class TransportViewer {
   bytesOut = 0;
   /** Receives, but says nothing by itself. */
   isSilent = false;
+  /** The TCP connection was closed by the other side. */
+  isEnded = false;
   readonly #peer: PeerTransport;
   readonly #candidate: IceCandidate;
   #udp: Socket | undefined;
@@ -82,6 +84,7 @@ export class TransportViewer {
       this.#pending = Buffer.alloc(0);
       socket.on("data", (bytes) => this.#receiveStream(bytes));
       socket.on("error", () => {});
+      socket.on("close", () => (this.isEnded = true));
       await once(socket, "connect");
       return;
     }

@@ -14,7 +14,7 @@ interface Opened {
   readonly port: MediaPort;
   readonly clock: ManualClock;
   peer(): Watched;
-  viewer(peer: PeerTransport): Promise<TransportViewer>;
+  viewer(peer: PeerTransport, protocol?: "udp" | "tcp"): Promise<TransportViewer>;
   outsider(): Promise<TransportViewer>;
 }
 
@@ -39,8 +39,11 @@ async function openPort(t: TestContext, options: Partial<MediaPortOptions> = {})
     await port.close();
     assert.equal(clock.pendingTimers, 0, "no timer remains");
   });
-  const viewer = async (peer: PeerTransport): Promise<TransportViewer> => {
-    const opened = await TransportViewer.open(peer, port.candidates[0]!);
+  const viewer = async (peer: PeerTransport, protocol = "udp"): Promise<TransportViewer> => {
+    const opened = await TransportViewer.open(
+      peer,
+      port.candidates.find((candidate) => candidate.protocol === protocol)!,
+    );
     viewers.push(opened);
     return opened;
   };
@@ -58,9 +61,12 @@ async function openPort(t: TestContext, options: Partial<MediaPortOptions> = {})
   return { port, clock, peer, viewer, outsider: () => viewer(nobody) };
 }
 
-async function connected(opened: Opened): Promise<Watched & { readonly viewer: TransportViewer }> {
+async function connected(
+  opened: Opened,
+  protocol: "udp" | "tcp" = "udp",
+): Promise<Watched & { readonly viewer: TransportViewer }> {
   const watched = opened.peer();
-  const viewer = await opened.viewer(watched.peer);
+  const viewer = await opened.viewer(watched.peer, protocol);
   await viewer.connect();
   return { ...watched, viewer };
 }
@@ -116,6 +122,46 @@ for (const [name, force] of [
     assert.equal(port.tier, (force as { send?: string }).send ?? "ffi-gso");
   });
 }
+
+test("over TCP a viewer connects, receives, reports, and its disconnection ends the session", async (t) => {
+  const opened = await openPort(t);
+  const { peer, viewer, rtcp, states } = await connected(opened, "tcp");
+  const batch = batchOf(200, 1188);
+  peer.queueRtp(batch, 0, 200, { ssrc: 42, payloadType: 98, packetIndex: 7 });
+  assert.ok(peer.backlogBytes > 200 * 1200, "what waits is told");
+  opened.port.flush();
+  await viewer.until(() => viewer.rtp.length === 200);
+  assert.equal(viewer.rtp[199]!.readUInt16BE(2), 206);
+  viewer.sendRtcp(report);
+  await viewer.until(() => rtcp.length === 1);
+  viewer.close();
+  await viewer.until(() => peer.state === "closed");
+  assert.deepEqual(states, ["connected", "closed: tcp-closed"]);
+});
+
+test("a TCP connection without an authentic check is closed, at once when its frames are too long", async (t) => {
+  const opened = await openPort(t);
+  const nobody = { iceUfrag: "nobody", icePwd: "secret" } as PeerTransport;
+  const [silent, long] = [await opened.viewer(nobody, "tcp"), await opened.viewer(nobody, "tcp")];
+  long.write(Buffer.alloc(100, 0xff));
+  await long.until(() => long.isEnded);
+  silent.check();
+  await taken(silent, opened.port, 0, 1);
+  assert.equal(silent.isEnded, false);
+  opened.clock.advance(10_000);
+  await silent.until(() => silent.isEnded);
+  assert.equal(silent.bytesIn, 0);
+});
+
+test("one address opens a bounded number of unproven TCP connections", async (t) => {
+  const opened = await openPort(t);
+  const nobody = { iceUfrag: "nobody", icePwd: "secret" } as PeerTransport;
+  const all = await Promise.all(Array.from({ length: 40 }, () => opened.viewer(nobody, "tcp")));
+  await all[0]!.until(() => opened.port.stats["droppedConnections"] === 8);
+  opened.clock.advance(10_000);
+  await all[0]!.until(() => all.every((viewer) => viewer.isEnded));
+  await connected(opened, "tcp");
+});
 
 test("more than the slab holds leaves in several goes, complete", async (t) => {
   const opened = await openPort(t);
