@@ -22,6 +22,8 @@ export interface Viewer {
   readonly stream: RequestedStream;
   readonly protocol: ViewerProtocol;
   readonly place?: ViewerPlace | undefined;
+  /** Nodes that the viewer says failed it. */
+  readonly avoid?: readonly string[] | undefined;
 }
 
 /** A node that refused or failed a connection is left out this long. */
@@ -56,7 +58,7 @@ export class Decisions {
       name,
       protocol: viewer.protocol,
       place: viewer.place,
-      avoid: this.#failedNodes(moment.nowMs),
+      avoid: this.#failedNodes(moment.nowMs).union(new Set(viewer.avoid)),
       assigned: this.#assigned.counts(moment.nowMs),
     });
     const outcome = choice.node
@@ -82,7 +84,7 @@ export class Decisions {
     return this.#memory.seeNodes(moment);
   }
 
-  #failedNodes(nowMs: number): ReadonlySet<string> {
+  #failedNodes(nowMs: number): Set<string> {
     for (const [node, sinceMs] of this.#failed) if (nowMs - sinceMs > failedMs) this.#failed.delete(node);
     return new Set(this.#failed.keys());
   }

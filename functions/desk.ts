@@ -2,6 +2,7 @@ import type { Context } from "hono";
 import type { SigningKey } from "#cluster/ticket/signing-key.ts";
 import { ticketIssuedMs, ticketQueryKey, type ViewerProtocol } from "#cluster/ticket/ticket.ts";
 import type { ViewerPlace } from "#cluster/node-choice/nearness.ts";
+import { checkAccess } from "./access.ts";
 import type { Decisions, Viewer } from "./decisions.ts";
 import type { RouterEnv } from "./env.ts";
 import { isProblem, parseRequestedStream } from "./requested-stream.ts";
@@ -27,7 +28,12 @@ export type RouterContext = Context<{ Bindings: RouterEnv }>;
 /** Who asks for what, from the request alone. */
 export function viewerOf(c: RouterContext, desk: Desk, protocol: ViewerProtocol, under = ""): Viewer | Problem {
   const stream = parseRequestedStream(c.req.url, desk.vhosts, under);
-  return isProblem(stream) ? stream : { stream, protocol, place: placeOf(c.req.raw) };
+  return isProblem(stream) ? stream : { stream, protocol, place: placeOf(c.req.raw), avoid: avoidedBy(c) };
+}
+
+/** `?avoid=edge-1,edge-2`: a player that lost its node knows it some seconds before the store does. */
+function avoidedBy(c: RouterContext): readonly string[] | undefined {
+  return c.req.query("avoid")?.split(",", 8);
 }
 
 /** Now, and the platform's way to finish work after the answer; outside of workerd it just goes on. */
@@ -51,10 +57,12 @@ export async function assign(
   search = new URL(c.req.url).search,
 ): Promise<NodeUrl | Problem> {
   if (await isBack(c, desk)) return inCircles;
+  const access = await checkAccess(c, desk, viewer, { path, search });
+  if (isProblem(access)) return access;
   const { outcome } = await desk.decisions.decide(viewer, momentOf(c, desk));
   if (isProblem(outcome)) return outcome;
   if (outcome.node.url === new URL(c.req.url).origin) return ownUrl(outcome.node.id);
-  return ticketedUrl(outcome.node, { ...viewer, path, search }, desk.key, desk.nowMs());
+  return ticketedUrl(outcome.node, { ...viewer, ...access, path, search }, desk.key, desk.nowMs());
 }
 
 /** Whether this viewer was sent away with a ticket a moment ago: whoever follows a redirect does it at once. */

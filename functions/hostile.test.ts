@@ -35,7 +35,7 @@ function hostilePath(random: () => number): string {
 test("10,000 hostile paths, queries and hosts lead to no foreign place", async () => {
   const seed = 1;
   const random = randomFrom(seed);
-  const vhosts = { vhostOf: () => "default", ruleFor: () => "every stream is known here" };
+  const vhosts = { ...singleVhost, vhostOf: () => "default", ruleFor: () => "every stream is known here" };
   const { app } = await routerFixture({}, { vhosts });
   let redirects = 0;
   for (let i = 0; i < 10_000; i++) {

@@ -19,13 +19,19 @@ export interface NodeUrl {
  */
 export async function ticketedUrl(
   node: NodeRecord,
-  asked: { stream: RequestedStream; protocol: ViewerProtocol; path: string; search: string },
+  asked: {
+    stream: RequestedStream;
+    protocol: ViewerProtocol;
+    path: string;
+    search: string;
+    sessionEndsMs?: number | undefined;
+  },
   key: SigningKey | undefined,
   nowMs: number,
 ): Promise<NodeUrl> {
   const scope: TicketScope = { node: node.id, name: asked.stream.name, protocol: asked.protocol };
   const query = withoutKey(asked.search, ticketQueryKey);
-  if (key) query.push(`${ticketQueryKey}=${await signTicket(key, scope, nowMs)}`);
+  if (key) query.push(`${ticketQueryKey}=${await signTicket(key, scope, nowMs, asked.sessionEndsMs)}`);
   const search = query.length > 0 ? `?${query.join("&")}` : "";
   return { url: `${node.url}${asked.path}${search}`, node, expiresMs: nowMs + 60_000 };
 }

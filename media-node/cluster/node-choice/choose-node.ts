@@ -57,6 +57,7 @@ interface Candidate {
   readonly score: number;
   readonly load: number;
   readonly isBusy: boolean;
+  readonly isLate: boolean;
   /** Load that it should not go above, and the better the higher: both follow once all are weighed. */
   bound: number;
   grade: number;
@@ -100,6 +101,7 @@ function sift(view: ClusterView, request: NodeRequest) {
       score: rendezvousScore(keyHash, node.hash, capacity),
       load,
       isBusy: (record.maxViewers > 0 && load >= busyShare * capacity) || record.cpu >= busyShare,
+      isLate: node.isLate,
       bound: 0,
       grade: 0,
     });
@@ -141,7 +143,7 @@ function rank(candidates: readonly Candidate[]): Ranked[] {
   }));
 }
 
-/** Not busy before near before within its bound. The mean that counts is that of the nodes equally near. */
+/** Not late before not busy before near before within its bound. The mean that counts is that of the nodes equally near. */
 function gradeAll(candidates: readonly Candidate[]): void {
   const load = [1, 1, 1, 1];
   const capacity = [0, 0, 0, 0];
@@ -152,7 +154,11 @@ function gradeAll(candidates: readonly Candidate[]): void {
   for (const candidate of candidates) {
     const fairShare = (load[candidate.near]! * candidate.capacity) / capacity[candidate.near]!;
     candidate.bound = Math.max(Math.ceil(loadFactor * fairShare), idleViewers, idleShare * candidate.capacity);
-    candidate.grade = (candidate.isBusy ? 0 : 8) + candidate.near * 2 + (isWithinBound(candidate) ? 1 : 0);
+    candidate.grade =
+      (candidate.isLate ? 0 : 16) +
+      (candidate.isBusy ? 0 : 8) +
+      candidate.near * 2 +
+      (isWithinBound(candidate) ? 1 : 0);
   }
 }
 
@@ -173,7 +179,7 @@ function passedOver(candidates: readonly Candidate[], chosen: Candidate): number
   let count = 0;
   for (const other of candidates) {
     const isAhead = other.isCarrier === chosen.isCarrier ? other.score > chosen.score : other.isCarrier;
-    if (isAhead && other.near === chosen.near && (other.isBusy || !isWithinBound(other))) count++;
+    if (isAhead && other.near === chosen.near && (other.isLate || other.isBusy || !isWithinBound(other))) count++;
   }
   return count;
 }
@@ -183,9 +189,12 @@ const nearnessWords = ["", "on the viewer's continent, ", "in the viewer's count
 function describe(candidate: Candidate, skipped: number): string {
   const base = candidate.isCarrier ? "it carries the stream already" : "it is first by rendezvous hash";
   const load = `${candidate.load} of ${candidate.record.maxViewers || "any number of"} viewers`;
-  const spill = skipped === 0 ? "" : `; ${skipped} ahead of it ${skipped === 1 ? "was" : "were"} passed over for load`;
+  const spill =
+    skipped === 0
+      ? ""
+      : `; ${skipped} ahead of it ${skipped === 1 ? "was" : "were"} passed over for load or a late report`;
   const over = isWithinBound(candidate) ? "" : "; all are above the mean load, it has the most room";
-  return `${nearnessWords[candidate.near]}${base}, ${load}${candidate.isBusy ? ", busy" : ""}${spill}${over}`;
+  return `${nearnessWords[candidate.near]}${base}, ${load}${candidate.isLate ? ", late to report" : ""}${candidate.isBusy ? ", busy" : ""}${spill}${over}`;
 }
 
 /**
