@@ -58,7 +58,7 @@ export class Decisions {
       name,
       protocol: viewer.protocol,
       place: viewer.place,
-      avoid: this.#failedNodes(moment.nowMs).union(new Set(viewer.avoid)),
+      avoid: new Set([...this.#failedNodes(moment.nowMs), ...(viewer.avoid ?? [])]),
       assigned: this.#assigned.counts(moment.nowMs),
     });
     const outcome = choice.node
@@ -84,9 +84,9 @@ export class Decisions {
     return this.#memory.seeNodes(moment);
   }
 
-  #failedNodes(nowMs: number): Set<string> {
+  #failedNodes(nowMs: number): string[] {
     for (const [node, sinceMs] of this.#failed) if (nowMs - sinceMs > failedMs) this.#failed.delete(node);
-    return new Set(this.#failed.keys());
+    return [...this.#failed.keys()];
   }
 }
 
