@@ -15,6 +15,8 @@ import { laptop } from "./routes/laptop.ts";
 import { play } from "./routes/play.ts";
 import { resolve } from "./routes/resolve.ts";
 import { signalling } from "./routes/signalling.ts";
+import { steer } from "./routes/steer.ts";
+import { steeredPlay } from "./routes/steered-play.ts";
 import { whep } from "./routes/whep.ts";
 import { rawPath } from "./requested-stream.ts";
 import { ClusterMemory } from "./stores/cluster-memory.ts";
@@ -52,6 +54,7 @@ export function createRouter(parts: RouterParts): Hono<{ Bindings: RouterEnv }> 
   app.get("/-/health", health);
   app.get("/-/resolve/*", (c) => resolve(c, desk));
   app.get("/-/explain/*", (c) => explain(c, desk));
+  app.get("/-/steer/*", (c) => steer(c, desk));
   app.get("/-/cluster", (c) => cluster(c, desk));
   app.post("/-/laptop/*", (c) => laptop(c, desk));
   app.get("*", (c) => view(c, desk));
@@ -69,7 +72,9 @@ function view(c: RouterContext, desk: Desk): Response | Promise<Response> {
   if (isReserved(c)) return problemResponse(nothingHere);
   if (c.req.header("Upgrade")?.toLowerCase() === "websocket") return signalling(c, desk);
   const path = rawPath(c.req.url);
-  if (/^\/[^/]+\/[^/]+\/[^/]+\.m3u8$/.test(path)) return play(c, desk);
+  if (/^\/[^/]+\/[^/]+\/[^/]+\.m3u8$/.test(path)) {
+    return c.req.query("steering") === "1" ? steeredPlay(c, desk) : play(c, desk);
+  }
   return desk.env.ASSETS ? desk.env.ASSETS.fetch(c.req.raw) : problemResponse(nothingHere);
 }
 

@@ -1,4 +1,5 @@
 import type { Context } from "hono";
+import type { NodeRecord } from "#cluster/store/contract.ts";
 import type { SigningKey } from "#cluster/ticket/signing-key.ts";
 import { ticketIssuedMs, ticketQueryKey, type ViewerProtocol } from "#cluster/ticket/ticket.ts";
 import type { ViewerPlace } from "#cluster/node-choice/nearness.ts";
@@ -48,6 +49,11 @@ export function momentOf(c: RouterContext, desk: Desk): Moment {
   return { nowMs: desk.nowMs(), later };
 }
 
+/** Where a viewer goes, and which nodes would be next. */
+export interface Assigned extends NodeUrl {
+  readonly next: readonly NodeRecord[];
+}
+
 /** Decides for a viewer, and makes the URL at the node that speaks `protocol` there. */
 export async function assign(
   c: RouterContext,
@@ -55,14 +61,15 @@ export async function assign(
   viewer: Viewer,
   path: string,
   search = new URL(c.req.url).search,
-): Promise<NodeUrl | Problem> {
+): Promise<Assigned | Problem> {
   if (await isBack(c, desk)) return inCircles;
   const access = await checkAccess(c, desk, viewer, { path, search });
   if (isProblem(access)) return access;
-  const { outcome } = await desk.decisions.decide(viewer, momentOf(c, desk));
+  const { outcome, choice } = await desk.decisions.decide(viewer, momentOf(c, desk));
   if (isProblem(outcome)) return outcome;
   if (outcome.node.url === new URL(c.req.url).origin) return ownUrl(outcome.node.id);
-  return ticketedUrl(outcome.node, { ...viewer, ...access, path, search }, desk.key, desk.nowMs());
+  const target = await ticketedUrl(outcome.node, { ...viewer, ...access, path, search }, desk.key, desk.nowMs());
+  return { ...target, next: choice?.node ? choice.runnersUp.map(({ record }) => record) : [] };
 }
 
 /** Whether this viewer was sent away with a ticket a moment ago: whoever follows a redirect does it at once. */

@@ -22,7 +22,7 @@ export async function explain(c: RouterContext, desk: Desk): Promise<Response> {
     node: isProblem(outcome) ? undefined : { id: outcome.node.id, url: outcome.node.url },
     problem: isProblem(outcome) ? outcome : undefined,
     reason: choice?.reason ?? existence,
-    runnersUp: choice?.node ? choice.runnersUp : [],
+    runnersUp: choice?.node ? choice.runnersUp.map(({ node, reason }) => ({ node, reason })) : [],
     excluded: choice?.excluded ?? [],
     origins: sight?.origins?.map(withoutUser),
     snapshot: sight && { from: sight.from, ageMs: sight.ageMs, nodes: sight.view.nodes.length },

@@ -15,6 +15,11 @@ export interface NodeRequest {
   readonly assigned?: ReadonlyMap<string, number> | undefined;
 }
 
+/** A node that would have been next. */
+export interface RunnerUp extends Considered {
+  readonly record: NodeRecord;
+}
+
 /** A node considered, with the words an operator reads. */
 export interface Considered {
   readonly node: string;
@@ -27,7 +32,7 @@ export type NodeChoice =
       /** Why this one, as a sentence. */
       readonly reason: string;
       /** Who would have been next, best first; at most three. */
-      readonly runnersUp: readonly Considered[];
+      readonly runnersUp: readonly RunnerUp[];
       readonly excluded: readonly Considered[];
     }
   | { readonly node: undefined; readonly reason: string; readonly excluded: readonly Considered[] };
@@ -73,7 +78,11 @@ export function chooseNode(view: ClusterView, request: NodeRequest): NodeChoice 
   const ranked = rank(candidates);
   const best = ranked[0] ?? lastResort(view, silent);
   if (!best) return { node: undefined, reason: noNodeReason(view, excluded, request), excluded };
-  const runnersUp = ranked.slice(1, 4).map(({ candidate, why }) => ({ node: candidate.record.id, reason: why }));
+  const runnersUp = ranked.slice(1, 4).map(({ candidate, why }) => ({
+    node: candidate.record.id,
+    reason: why,
+    record: candidate.record,
+  }));
   return { node: best.candidate.record, reason: best.why, runnersUp, excluded };
 }
 
