@@ -16,6 +16,8 @@ export interface RestStore {
   /** Takes requests and says nothing. */
   isSilent: boolean;
   reads: number;
+  /** Answers that any stream has an origin. */
+  knowsEveryStream: boolean;
   close(): Promise<void>;
 }
 
@@ -40,7 +42,11 @@ export async function startRestStore(secret: string): Promise<RestStore> {
       const records = await Promise.all(store.nodes.map((node) => signNodeRecord(key, node, nowMs)));
       // EVAL script count records leases origins plain plainMark vhost
       const plain = command[6]!;
-      response.end(JSON.stringify({ result: [nowMs, records, store.origins[plain] ?? []] }));
+      response.end(
+        JSON.stringify({
+          result: [nowMs, records, store.knowsEveryStream ? [`ovt://origin/${plain}`] : (store.origins[plain] ?? [])],
+        }),
+      );
     }
   }
   server.listen(0, "127.0.0.1");
@@ -52,6 +58,7 @@ export async function startRestStore(secret: string): Promise<RestStore> {
     origins: {},
     isSilent: false,
     reads: 0,
+    knowsEveryStream: false,
     async close() {
       server.closeAllConnections();
       server.close();
