@@ -16,12 +16,11 @@ export interface Access {
 export async function checkAccess(
   c: RouterContext,
   desk: Desk,
-  { stream, protocol }: Viewer,
+  { url, stream, protocol }: Viewer,
   asked: { path: string; search: string },
 ): Promise<Access | Problem> {
   const policy = desk.vhosts.policyFor(stream.name.vhost, protocol);
   if (!policy) return {};
-  const url = new URL(c.req.url);
   const isSecure = url.protocol === "https:";
   const verdict = await verifySignedPolicy(
     policy,

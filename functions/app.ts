@@ -21,6 +21,7 @@ import { whep } from "./routes/whep.ts";
 import { rawPath } from "./requested-stream.ts";
 import { ClusterMemory } from "./stores/cluster-memory.ts";
 import type { SnapshotCache } from "./stores/edge-cache.ts";
+import { Tickets } from "./tickets.ts";
 import type { Vhosts } from "./vhosts.ts";
 
 /** What `index.ts` builds from the environment, and tests build as they like. */
@@ -45,6 +46,7 @@ export function createRouter(parts: RouterParts): Hono<{ Bindings: RouterEnv }> 
     decisions: new Decisions(new ClusterMemory(reader, views, parts.cache), vhosts),
     vhosts,
     key,
+    tickets: new Tickets(key),
     nowMs,
     fetch,
   };

@@ -19,6 +19,8 @@ export interface Decision {
 }
 
 export interface Viewer {
+  /** As the viewer asked. */
+  readonly url: URL;
   readonly stream: RequestedStream;
   readonly protocol: ViewerProtocol;
   readonly place?: ViewerPlace | undefined;

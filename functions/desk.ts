@@ -10,6 +10,7 @@ import { isProblem, parseRequestedStream } from "./requested-stream.ts";
 import type { Problem } from "./http-errors.ts";
 import { ticketedUrl, type NodeUrl } from "./node-url.ts";
 import type { Moment } from "./stores/cluster-memory.ts";
+import type { Tickets } from "./tickets.ts";
 import type { Vhosts } from "./vhosts.ts";
 
 /** What every route needs, handed to it by `app.ts`. */
@@ -18,6 +19,7 @@ export interface Desk {
   readonly decisions: Decisions;
   readonly vhosts: Vhosts;
   readonly key: SigningKey | undefined;
+  readonly tickets: Tickets;
   /** Unix ms. */
   readonly nowMs: () => number;
   /** For what is passed through to a node. */
@@ -28,8 +30,9 @@ export type RouterContext = Context<{ Bindings: RouterEnv }>;
 
 /** Who asks for what, from the request alone. */
 export function viewerOf(c: RouterContext, desk: Desk, protocol: ViewerProtocol, under = ""): Viewer | Problem {
-  const stream = parseRequestedStream(c.req.url, desk.vhosts, under);
-  return isProblem(stream) ? stream : { stream, protocol, place: placeOf(c.req.raw), avoid: avoidedBy(c) };
+  const url = new URL(c.req.url);
+  const stream = parseRequestedStream(c.req.url, url.hostname, desk.vhosts, under);
+  return isProblem(stream) ? stream : { url, stream, protocol, place: placeOf(c.req.raw), avoid: avoidedBy(c) };
 }
 
 /** `?avoid=edge-1,edge-2`: a player that lost its node knows it some seconds before the store does. */
@@ -60,16 +63,20 @@ export async function assign(
   desk: Desk,
   viewer: Viewer,
   path: string,
-  search = new URL(c.req.url).search,
+  search = viewer.url.search,
 ): Promise<Assigned | Problem> {
   if (await isBack(c, desk)) return inCircles;
   const access = await checkAccess(c, desk, viewer, { path, search });
   if (isProblem(access)) return access;
   const { outcome, choice } = await desk.decisions.decide(viewer, momentOf(c, desk));
   if (isProblem(outcome)) return outcome;
-  if (outcome.node.url === new URL(c.req.url).origin) return ownUrl(outcome.node.id);
-  const target = await ticketedUrl(outcome.node, { ...viewer, ...access, path, search }, desk.key, desk.nowMs());
-  return { ...target, next: choice?.node ? choice.runnersUp.map(({ record }) => record) : [] };
+  if (outcome.node.url === viewer.url.origin) return ownUrl(outcome.node.id);
+  const scope = { node: outcome.node.id, name: viewer.stream.name, protocol: viewer.protocol };
+  const ticket = await desk.tickets.issue(scope, desk.nowMs(), access.sessionEndsMs);
+  return {
+    ...ticketedUrl(outcome.node, path, search, ticket),
+    next: choice?.node ? choice.runnersUp.map(({ record }) => record) : [],
+  };
 }
 
 /** Whether this viewer was sent away with a ticket a moment ago: whoever follows a redirect does it at once. */

@@ -63,7 +63,7 @@ test("router, redirect and node read the same names out of 200,000 generated pat
   for (let i = 0; i < 200_000; i++) {
     // As a runtime hands it over: the target as it was sent, nothing normalised.
     const url = `http://router.test/${hostilePath(random)}/${hostilePath(random)}/x.m3u8`;
-    const stream = parseRequestedStream(url, singleVhost);
+    const stream = parseRequestedStream(url, "router.test", singleVhost);
     if (isProblem(stream)) continue;
     read++;
     const { app, stream: name } = splitPath(rawPath(url));

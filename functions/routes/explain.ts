@@ -16,7 +16,7 @@ export async function explain(c: RouterContext, desk: Desk): Promise<Response> {
   return c.json({
     stream: viewer.stream.name,
     protocol,
-    host: new URL(c.req.url).hostname,
+    host: viewer.url.hostname,
     place: viewer.place,
     existence,
     node: isProblem(outcome) ? undefined : { id: outcome.node.id, url: outcome.node.url },

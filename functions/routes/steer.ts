@@ -17,8 +17,7 @@ export async function steer(c: RouterContext, desk: Desk): Promise<Response> {
   );
   const current = c.req.query("_HLS_pathway");
   const best = isProblem(outcome) ? undefined : outcome.node;
-  const url = new URL(c.req.url);
-  const reloadUri = `${url.pathname}?pathways=${named.join(",")}`;
+  const reloadUri = `${viewer.url.pathname}?pathways=${named.join(",")}`;
   const manifest = steeringManifest(new Map(named.map((id) => [id, live.get(id)])), current, best, reloadUri);
   return c.json(manifest, 200, { "Content-Type": "application/json" });
 }

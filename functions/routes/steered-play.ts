@@ -15,7 +15,6 @@ export async function steeredPlay(c: RouterContext, desk: Desk): Promise<Respons
   const viewer = viewerOf(c, desk, "llhls");
   if (isProblem(viewer)) return problemResponse(viewer);
   const { path } = viewer.stream;
-  const url = new URL(c.req.url);
   const target = await assign(c, desk, viewer, path);
   if (isProblem(target)) return problemResponse(target);
   const answer = await fetchMaster(desk, target.url);
@@ -27,10 +26,10 @@ export async function steeredPlay(c: RouterContext, desk: Desk): Promise<Respons
   const text = await answer.text();
   if (text.length > maxPlaylistLength || !text.startsWith("#EXTM3U")) return problemResponse(silentNode);
   const nodes = [target.node, ...target.next.slice(0, 1)];
-  const search = withoutKey(url.search, "steering").join("&");
+  const search = withoutKey(viewer.url.search, "steering").join("&");
   const pathways = nodes.map((node) => ({ id: node.id, base: `${node.url}${path}${search && `?${search}`}` }));
   const { app, stream } = viewer.stream.name;
-  const serverUri = `${url.origin}/-/steer/${app}/${stream}?pathways=${nodes.map(({ id }) => id).join(",")}`;
+  const serverUri = `${viewer.url.origin}/-/steer/${app}/${stream}?pathways=${nodes.map(({ id }) => id).join(",")}`;
   return new Response(steeredMaster(text, pathways, serverUri), {
     headers: { "Content-Type": "application/vnd.apple.mpegurl" },
   });

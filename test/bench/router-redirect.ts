@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { Agent, get } from "node:http";
+import { setTimeout } from "node:timers/promises";
 import { startRouter } from "../../infra/laptop/worker.ts";
 import { startRestStore } from "../support/rest-store.ts";
 import { nodeRecord, secret } from "../support/router.ts";
@@ -33,15 +34,24 @@ function workerdCpuSeconds(): number {
   return (Number(fields[11]) + Number(fields[12])) / 100;
 }
 
-function redirect(path: string): Promise<void> {
+function statusOf(path: string): Promise<number | undefined> {
   return new Promise((resolve, reject) => {
     get(`${router.url}${path}`, { agent }, (answer) => {
       answer.resume();
-      answer.on("end", () =>
-        answer.statusCode === 302 ? resolve() : reject(new Error(`status ${answer.statusCode}`)),
-      );
+      answer.on("end", () => resolve(answer.statusCode));
     }).on("error", reject);
   });
+}
+
+/** On a machine that is busy elsewhere the store may miss the router's deadline; the router then says so for a second. */
+async function redirect(path: string): Promise<void> {
+  for (let attempt = 0; attempt < 20; attempt++) {
+    const status = await statusOf(path);
+    if (status === 302) return;
+    assert.equal(status, 503);
+    await setTimeout(300);
+  }
+  assert.fail("the store does not answer in time: this machine is too busy to measure on");
 }
 
 async function perCpuSecond(pathOf: (index: number) => string, count: number): Promise<number> {
@@ -59,7 +69,7 @@ try {
   const remembered = await perCpuSecond(() => "/app/stream/llhls.m3u8", requests);
   const readsBefore = store.reads;
   const asked = await perCpuSecond((index) => `/app/s${index}/llhls.m3u8`, requests / 2);
-  assert.equal(store.reads - readsBefore, requests / 2, "every stream has to be asked for");
+  assert.ok(store.reads - readsBefore >= requests / 2, "every stream has to be asked for");
   const figures = { remembered: Math.round(remembered), asked: Math.round(asked), wanted };
   console.log(
     `router-redirect: ${(remembered / asked).toFixed(1)} × as many without asking the store, per CPU second`,
