@@ -12,6 +12,7 @@ import { cluster } from "./routes/cluster.ts";
 import { explain } from "./routes/explain.ts";
 import { health } from "./routes/health.ts";
 import { laptop } from "./routes/laptop.ts";
+import { managedSignalling, type SocketMaker } from "./routes/managed-signalling.ts";
 import { play } from "./routes/play.ts";
 import { resolve } from "./routes/resolve.ts";
 import { signalling } from "./routes/signalling.ts";
@@ -33,6 +34,8 @@ export interface RouterParts {
   /** Unix ms. */
   readonly nowMs: () => number;
   readonly fetch: Desk["fetch"];
+  /** Without it signalling is always passed through. */
+  readonly sockets?: SocketMaker | undefined;
   /** Where the last snapshot outlives the isolate. */
   readonly cache?: SnapshotCache | undefined;
 }
@@ -59,7 +62,7 @@ export function createRouter(parts: RouterParts): Hono<{ Bindings: RouterEnv }> 
   app.get("/-/steer/*", (c) => steer(c, desk));
   app.get("/-/cluster", (c) => cluster(c, desk));
   app.post("/-/laptop/*", (c) => laptop(c, desk));
-  app.get("*", (c) => view(c, desk));
+  app.get("*", (c) => view(c, desk, parts.sockets));
   app.post("*", (c) => publishOrPlay(c, desk));
   app.all("*", (c) => problemResponse(isReserved(c) ? nothingHere : notAllowed("GET, HEAD, POST, OPTIONS")));
   app.onError((thrown) => {
@@ -70,9 +73,12 @@ export function createRouter(parts: RouterParts): Hono<{ Bindings: RouterEnv }> 
 }
 
 /** A socket, a playlist, or the page: told apart by the request's shape, as at the node. */
-function view(c: RouterContext, desk: Desk): Response | Promise<Response> {
+function view(c: RouterContext, desk: Desk, sockets: SocketMaker | undefined): Response | Promise<Response> {
   if (isReserved(c)) return problemResponse(nothingHere);
-  if (c.req.header("Upgrade")?.toLowerCase() === "websocket") return signalling(c, desk);
+  if (c.req.header("Upgrade")?.toLowerCase() === "websocket") {
+    const isManaged = c.req.query("managed") === "1" || desk.env.HEARTH_SIGNALLING === "managed";
+    return isManaged && sockets ? managedSignalling(c, desk, sockets) : signalling(c, desk);
+  }
   const path = rawPath(c.req.url);
   if (/^\/[^/]+\/[^/]+\/[^/]+\.m3u8$/.test(path)) {
     return c.req.query("steering") === "1" ? steeredPlay(c, desk) : play(c, desk);

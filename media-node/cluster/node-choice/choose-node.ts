@@ -148,7 +148,7 @@ function rank(candidates: readonly Candidate[]): Ranked[] {
   }
   return top.map((candidate, index) => ({
     candidate,
-    why: describe(candidate, index === 0 ? passedOver(candidates, candidate) : 0),
+    why: describe(candidate, index, index === 0 ? passedOver(candidates, candidate) : 0),
   }));
 }
 
@@ -195,9 +195,12 @@ function passedOver(candidates: readonly Candidate[], chosen: Candidate): number
 
 const nearnessWords = ["", "on the viewer's continent, ", "in the viewer's country, ", "at the viewer's data centre, "];
 
-function describe(candidate: Candidate, skipped: number): string {
-  const base = candidate.isCarrier ? "it carries the stream already" : "it is first by rendezvous hash";
-  const load = `${candidate.load} of ${candidate.record.maxViewers || "any number of"} viewers`;
+function describe(candidate: Candidate, index: number, skipped: number): string {
+  const base = candidate.isCarrier
+    ? "it carries the stream already"
+    : `it is ${index === 0 ? "first" : "next"} by rendezvous hash`;
+  const { maxViewers } = candidate.record;
+  const load = `${candidate.load}${maxViewers > 0 ? ` of ${maxViewers}` : ""} ${candidate.load === 1 && maxViewers === 0 ? "viewer" : "viewers"}`;
   const spill =
     skipped === 0
       ? ""
