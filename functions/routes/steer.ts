@@ -10,13 +10,14 @@ import { steeringManifest } from "../steering/steering-manifest.ts";
 export async function steer(c: RouterContext, desk: Desk): Promise<Response> {
   const viewer = viewerOf(c, desk, "llhls", "/-/steer");
   if (isProblem(viewer)) return problemResponse(viewer);
-  const { outcome, sight } = await desk.decisions.consider(viewer, momentOf(c, desk));
+  const { outcome, choice, sight } = await desk.decisions.consider(viewer, momentOf(c, desk));
   const named = (c.req.query("pathways") ?? "").split(",", 8).filter((id) => /^[\w.-]{1,64}$/.test(id));
   const live = new Map(
     sight?.view.nodes.filter(({ isSilent, isLate }) => !isSilent && !isLate).map(({ record }) => [record.id, record]),
   );
   const current = c.req.query("_HLS_pathway");
-  const best = isProblem(outcome) ? undefined : outcome.node;
+  const next = choice?.node ? choice.runnersUp.map(({ record }) => record) : [];
+  const best = isProblem(outcome) ? [] : [outcome.node, ...next];
   const reloadUri = `${viewer.url.pathname}?pathways=${named.join(",")}`;
   const manifest = steeringManifest(new Map(named.map((id) => [id, live.get(id)])), current, best, reloadUri);
   return c.json(manifest, 200, { "Content-Type": "application/json" });

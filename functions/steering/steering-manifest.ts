@@ -19,21 +19,22 @@ const ttlS = 10;
 
 /**
  * Which node a player should prefer. Stays where it is while that node is well; a node that drains, died or is full comes
- * last. A better node that the playlist does not name joins as a clone, where only the host name has to change.
+ * last. While fewer than two of its nodes are well, another joins as a clone, where only the host name has to change.
  * @param pathways the nodes that the player's playlist names, as they are now; `undefined` for one that is gone
- * @param best the node that a new viewer would be sent to
+ * @param best the nodes that a new viewer would be sent to, best first
  */
 export function steeringManifest(
   pathways: ReadonlyMap<string, NodeRecord | undefined>,
   current: string | undefined,
-  best: NodeRecord | undefined,
+  best: readonly NodeRecord[],
   reloadUri: string,
 ): SteeringManifest {
   const isWell = (id: string) => isUsable(pathways.get(id));
-  const clone = best && !pathways.has(best.id) && !isWell(current ?? "") ? cloneOf(best, pathways) : undefined;
-  const rank = (id: string) => (isWell(id) ? 0 : 4) + (id === current ? 0 : 2) + (id === best?.id ? 0 : 1);
+  const rank = (id: string) => (isWell(id) ? 0 : 4) + (id === current ? 0 : 2) + (id === best[0]?.id ? 0 : 1);
   const known = [...pathways.keys()].toSorted((a, b) => rank(a) - rank(b));
   const wellCount = known.filter(isWell).length;
+  const spare = wellCount < 2 ? best.find(({ id }) => !pathways.has(id)) : undefined;
+  const clone = spare && cloneOf(spare, pathways);
   return {
     VERSION: 1,
     TTL: ttlS,
@@ -45,12 +46,12 @@ export function steeringManifest(
 
 const isUsable = (record: NodeRecord | undefined): boolean => record?.state === "serving";
 
-function cloneOf(best: NodeRecord, pathways: ReadonlyMap<string, NodeRecord | undefined>) {
-  const { protocol, port, hostname } = new URL(best.url);
+function cloneOf(spare: NodeRecord, pathways: ReadonlyMap<string, NodeRecord | undefined>) {
+  const { protocol, port, hostname } = new URL(spare.url);
   for (const [id, record] of pathways) {
     const base = record && new URL(record.url);
     if (base?.protocol === protocol && base.port === port)
-      return { "BASE-ID": id, ID: best.id, "URI-REPLACEMENT": { HOST: hostname } };
+      return { "BASE-ID": id, ID: spare.id, "URI-REPLACEMENT": { HOST: hostname } };
   }
   return undefined;
 }

@@ -44,26 +44,28 @@ describe("a steering manifest", () => {
   ]);
 
   test("leaves a player where it is while its node is well", () => {
-    assert.deepEqual(priority(both, "b", a, "/"), ["b", "a"]);
-    assert.deepEqual(priority(both, undefined, b, "/"), ["b", "a"]);
+    assert.deepEqual(priority(both, "b", [a], "/"), ["b", "a"]);
+    assert.deepEqual(priority(both, undefined, [b], "/"), ["b", "a"]);
   });
 
   test("moves it when the node drains or is gone", () => {
     const draining = nodeRecord("a", { state: "draining" });
-    assert.deepEqual(priority(new Map([...both, ["a", draining]]), "a", b, "/"), ["b", "a"]);
-    assert.deepEqual(priority(new Map([...both, ["a", undefined]]), "a", b, "/"), ["b", "a"]);
+    assert.deepEqual(priority(new Map([...both, ["a", draining]]), "a", [b], "/"), ["b", "a"]);
+    assert.deepEqual(priority(new Map([...both, ["a", undefined]]), "a", [b], "/"), ["b", "a"]);
   });
 
-  test("brings in a third node as a clone when both are going", () => {
+  test("brings in another node as a clone while fewer than two are well", () => {
     const going = new Map([
       ["a", nodeRecord("a", { url: "https://a.test", state: "draining" })],
       ["b", undefined],
     ]);
-    const manifest = steeringManifest(going, "a", nodeRecord("c", { url: "https://c.test" }), "/");
+    const manifest = steeringManifest(going, "a", [nodeRecord("c", { url: "https://c.test" })], "/");
     assert.deepEqual(manifest["PATHWAY-PRIORITY"], ["c", "a", "b"]);
     assert.deepEqual(manifest["PATHWAY-CLONES"], [{ "BASE-ID": "a", ID: "c", "URI-REPLACEMENT": { HOST: "c.test" } }]);
+    const alone = steeringManifest(new Map([["a", a]]), "a", [a, b], "/");
+    assert.deepEqual(alone["PATHWAY-PRIORITY"], ["a", "b"]);
     const otherPort = nodeRecord("c", { url: "https://c.test:8443" });
-    assert.equal(steeringManifest(going, "a", otherPort, "/")["PATHWAY-CLONES"], undefined);
+    assert.equal(steeringManifest(going, "a", [otherPort], "/")["PATHWAY-CLONES"], undefined);
   });
 });
 
