@@ -33,7 +33,7 @@ export interface NodeRecord {
   /** What it delivers; empty for a node that is only an origin. */
   readonly protocols: readonly ("webrtc" | "whep" | "llhls")[];
   readonly region: string;
-  /** Viewers now, and the number above which no more should be sent here. */
+  /** Viewers now, and the number above which no more should be sent here; 0: no limit. */
   readonly viewers: number;
   readonly maxViewers: number;
   /** Bits per second sent to viewers. */

@@ -1,0 +1,81 @@
+import { Hono } from "hono";
+import { ClusterViewReader } from "#cluster/node-choice/cluster-view.ts";
+import type { ClusterReader } from "#cluster/store/contract.ts";
+import type { SigningKey } from "#cluster/ticket/signing-key.ts";
+import { cors } from "./cors.ts";
+import { Decisions } from "./decisions.ts";
+import type { Desk, RouterContext } from "./desk.ts";
+import type { RouterEnv } from "./env.ts";
+import { badHost, notAllowed, nothingHere, ourFault, problemResponse } from "./http-errors.ts";
+import { hostRule } from "./host-rule.ts";
+import { cluster } from "./routes/cluster.ts";
+import { explain } from "./routes/explain.ts";
+import { health } from "./routes/health.ts";
+import { laptop } from "./routes/laptop.ts";
+import { play } from "./routes/play.ts";
+import { resolve } from "./routes/resolve.ts";
+import { signalling } from "./routes/signalling.ts";
+import { whep } from "./routes/whep.ts";
+import { rawPath } from "./requested-stream.ts";
+import { ClusterMemory } from "./stores/cluster-memory.ts";
+import type { SnapshotCache } from "./stores/edge-cache.ts";
+import type { Vhosts } from "./vhosts.ts";
+
+/** What `index.ts` builds from the environment, and tests build as they like. */
+export interface RouterParts {
+  readonly env: RouterEnv;
+  readonly reader: ClusterReader;
+  readonly vhosts: Vhosts;
+  readonly key: SigningKey | undefined;
+  /** Unix ms. */
+  readonly nowMs: () => number;
+  readonly fetch: Desk["fetch"];
+  /** Where the last snapshot outlives the isolate. */
+  readonly cache?: SnapshotCache | undefined;
+}
+
+/** The router: decides and answers. Holds one isolate's memory of the cluster, so make it once, not per request. */
+export function createRouter(parts: RouterParts): Hono<{ Bindings: RouterEnv }> {
+  const { env, reader, vhosts, key, nowMs, fetch } = parts;
+  const views = new ClusterViewReader(key, hostRule(env.HEARTH_NODE_HOSTS));
+  const desk: Desk = {
+    env,
+    decisions: new Decisions(new ClusterMemory(reader, views, parts.cache), vhosts),
+    vhosts,
+    key,
+    nowMs,
+    fetch,
+  };
+  const app = new Hono<{ Bindings: RouterEnv }>();
+  app.use(cors);
+  app.use((c, next) => (URL.canParse(c.req.url) ? next() : Promise.resolve(problemResponse(badHost))));
+  app.get("/-/health", health);
+  app.get("/-/resolve/*", (c) => resolve(c, desk));
+  app.get("/-/explain/*", (c) => explain(c, desk));
+  app.get("/-/cluster", (c) => cluster(c, desk));
+  app.post("/-/laptop/*", (c) => laptop(c, desk));
+  app.get("*", (c) => view(c, desk));
+  app.post("*", (c) => publishOrPlay(c, desk));
+  app.all("*", (c) => problemResponse(isReserved(c) ? nothingHere : notAllowed("GET, HEAD, POST, OPTIONS")));
+  app.onError((thrown) => {
+    console.error(thrown);
+    return problemResponse(ourFault);
+  });
+  return app;
+}
+
+/** A socket, a playlist, or the page: told apart by the request's shape, as at the node. */
+function view(c: RouterContext, desk: Desk): Response | Promise<Response> {
+  if (isReserved(c)) return problemResponse(nothingHere);
+  if (c.req.header("Upgrade")?.toLowerCase() === "websocket") return signalling(c, desk);
+  const path = rawPath(c.req.url);
+  if (/^\/[^/]+\/[^/]+\/[^/]+\.m3u8$/.test(path)) return play(c, desk);
+  return desk.env.ASSETS ? desk.env.ASSETS.fetch(c.req.raw) : problemResponse(nothingHere);
+}
+
+function publishOrPlay(c: RouterContext, desk: Desk): Response | Promise<Response> {
+  const isWhep = /^\/[^/]+\/[^/]+\/whep$/.test(rawPath(c.req.url)) || c.req.query("direction") === "whep";
+  return isWhep && !isReserved(c) ? whep(c, desk) : problemResponse(nothingHere);
+}
+
+const isReserved = (c: RouterContext): boolean => rawPath(c.req.url).startsWith("/-/");

@@ -1,0 +1,91 @@
+import type { Context } from "hono";
+import type { SigningKey } from "#cluster/ticket/signing-key.ts";
+import { ticketIssuedMs, ticketQueryKey, type ViewerProtocol } from "#cluster/ticket/ticket.ts";
+import type { ViewerPlace } from "#cluster/node-choice/nearness.ts";
+import type { Decisions, Viewer } from "./decisions.ts";
+import type { RouterEnv } from "./env.ts";
+import { isProblem, parseRequestedStream } from "./requested-stream.ts";
+import type { Problem } from "./http-errors.ts";
+import { ticketedUrl, type NodeUrl } from "./node-url.ts";
+import type { Moment } from "./stores/cluster-memory.ts";
+import type { Vhosts } from "./vhosts.ts";
+
+/** What every route needs, handed to it by `app.ts`. */
+export interface Desk {
+  readonly env: RouterEnv;
+  readonly decisions: Decisions;
+  readonly vhosts: Vhosts;
+  readonly key: SigningKey | undefined;
+  /** Unix ms. */
+  readonly nowMs: () => number;
+  /** For what is passed through to a node. */
+  readonly fetch: (url: string, init: RequestInit | Request) => Promise<Response>;
+}
+
+export type RouterContext = Context<{ Bindings: RouterEnv }>;
+
+/** Who asks for what, from the request alone. */
+export function viewerOf(c: RouterContext, desk: Desk, protocol: ViewerProtocol, under = ""): Viewer | Problem {
+  const stream = parseRequestedStream(c.req.url, desk.vhosts, under);
+  return isProblem(stream) ? stream : { stream, protocol, place: placeOf(c.req.raw) };
+}
+
+/** Now, and the platform's way to finish work after the answer; outside of workerd it just goes on. */
+export function momentOf(c: RouterContext, desk: Desk): Moment {
+  const later = (work: Promise<unknown>) => {
+    try {
+      c.executionCtx.waitUntil(work);
+    } catch {
+      work.catch(() => {});
+    }
+  };
+  return { nowMs: desk.nowMs(), later };
+}
+
+/** Decides for a viewer, and makes the URL at the node that speaks `protocol` there. */
+export async function assign(
+  c: RouterContext,
+  desk: Desk,
+  viewer: Viewer,
+  path: string,
+  search = new URL(c.req.url).search,
+): Promise<NodeUrl | Problem> {
+  if (await isBack(c, desk)) return inCircles;
+  const { outcome } = await desk.decisions.decide(viewer, momentOf(c, desk));
+  if (isProblem(outcome)) return outcome;
+  if (outcome.node.url === new URL(c.req.url).origin) return ownUrl(outcome.node.id);
+  return ticketedUrl(outcome.node, { ...viewer, path, search }, desk.key, desk.nowMs());
+}
+
+/** Whether this viewer was sent away with a ticket a moment ago: whoever follows a redirect does it at once. */
+async function isBack(c: RouterContext, desk: Desk): Promise<boolean> {
+  const ticket = c.req.query(ticketQueryKey);
+  const issuedMs = desk.key && ticket ? await ticketIssuedMs(desk.key, ticket) : undefined;
+  return issuedMs !== undefined && Math.abs(desk.nowMs() - issuedMs) < loopMs;
+}
+
+const loopMs = 5_000;
+const inCircles: Problem = {
+  status: 508,
+  code: "routed-twice",
+  sentence: "The router sent this viewer to a node and got it back: a node's public address leads to the router.",
+};
+
+function ownUrl(node: string): Problem {
+  return {
+    status: 508,
+    code: "node-names-router",
+    sentence: `Node ${node} gives the router's address as its own: set its public address, or viewers would go round in circles.`,
+  };
+}
+
+/** `request.cf` on the edge network; nothing elsewhere. */
+function placeOf(request: Request): ViewerPlace | undefined {
+  const cf: unknown = "cf" in request ? request.cf : undefined;
+  if (typeof cf !== "object" || cf === null) return undefined;
+  const word = (key: string) => {
+    const value: unknown = Reflect.get(cf, key);
+    return typeof value === "string" ? value : "";
+  };
+  return { continent: word("continent"), country: word("country"), colo: word("colo") };
+}

@@ -1,0 +1,17 @@
+/** What the Worker is given: `vars` and secrets of wrangler.jsonc, or the laptop's launcher. Everything is optional. */
+export interface RouterEnv {
+  /** Signs tickets, checks node records. At least 16 characters. */
+  readonly HEARTH_SECRET?: string;
+  readonly UPSTASH_REDIS_REST_URL?: string;
+  readonly UPSTASH_REDIS_REST_TOKEN?: string;
+  /** Opens `/-/explain` and `/-/cluster`. Without it they answer only at a loopback address. */
+  readonly HEARTH_OPERATOR_TOKEN?: string;
+  /** Host names that viewers may be sent to, separated by commas; `*` stands for any part. Without it: any signed node. */
+  readonly HEARTH_NODE_HOSTS?: string;
+  /** Text of the edges' Server.xml: virtual hosts and Origin rules. */
+  readonly SERVER_XML?: string;
+  /** Where the laptop's launcher stops and starts nodes. */
+  readonly LAPTOP_CONTROL_URL?: string;
+  /** The page. */
+  readonly ASSETS?: { fetch(request: Request): Promise<Response> };
+}

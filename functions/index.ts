@@ -1,0 +1,44 @@
+import type { Hono } from "hono";
+import { importSigningKey } from "#cluster/ticket/signing-key.ts";
+import { createRouter } from "./app.ts";
+import type { RouterEnv } from "./env.ts";
+import { problemResponse } from "./http-errors.ts";
+import bundledServerXml from "./Server.xml";
+import { edgeCache } from "./stores/edge-cache.ts";
+import { noStore, UpstashReader } from "./stores/upstash.ts";
+import { openVhosts } from "./vhosts.ts";
+
+/** Made by an isolate's first request, because only requests bring the environment. */
+let router: Hono<{ Bindings: RouterEnv }> | undefined;
+
+export default {
+  async fetch(request: Request, env: RouterEnv, context: ExecutionContext): Promise<Response> {
+    try {
+      router ??= await open(env);
+    } catch (thrown) {
+      const sentence = `The router's settings are wrong: ${thrown instanceof Error ? thrown.message : String(thrown)}`;
+      console.error(sentence);
+      return problemResponse({ status: 500, code: "settings", sentence });
+    }
+    return router.fetch(request, env, context);
+  },
+};
+
+async function open(env: RouterEnv): Promise<Hono<{ Bindings: RouterEnv }>> {
+  const { HEARTH_SECRET: secret, UPSTASH_REDIS_REST_URL: url, UPSTASH_REDIS_REST_TOKEN: token } = env;
+  return createRouter({
+    env,
+    reader: url && token ? new UpstashReader(url, token) : noStore,
+    vhosts: openVhosts(env.SERVER_XML ?? bundledServerXml, textsOf(env)),
+    key: secret ? await importSigningKey(secret) : undefined,
+    nowMs: () => Date.now(),
+    fetch: (target, init) => fetch(target, init),
+    cache: edgeCache(caches.default),
+  });
+}
+
+/** The environment's texts: bindings of other kinds have no place in a Server.xml. */
+function textsOf(env: RouterEnv): Record<string, string> {
+  const isText = (entry: [string, unknown]): entry is [string, string] => typeof entry[1] === "string";
+  return Object.fromEntries(Object.entries(env).filter(isText));
+}

@@ -1,0 +1,78 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import type { NodeMessage } from "../../media-node/node-message.ts";
+
+const main = join(import.meta.dirname, "../../media-node/main.ts");
+
+export interface NodeProcessOptions {
+  readonly id: string;
+  readonly configPath: string;
+  readonly env: Readonly<Record<string, string>>;
+  /** Log lines of the node, one JSON object each. */
+  readonly onLog: (line: string) => void;
+  readonly onMessage?: (message: NodeMessage) => void;
+}
+
+/** How long a node may take to let go of its viewers and sockets before it is killed. */
+const stopTimeoutMs = 1_500;
+
+/** One media node as a child process. It ends with its parent, however the parent ends. */
+export class NodeProcess {
+  readonly id: string;
+  readonly #options: NodeProcessOptions;
+  #child: ChildProcess | undefined;
+
+  constructor(options: NodeProcessOptions) {
+    this.id = options.id;
+    this.#options = options;
+  }
+
+  get isRunning(): boolean {
+    return this.#child !== undefined;
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  /**
+   * Resolves when the node serves.
+   * @throws Error with the node's own last words when it ends before that
+   */
+  async start(): Promise<Extract<NodeMessage, { type: "ready" }>> {
+    if (this.#child) throw new Error(`${this.id} is running already`);
+    const child = spawn(process.execPath, [main, "node", "--config", this.#options.configPath], {
+      stdio: ["ignore", "pipe", "pipe", "ipc"],
+      env: { ...process.env, HEARTH_NODE_ID: this.id, ...this.#options.env },
+    });
+    this.#child = child;
+    let words = "";
+    child.stdout!.setEncoding("utf8").on("data", (text: string) => this.#options.onLog(text));
+    child.stderr!.setEncoding("utf8").on("data", (text: string) => {
+      words = (words + text).slice(-4_000);
+    });
+    child.once("exit", () => {
+      if (this.#child === child) this.#child = undefined;
+    });
+    return new Promise((resolve, reject) => {
+      child.once("exit", (code) => reject(new Error(words.trim() || `${this.id} ended with code ${code}`)));
+      child.once("error", reject);
+      child.on("message", (message: NodeMessage) => {
+        if (message.type === "ready") resolve(message);
+        this.#options.onMessage?.(message);
+      });
+    });
+  }
+
+  /** Ends the node and resolves when its process is gone. */
+  async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
+    const child = this.#child;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = once(child, "exit");
+    child.kill(signal);
+    const timer = setTimeout(() => child.kill("SIGKILL"), stopTimeoutMs);
+    await gone;
+    clearTimeout(timer);
+  }
+}

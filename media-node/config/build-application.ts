@@ -1,0 +1,76 @@
+import type { applicationSchema } from "./application-schema.ts";
+import type { crossDomainsSchema } from "./cross-domains-schema.ts";
+import type { ValueOf } from "./schema.ts";
+import type {
+  ApplicationConfig,
+  CrossDomainsConfig,
+  LlhlsPublisherConfig,
+  ProviderName,
+  WebrtcPublisherConfig,
+} from "./server-config.ts";
+
+type ApplicationValue = NonNullable<ValueOf<typeof applicationSchema>>;
+type PublishersValue = NonNullable<ApplicationValue["Publishers"]>;
+
+/** One `<Application>` as the rooms take it. */
+export function buildApplication(value: ApplicationValue): ApplicationConfig {
+  const publishers = value.Publishers;
+  const providers: ProviderName[] = [];
+  if (value.Providers?.OVT) providers.push("ovt");
+  if (value.Providers?.RTSPPull) providers.push("rtsp");
+  return {
+    name: value.Name,
+    isTemplate: value.Name === "*",
+    providers,
+    publishers: {
+      ovt: publishers?.OVT !== undefined,
+      ...(publishers?.WebRTC && { webrtc: buildWebrtc(publishers.WebRTC) }),
+      ...(publishers?.LLHLS && { llhls: buildLlhls(publishers.LLHLS) }),
+    },
+  };
+}
+
+/** `undefined` where the element is absent: then the next wider setting holds. */
+export function buildCrossDomains(value: ValueOf<typeof crossDomainsSchema>): CrossDomainsConfig | undefined {
+  if (!value) return undefined;
+  return { urls: value.Url, headers: value.Header.map(({ Key, Value }) => ({ key: Key, value: Value })) };
+}
+
+function buildWebrtc(value: NonNullable<PublishersValue["WebRTC"]>): WebrtcPublisherConfig {
+  const crossDomains = buildCrossDomains(value.CrossDomains);
+  return {
+    timeoutMs: value.Timeout,
+    ...(value.Rtx !== undefined && { hasRtx: value.Rtx }),
+    ...(value.PlayoutDelay && { playoutDelay: { minMs: value.PlayoutDelay.Min, maxMs: value.PlayoutDelay.Max } }),
+    ...(value.BandwidthEstimation === "REMB" && { bandwidthEstimation: "REMB" as const }),
+    hasDefaultPlaylist: value.CreateDefaultPlaylist,
+    ...(crossDomains && { crossDomains }),
+  };
+}
+
+function buildLlhls(value: NonNullable<PublishersValue["LLHLS"]>): LlhlsPublisherConfig {
+  const crossDomains = buildCrossDomains(value.CrossDomains);
+  const queries = new Map(value.DefaultQueryString?.Query.map(({ Key, Value }) => [Key, isYes(Value)]));
+  const { CacheControl: cache } = value;
+  return {
+    chunkDurationMs: Math.round(value.ChunkDuration * 1_000),
+    segmentDurationMs: Math.round(value.SegmentDuration * 1_000),
+    segmentCount: value.SegmentCount,
+    partHoldBackMs: Math.round(value.PartHoldBack * 1_000),
+    hasPreloadHint: value.EnablePreloadHint,
+    hasDefaultPlaylist: value.CreateDefaultPlaylist,
+    defaults: { legacy: queries.get("_HLS_legacy") ?? false, rewind: queries.get("_HLS_rewind") ?? true },
+    maxAge: {
+      masterPlaylist: cache?.MasterPlaylistMaxAge ?? 0,
+      chunklist: cache?.ChunklistMaxAge ?? 0,
+      chunklistWithDirectives: cache?.ChunklistWithDirectivesMaxAge ?? 60,
+      segment: cache?.SegmentMaxAge ?? -1,
+      part: cache?.PartialSegmentMaxAge ?? -1,
+    },
+    ...(crossDomains && { crossDomains }),
+  };
+}
+
+function isYes(value: string): boolean {
+  return ["yes", "true", "1"].includes(value.trim().toLowerCase());
+}

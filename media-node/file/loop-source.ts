@@ -1,0 +1,118 @@
+import { hearthEpochMs } from "../core/epoch.ts";
+import type { OpenSource, Source, SourceSink } from "../core/source.ts";
+import { NoSuchStream } from "../core/source.ts";
+import type { StreamDescription } from "../core/stream.ts";
+import type { CloseReason } from "../flow/close-group.ts";
+import { messageOf, TransportError } from "../flow/errors.ts";
+import type { Clock, Timer } from "../time/clock.ts";
+import { parseMp4Clip, type Clip, type ClipSample } from "./mp4-clip.ts";
+
+export interface LoopSourceOptions {
+  readonly clock: Clock;
+  /** Reads a whole local file; rejects with an error whose `code` is ENOENT when there is none. */
+  readonly readFile: (path: string) => Promise<Uint8Array<ArrayBuffer>>;
+}
+
+/** Media that was due before the source was opened and is delivered at once, so that readers start without waiting. */
+const backlogMs = 4_000;
+/** Samples due within this time of each other leave together: fewer wake-ups, no visible jitter. */
+const coalesceMs = 8;
+
+/**
+ * Plays an MP4 file (`file:///path/clip.mp4`) as if it had begun at {@link hearthEpochMs} and repeated ever since, at
+ * wall-clock pace. Which picture is shown at a given time is therefore the same on every node and after every restart,
+ * and timestamps never jump back at the loop.
+ */
+export function openLoopSource({ clock, readFile }: LoopSourceOptions): OpenSource {
+  return async (url) => {
+    const path = decodeURIComponent(new URL(url).pathname);
+    let bytes: Uint8Array<ArrayBuffer>;
+    try {
+      bytes = await readFile(path);
+    } catch (cause) {
+      if ((cause as { code?: unknown }).code === "ENOENT") throw new NoSuchStream(`there is no file ${path}`);
+      throw new TransportError("FILE_UNREADABLE", `cannot read ${path}: ${messageOf(cause)}`, { cause });
+    }
+    return new LoopSource(parseMp4Clip(bytes), path, clock);
+  };
+}
+
+class LoopSource implements Source {
+  readonly description: StreamDescription;
+  readonly #clip: Clip;
+  readonly #clock: Clock;
+  /** Add to the clock's `nowMs` for milliseconds since the epoch. */
+  readonly #offsetMs: number;
+  readonly #timescales: Map<number, number>;
+  #sink: SourceSink | undefined;
+  #timer: Timer | undefined;
+  /** Where the next sample stands. */
+  #loop = 0;
+  #index = 0;
+
+  constructor(clip: Clip, path: string, clock: Clock) {
+    this.#clip = clip;
+    this.#clock = clock;
+    this.#offsetMs = clock.wallMs() - hearthEpochMs - clock.nowMs();
+    this.#timescales = new Map(clip.tracks.map((track) => [track.id, track.timescale]));
+    this.description = {
+      tracks: clip.tracks,
+      playlists: [],
+      epochMs: hearthEpochMs,
+      isEpochShared: true,
+      originId: `file:${path.split("/").at(-1)}`,
+      path: [],
+    };
+  }
+
+  start(sink: SourceSink): void {
+    this.#sink = sink;
+    this.#seek(this.#elapsedMs() - backlogMs);
+    this.#deliverDue();
+  }
+
+  async close(_reason: CloseReason): Promise<void> {
+    this.#timer?.cancel();
+    this.#sink = undefined;
+  }
+
+  #elapsedMs(): number {
+    return this.#clock.nowMs() + this.#offsetMs;
+  }
+
+  /** To the last place at or before `elapsedMs` where decoding can start. */
+  #seek(elapsedMs: number): void {
+    const { samples, durationMs, tracks } = this.#clip;
+    this.#loop = Math.floor(elapsedMs / durationMs);
+    const withinMs = elapsedMs - this.#loop * durationMs;
+    const video = tracks.find((track) => track.kind === "video")?.id;
+    const start = samples.findLastIndex(
+      ({ trackId, isKeyframe, dueMs }) => dueMs <= withinMs && isKeyframe && (video === undefined || trackId === video),
+    );
+    this.#index = Math.max(0, start);
+  }
+
+  #deliverDue(): void {
+    const untilMs = this.#elapsedMs() + coalesceMs;
+    let next = this.#clip.samples[this.#index]!;
+    while (this.#dueMs(next) <= untilMs) {
+      this.#sink?.onSample(this.#stamp(next));
+      if (!this.#sink) return;
+      if (++this.#index === this.#clip.samples.length) {
+        this.#index = 0;
+        this.#loop++;
+      }
+      next = this.#clip.samples[this.#index]!;
+    }
+    this.#timer = this.#clock.after(Math.max(1, this.#dueMs(next) - this.#elapsedMs()), () => this.#deliverDue());
+  }
+
+  #dueMs(sample: ClipSample): number {
+    return this.#loop * this.#clip.durationMs + sample.dueMs;
+  }
+
+  #stamp({ trackId, pts, dts, duration, isKeyframe, data }: ClipSample) {
+    const loopTicks = Math.round((this.#loop * this.#clip.durationMs * this.#timescales.get(trackId)!) / 1000);
+    return { trackId, pts: loopTicks + pts, dts: loopTicks + dts, duration, isKeyframe, data };
+  }
+}

@@ -1,0 +1,88 @@
+import { parseAacConfig } from "../codecs/aac.ts";
+import { splitAnnexB } from "../codecs/annex-b.ts";
+import { avcConfigOf, nalType, nalTypeOf, parseAvcConfig, parseSps, serializeAvcConfig } from "../codecs/h264.ts";
+import { opusClockRate } from "../codecs/opus.ts";
+import { isCmafCodec, type CmafTrack } from "../cmaf/cmaf-track.ts";
+import type { Sample } from "../core/sample.ts";
+import type { Track } from "../core/track.ts";
+
+/** Longest AudioSpecificConfig taken; the longest in use has fewer than 64 bytes. */
+const maxAudioConfig = 64;
+
+/** Whether this room delivers tracks of this kind at all. */
+export function isDeliverable(track: Track): boolean {
+  return (track.kind === "video" || track.kind === "audio") && isCmafCodec(track.codec);
+}
+
+/**
+ * A source's track as fragmented MP4 describes it.
+ * @param keyframe looked into for parameter sets when the track has no decoder configuration
+ * @returns undefined when the decoder configuration is not known yet
+ * @throws {ProtocolError} when it is broken
+ */
+export function cmafTrackOf(track: Track, keyframe?: Sample): CmafTrack | undefined {
+  if (track.codec === "h264") return avcTrack(track, track.decoderConfig ?? configIn(keyframe));
+  if (track.codec === "h265") return hevcTrack(track);
+  if (track.codec === "aac") return aacTrack(track);
+  if (track.codec === "opus") return opusTrack(track);
+  return undefined;
+}
+
+function configIn(keyframe: Sample | undefined): Uint8Array | undefined {
+  const nals = keyframe ? splitAnnexB(keyframe.data) : [];
+  const ofType = (type: number): Uint8Array[] => nals.filter((nal) => nalTypeOf(nal[0]!) === type);
+  const sps = ofType(nalType.sps);
+  const pps = ofType(nalType.pps);
+  return sps.length > 0 && pps.length > 0 ? serializeAvcConfig(avcConfigOf(sps, pps)) : undefined;
+}
+
+function avcTrack(track: Track, config: Uint8Array | undefined): CmafTrack | undefined {
+  if (!config) return undefined;
+  const avc = parseAvcConfig(config);
+  const sps = avc.sps[0];
+  if (!sps) return undefined;
+  const { width, height } = parseSps(sps);
+  // Samples are written with 4-byte lengths, whatever the source used.
+  const decoderConfig = serializeAvcConfig({ ...avc, lengthSize: 4 });
+  return video(track, "h264", decoderConfig, width, height);
+}
+
+function hevcTrack(track: Track): CmafTrack | undefined {
+  const config = track.decoderConfig;
+  if (!config || config.length < 23) return undefined;
+  const decoderConfig = config.slice();
+  decoderConfig[21] = decoderConfig[21]! | 3;
+  return video(track, "h265", decoderConfig, track.video?.width ?? 0, track.video?.height ?? 0);
+}
+
+function video(
+  { timescale }: Track,
+  codec: "h264" | "h265",
+  decoderConfig: Uint8Array,
+  width: number,
+  height: number,
+): CmafTrack {
+  return { kind: "video", codec, timescale, decoderConfig, width, height, sampleRate: 0, channels: 0 };
+}
+
+function aacTrack({ timescale, decoderConfig, audio }: Track): CmafTrack | undefined {
+  if (!decoderConfig || decoderConfig.length > maxAudioConfig) return undefined;
+  const config = parseAacConfig(decoderConfig);
+  const channels = config.channels || audio?.channels || 2;
+  const { sampleRate } = config;
+  return { kind: "audio", codec: "aac", timescale, decoderConfig, width: 0, height: 0, sampleRate, channels };
+}
+
+function opusTrack({ timescale, audio }: Track): CmafTrack {
+  return {
+    kind: "audio",
+    codec: "opus",
+    timescale,
+    decoderConfig: new Uint8Array(),
+    width: 0,
+    height: 0,
+    sampleRate: audio?.sampleRate ?? opusClockRate,
+    // Mapping family 0 knows mono and stereo.
+    channels: audio?.channels === 1 ? 1 : 2,
+  };
+}

@@ -1,0 +1,25 @@
+/** What a viewer asks of a media playlist (RFC 8216bis §6.2.5), with OvenMediaEngine's additions. */
+export interface Directives {
+  /** Answer when this segment is complete, or when {@link part} of it is there. */
+  readonly msn?: number;
+  readonly part?: number;
+  readonly isDelta: boolean;
+  readonly isLegacy: boolean;
+}
+
+const wholeNumber = /^\d{1,15}$/;
+
+/** @returns undefined for directives that no answer satisfies: the request is a bad one */
+export function parseDirectives(query: URLSearchParams): Directives | undefined {
+  const msn = query.get("_HLS_msn");
+  const part = query.get("_HLS_part");
+  if (msn === null && part !== null) return undefined;
+  if ((msn !== null && !wholeNumber.test(msn)) || (part !== null && !wholeNumber.test(part))) return undefined;
+  const skip = query.get("_HLS_skip");
+  return {
+    ...(msn !== null && { msn: Number(msn) }),
+    ...(part !== null && { part: Number(part) }),
+    isDelta: skip === "YES" || skip === "v2",
+    isLegacy: query.get("_HLS_legacy")?.toUpperCase() === "YES",
+  };
+}

@@ -1,0 +1,40 @@
+import { nalType, nalTypeOf, parseAvcConfig } from "../codecs/h264.ts";
+import type { CmafTrack } from "../cmaf/cmaf-track.ts";
+
+type KeepNal = (data: Uint8Array, start: number, end: number) => boolean;
+
+/** H.265 NAL unit types (ITU-T H.265 table 7-1). */
+const hevc = { vps: 32, pps: 34, aud: 35, eos: 36, eob: 37, filler: 38 } as const;
+
+/**
+ * Which NAL units of an access unit belong into MP4: no delimiters and filler, and no parameter sets that the sample
+ * entry already holds. Sets that differ from it are kept, so that a decoder sees the change.
+ * @returns undefined for codecs without NAL units
+ */
+export function keepNalOf(track: CmafTrack): KeepNal | undefined {
+  if (track.codec === "h264") return keepAvc(track.decoderConfig);
+  if (track.codec === "h265") return keepHevc;
+  return undefined;
+}
+
+function keepAvc(config: Uint8Array): KeepNal {
+  const { sps, pps } = parseAvcConfig(config);
+  const known = [...sps, ...pps];
+  return (data, start, end) => {
+    const type = nalTypeOf(data[start]!);
+    if (type >= nalType.aud) return type > nalType.filler;
+    if (type !== nalType.sps && type !== nalType.pps) return true;
+    return !known.some((set) => isSame(set, data, start, end));
+  };
+}
+
+function keepHevc(data: Uint8Array, start: number): boolean {
+  const type = (data[start]! >> 1) & 0x3f;
+  return type < hevc.vps || type > hevc.filler;
+}
+
+function isSame(set: Uint8Array, data: Uint8Array, start: number, end: number): boolean {
+  if (set.length !== end - start) return false;
+  for (let i = 0; i < set.length; i++) if (set[i] !== data[start + i]) return false;
+  return true;
+}

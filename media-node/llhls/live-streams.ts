@@ -1,0 +1,114 @@
+import type { StreamName } from "../core/stream-name.ts";
+import { streamKey as nameOf } from "../core/stream-name.ts";
+import type { StreamHold, StreamHub } from "../core/stream-hub.ts";
+import type { Logger } from "../flow/logger.ts";
+import { every, type Clock, type Timer } from "../time/clock.ts";
+import { streamFileKey } from "./stream-key.ts";
+import { StreamOutput } from "./stream-output.ts";
+import { Viewers } from "./viewers.ts";
+
+/** A stream this node delivers now, or did until a moment ago. */
+export interface LiveStream {
+  readonly name: StreamName;
+  readonly output: StreamOutput;
+  readonly viewers: Viewers;
+  readonly hold: StreamHold;
+  lastRequestMs: number;
+}
+
+export interface LiveStreamsOptions {
+  readonly hub: StreamHub;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly secret: string | undefined;
+  readonly segmentMs: number;
+  readonly partMs: number;
+  readonly segmentCount: number;
+  readonly onProgress: (live: LiveStream) => void;
+}
+
+export type OpenResult =
+  | { readonly kind: "live"; readonly live: LiveStream }
+  | { readonly kind: "not-found" | "unavailable"; readonly reason: string };
+
+/** A stream is let go when nobody asked for anything of it for this long: longer than any request is held. */
+const unusedMs = 10_000;
+/** What an ended stream left is still served for this long. */
+const lingerMs = 60_000;
+
+/** The streams of this node that are cut into segments: begun by the first request, let go after the last. */
+export class LiveStreams {
+  readonly #options: LiveStreamsOptions;
+  readonly #live = new Map<string, LiveStream>();
+  readonly #sweeper: Timer;
+
+  constructor(options: LiveStreamsOptions) {
+    this.#options = options;
+    this.#sweeper = every(options.clock, 1_000, () => this.#sweep());
+  }
+
+  /** A stream that is here, ended or not. */
+  find(name: StreamName): LiveStream | undefined {
+    const live = this.#live.get(nameOf(name));
+    if (live) live.lastRequestMs = this.#options.clock.nowMs();
+    return live;
+  }
+
+  /** The stream, pulled if need be. An ended one is begun anew. */
+  async open(name: StreamName, rawQuery: string, signal: AbortSignal): Promise<OpenResult> {
+    const before = this.find(name);
+    if (before && !before.output.ended) return { kind: "live", live: before };
+    const acquired = await this.#options.hub.acquire(name, { protocol: "llhls", rawQuery }, signal);
+    if (acquired.kind !== "stream") return acquired;
+    const meanwhile = this.find(name);
+    if (meanwhile && !meanwhile.output.ended) {
+      acquired.hold.release();
+      return { kind: "live", live: meanwhile };
+    }
+    if (meanwhile) this.#remove(meanwhile);
+    return { kind: "live", live: this.#begin(name, acquired.hold) };
+  }
+
+  list(): readonly LiveStream[] {
+    return [...this.#live.values()];
+  }
+
+  close(): void {
+    this.#sweeper.cancel();
+    for (const live of this.#live.values()) this.#remove(live);
+  }
+
+  #begin(name: StreamName, hold: StreamHold): LiveStream {
+    const { clock, logger, secret, segmentMs, partMs, segmentCount, onProgress } = this.#options;
+    const { stream } = hold;
+    const log = logger.with({ app: name.app, stream: name.stream });
+    const output = new StreamOutput(stream, {
+      segmentMs,
+      partMs,
+      segmentCount,
+      streamKey: streamFileKey(name, stream.description, secret),
+      logger: log,
+      onProgress: () => onProgress(live),
+    });
+    const live: LiveStream = { name, output, viewers: new Viewers(), hold, lastRequestMs: clock.nowMs() };
+    this.#live.set(nameOf(name), live);
+    output.start();
+    log.info("llhls began", { streamKey: output.streamKey });
+    return live;
+  }
+
+  #sweep(): void {
+    const nowMs = this.#options.clock.nowMs();
+    for (const live of this.#live.values()) {
+      live.hold.viewers = live.viewers.count(nowMs);
+      const keptMs = live.output.ended ? lingerMs : unusedMs;
+      if (nowMs - live.lastRequestMs > keptMs) this.#remove(live);
+    }
+  }
+
+  #remove(live: LiveStream): void {
+    this.#live.delete(nameOf(live.name));
+    live.output.stop();
+    live.hold.release();
+  }
+}

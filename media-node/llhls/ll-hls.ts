@@ -1,0 +1,372 @@
+import { randomBytes } from "node:crypto";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { AdmitViewer, HttpGuest, ViewerTarget } from "../core/guest.ts";
+import { streamKey as nameOf } from "../core/stream-name.ts";
+import type { StreamHub } from "../core/stream-hub.ts";
+import type { CloseReason } from "../flow/close-group.ts";
+import { messageOf } from "../flow/errors.ts";
+import type { Logger } from "../flow/logger.ts";
+import type { Clock } from "../time/clock.ts";
+import { parseDirectives, type Directives } from "./directives.ts";
+import { HeldRequests, type HoldLimits } from "./held-requests.ts";
+import { LiveStreams, type LiveStream } from "./live-streams.ts";
+import { masterPlaylist, variantsOf } from "./master-playlist.ts";
+import { parseFileName, type FileName } from "./names.ts";
+import { PlaylistTexts } from "./playlist-texts.ts";
+import { readinessOf } from "./readiness.ts";
+import { PreparedText, replyBytes, replyOptions, replyStatus, replyText } from "./reply.ts";
+import { isKeyOf } from "./stream-key.ts";
+import type { TrackOutput } from "./track-output.ts";
+import { createViewerTokens, type ViewerTokens } from "./viewer-token.ts";
+
+/** Settings of the publisher. Every node of a cluster must have the same `partMs` and `segmentMs`. */
+export interface LlHlsConfig {
+  /** Longest part (OvenMediaEngine: `ChunkDuration`). */
+  readonly partMs: number;
+  /** Length of the numbering grid; segments are this long where key frames allow it (`SegmentDuration`). */
+  readonly segmentMs: number;
+  /** Whole segments in a playlist (`SegmentCount`); raised so that three target durations fit. */
+  readonly segmentCount: number;
+  /** Raised to three parts (`PartHoldBack`). */
+  readonly partHoldBackMs?: number;
+  /** `EnablePreloadHint`, default true. */
+  readonly hasPreloadHint?: boolean;
+  readonly holdLimits?: Partial<HoldLimits>;
+  /** A viewer's token is good for this long; default 12 h. */
+  readonly sessionTtlMs?: number;
+}
+
+export interface LlHlsOptions {
+  readonly hub: StreamHub;
+  readonly admit: AdmitViewer;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly config: LlHlsConfig;
+  /** Shared by all nodes: signs viewers' tokens and hides file names. Without it children are open to everybody. */
+  readonly secret?: string;
+  readonly randomBytes?: (count: number) => Uint8Array;
+}
+
+export interface LlHlsStats {
+  readonly streams: number;
+  readonly viewers: number;
+  readonly heldRequests: number;
+  /** Bytes of parts kept for serving. */
+  readonly heldBytes: number;
+}
+
+export interface LlHls extends HttpGuest {
+  handle(request: IncomingMessage, response: ServerResponse, target: ViewerTarget): boolean;
+  readonly stats: LlHlsStats;
+  /** Answers what is held, lets every stream go. */
+  close(reason: CloseReason): Promise<void>;
+}
+
+/** Requests wait for a stream that is coming, and for a part, at most this long: players give up at 10 s. */
+const maxHoldMs = 8_000;
+/** Longer `session` values are none of ours. */
+const maxSessionLength = 128;
+const defaultSessionTtlMs = 12 * 3_600_000;
+const defaultLimits: HoldLimits = { total: 20_000, perAddress: 1_024, perSession: 8 };
+
+/** LL-HLS for every stream of a hub: mount it on the node's HTTP server. */
+export function createLlHls(options: LlHlsOptions): LlHls {
+  return new LlHlsGuest(options);
+}
+
+/** One request on its way. */
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly target: ViewerTarget;
+  /** As the viewer sent it, `""` if there was none. */
+  readonly session: string;
+  readonly deadlineMs: number;
+  /** Aborts when the client goes or the deadline passes. */
+  readonly abort: AbortController;
+}
+
+class LlHlsGuest implements LlHls {
+  readonly #options: LlHlsOptions;
+  readonly #held: HeldRequests;
+  readonly #streams: LiveStreams;
+  readonly #tokens: ViewerTokens;
+  readonly #texts: PlaylistTexts;
+  readonly #targetSeconds: number;
+  readonly #maxWaiting: number;
+  #waiting = 0;
+  #isClosed = false;
+
+  constructor(options: LlHlsOptions) {
+    this.#options = options;
+    const { clock, config, hub, logger, secret } = options;
+    const { partMs, segmentMs } = config;
+    if (!(partMs > 0) || !(segmentMs >= partMs)) throw new RangeError("parts must be positive and fit into segments");
+    // No segment is longer than two cells of the grid.
+    this.#targetSeconds = Math.ceil((2 * segmentMs) / 1000);
+    const limits = { ...defaultLimits, ...config.holdLimits };
+    this.#maxWaiting = limits.total;
+    this.#held = new HeldRequests({ clock, limits, yieldLoop: (next) => void setImmediate(next) });
+    this.#tokens = createViewerTokens({
+      ...(secret !== undefined && { secret }),
+      ttlMs: config.sessionTtlMs ?? defaultSessionTtlMs,
+      randomBytes: options.randomBytes ?? randomBytes,
+    });
+    this.#texts = new PlaylistTexts({
+      targetSeconds: this.#targetSeconds,
+      partHoldBackMs: Math.max(config.partHoldBackMs ?? 0, 3 * partMs),
+      hasPreloadHint: config.hasPreloadHint ?? true,
+    });
+    this.#streams = new LiveStreams({
+      hub,
+      clock,
+      logger,
+      secret,
+      segmentMs,
+      partMs,
+      segmentCount: Math.max(config.segmentCount, Math.ceil((3_000 * this.#targetSeconds) / segmentMs) + 1),
+      onProgress: (live) => this.#held.progress(live),
+    });
+  }
+
+  get stats(): LlHlsStats {
+    const nowMs = this.#options.clock.nowMs();
+    const lives = this.#streams.list();
+    return {
+      streams: lives.length,
+      viewers: lives.reduce((sum, { viewers }) => sum + viewers.count(nowMs), 0),
+      heldRequests: this.#held.size,
+      heldBytes: lives.flatMap(({ output }) => output.tracks).reduce((sum, track) => sum + track.heldBytes, 0),
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#held.close();
+    this.#streams.close();
+    await Promise.resolve();
+  }
+
+  handle(request: IncomingMessage, response: ServerResponse, target: ViewerTarget): boolean {
+    const name = parseFileName(target.file);
+    if (!name) return false;
+    if (request.method === "OPTIONS") {
+      replyOptions(response, request.headers["access-control-request-headers"]);
+    } else if (request.method !== "GET" && request.method !== "HEAD") {
+      replyStatus(response, 405, { Allow: "OPTIONS, GET, HEAD" });
+    } else if (this.#isClosed) {
+      replyStatus(response, 503, { "Retry-After": "1" });
+    } else {
+      this.#answer(request, response, target, name).catch((thrown: unknown) => {
+        this.#options.logger.error("llhls request failed", { error: messageOf(thrown) });
+        if (!response.headersSent) replyStatus(response, 500);
+        else response.destroy();
+      });
+    }
+    return true;
+  }
+
+  async #answer(
+    request: IncomingMessage,
+    response: ServerResponse,
+    target: ViewerTarget,
+    name: FileName,
+  ): Promise<void> {
+    const { clock } = this.#options;
+    const abort = new AbortController();
+    const session = target.query.get("session") ?? "";
+    const exchange = { request, response, target, session, abort, deadlineMs: clock.nowMs() + maxHoldMs };
+    if (name.kind === "master") await this.#answerMaster(exchange, name.playlist);
+    else if (!isKeyOf(name.key, target, this.#options.secret)) replyStatus(response, 404);
+    else if (name.kind === "media") await this.#answerMedia(exchange, name);
+    else await this.#answerFile(exchange, name);
+  }
+
+  async #answerMaster(exchange: Exchange, playlist: string): Promise<void> {
+    const { response, target } = exchange;
+    if (!this.#isGenuine(exchange)) {
+      const admitted = await this.#options.admit(target, "llhls");
+      if (!admitted.isAdmitted) return replyStatus(response, admitted.status);
+    }
+    // OvenPlayer asks again after 202, and after no other status.
+    const live = await this.#playable(exchange, () => replyStatus(response, 202, { "Retry-After": "1" }));
+    if (!live) return;
+    const { description } = live.output.stream;
+    const variants = variantsOf(playlist, description.playlists, description.tracks, (id) => withMedia(live, id));
+    if (!variants) {
+      replyStatus(response, 404);
+      return;
+    }
+    const token = this.#tokenFor(exchange, live);
+    const legacy = target.query.get("_HLS_legacy");
+    const childQuery = `session=${token}${legacy?.toUpperCase() === "YES" ? "&_HLS_legacy=YES" : ""}`;
+    const text = masterPlaylist(variants, { tracks: description.tracks, childQuery });
+    replyText(exchange.request, response, new PreparedText(text), "no-cache, no-store");
+  }
+
+  /** Whether the request carries the token of a viewer this cluster admitted. Without a secret nothing proves that. */
+  #isGenuine({ session, target }: Exchange): boolean {
+    const { clock, secret } = this.#options;
+    return secret !== undefined && this.#tokens.verify(session, nameOf(target), clock.wallMs());
+  }
+
+  /** A returning viewer keeps the token it came with. */
+  #tokenFor(exchange: Exchange, live: LiveStream): string {
+    const { clock } = this.#options;
+    const { session, target } = exchange;
+    const isKnown = this.#tokens.verify(session, nameOf(target), clock.wallMs());
+    const token = isKnown ? session : this.#tokens.issue(nameOf(target), clock.wallMs());
+    live.viewers.saw(token, clock.nowMs());
+    return token;
+  }
+
+  async #answerMedia(exchange: Exchange, name: FileName & { kind: "media" }): Promise<void> {
+    const { response, session, target } = exchange;
+    const { clock, secret } = this.#options;
+    const directives = parseDirectives(target.query);
+    if (!directives) return replyStatus(response, 400);
+    if (secret !== undefined && !this.#isGenuine(exchange)) return replyStatus(response, 401);
+    const live = await this.#playable(exchange, () => replyStatus(response, 503, { "Retry-After": "1" }));
+    if (!live) return;
+    if (session.length <= maxSessionLength && session !== "") live.viewers.saw(session, clock.nowMs());
+    const track = live.output.streamKey === name.key ? live.output.track(name.trackId) : undefined;
+    if (!track || track.type !== name.type) return replyStatus(response, 404);
+    const readiness = readinessOf(track, directives);
+    if (readiness === "never") return replyStatus(response, 400);
+    const send = (): void => this.#sendMedia(exchange, live, track, directives);
+    if (readiness === "now") return send();
+    const holdMs = Math.min(maxHoldMs, 3_000 * this.#targetSeconds);
+    this.#hold(exchange, live, holdMs, () => readinessOf(track, directives) !== "later", send);
+  }
+
+  #sendMedia(
+    { request, response, session }: Exchange,
+    live: LiveStream,
+    track: TrackOutput,
+    directives: Directives,
+  ): void {
+    const maxAge = `max-age=${6 * this.#targetSeconds}`;
+    const cacheControl = directives.msn === undefined ? "no-cache" : session === "" ? maxAge : `private, ${maxAge}`;
+    replyText(request, response, this.#texts.media(live.output, track, directives), cacheControl);
+  }
+
+  async #answerFile(exchange: Exchange, name: FileName & { kind: "init" | "segment" | "part" }): Promise<void> {
+    const { request, response, target } = exchange;
+    const live = await this.#playable(exchange, () => replyStatus(response, 503, { "Retry-After": "1" }));
+    if (!live) return;
+    const track = live.output.track(name.trackId);
+    if (!track || track.type !== name.type || name.key.split("-")[0] !== live.output.streamKey) {
+      return replyStatus(response, 404);
+    }
+    const contentType = `${name.type}/mp4`;
+    const pieces = track.file(target.file);
+    if (pieces) return replyBytes(request, response, pieces, contentType);
+    const part = name.kind === "part" ? track.resolvePart(name.msn, name.part, name.key) : undefined;
+    if (!part || name.kind !== "part") return replyStatus(response, 404);
+    if (part !== "later") return replyBytes(request, response, [part.bytes], contentType);
+    const resolve = (): ReturnType<TrackOutput["resolvePart"]> => track.resolvePart(name.msn, name.part, name.key);
+    this.#hold(
+      exchange,
+      live,
+      maxHoldMs,
+      () => resolve() !== "later",
+      () => {
+        const ready = resolve();
+        if (ready && ready !== "later") replyBytes(request, response, [ready.bytes], contentType);
+        else replyStatus(response, 404);
+      },
+    );
+  }
+
+  /** Keeps a request until `isReady`, then `send`s; 503 when that takes too long or too many wait. */
+  #hold(exchange: Exchange, live: LiveStream, holdMs: number, isReady: () => boolean, send: () => void): void {
+    const { response, session, target } = exchange;
+    const busy = (): void => replyStatus(response, 503, { "Retry-After": "1" });
+    const held = {
+      isReady,
+      address: target.remoteAddress,
+      session,
+      release: (outcome: "ready" | "expired") => (outcome === "ready" ? send() : busy()),
+    };
+    const forget = this.#held.hold(live, held, holdMs);
+    if (forget) response.once("close", forget);
+    else busy();
+  }
+
+  /**
+   * The stream once it has something to play; undefined when the request was answered here, or its client is gone.
+   * @param tooLate answers when that takes too long
+   */
+  async #playable(exchange: Exchange, tooLate: () => void): Promise<LiveStream | undefined> {
+    const live = await this.#playableNow(exchange, tooLate);
+    live?.output.publish();
+    return live;
+  }
+
+  async #playableNow(exchange: Exchange, tooLate: () => void): Promise<LiveStream | undefined> {
+    const { target, response } = exchange;
+    const there = this.#streams.find(target);
+    if (there?.output.isPlayable && (!there.output.ended || parseFileName(target.file)?.kind !== "master"))
+      return there;
+    if (this.#waiting >= this.#maxWaiting) {
+      replyStatus(response, 503, { "Retry-After": "1" });
+      return undefined;
+    }
+    this.#waiting++;
+    try {
+      return await this.#waitPlayable(exchange, tooLate);
+    } finally {
+      this.#waiting--;
+    }
+  }
+
+  async #waitPlayable(exchange: Exchange, tooLate: () => void): Promise<LiveStream | undefined> {
+    const { target, response, deadlineMs, abort } = exchange;
+    const { clock } = this.#options;
+    const onClose = (): void => abort.abort();
+    response.once("close", onClose);
+    const timer = clock.after(deadlineMs - clock.nowMs(), onClose);
+    try {
+      const opened = await this.#streams.open(target, target.rawQuery, abort.signal);
+      if (response.destroyed) return undefined;
+      if (abort.signal.aborted) {
+        tooLate();
+        return undefined;
+      }
+      if (opened.kind !== "live") {
+        if (opened.kind === "not-found") replyStatus(response, 404);
+        else replyStatus(response, 503, { "Retry-After": "1" });
+        return undefined;
+      }
+      const { live } = opened;
+      if (live.output.isPlayable) return live;
+      const outcome = await this.#becomesPlayable(exchange, live);
+      if (outcome === "ready" && live.output.isPlayable) return live;
+      if (!response.destroyed) tooLate();
+      return undefined;
+    } finally {
+      timer.cancel();
+      response.off("close", onClose);
+    }
+  }
+
+  #becomesPlayable({ target, session, deadlineMs, abort }: Exchange, live: LiveStream): Promise<"ready" | "expired"> {
+    const holdMs = deadlineMs - this.#options.clock.nowMs();
+    return new Promise((resolve) => {
+      const isReady = (): boolean => live.output.isPlayable || live.output.ended !== undefined;
+      const forget = this.#held.hold(
+        live,
+        { isReady, address: target.remoteAddress, session, release: resolve },
+        holdMs,
+      );
+      if (!forget) return resolve("expired");
+      abort.signal.addEventListener("abort", () => (forget(), resolve("expired")), { once: true });
+    });
+  }
+}
+
+/** A track's output if it has anything to offer; a silent one is left out of the choice. */
+function withMedia(live: LiveStream, trackId: number): TrackOutput | undefined {
+  const track = live.output.track(trackId);
+  return track?.lastCompleteMsn === undefined ? undefined : track;
+}

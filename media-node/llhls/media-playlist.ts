@@ -1,0 +1,104 @@
+import { isGap, type MediaSegment } from "./media-segment.ts";
+import type { TrackOutput } from "./track-output.ts";
+
+export interface MediaPlaylistOptions {
+  readonly targetSeconds: number;
+  readonly partHoldBackMs: number;
+  /** Unix time of stream time 0. */
+  readonly epochMs: number;
+  /** Other tracks of the same type, for rendition reports. */
+  readonly siblings: readonly TrackOutput[];
+  readonly hasPreloadHint: boolean;
+  /** Whole segments only, for players without low latency. */
+  readonly isLegacy: boolean;
+  /** The client has a recent copy and asks for the changes only. */
+  readonly isDelta: boolean;
+}
+
+/** A delta leaves out what is older than this many target durations (RFC 8216bis §4.4.3.8: at least six). */
+const skipTargets = 6;
+/** Parts are listed for the last three target durations (RFC 8216bis §6.2.2). */
+const partTargets = 3;
+
+const seconds = (ms: number): string => (ms / 1000).toFixed(6);
+
+/** The media playlist of a track (RFC 8216bis §4.4). Same segments, same options: same text. */
+export function mediaPlaylist(track: TrackOutput, options: MediaPlaylistOptions): string {
+  const { isLegacy, targetSeconds } = options;
+  const { segments } = track;
+  const listed = isLegacy ? segments.filter((segment) => segment.isComplete) : segments;
+  const skipped = options.isDelta && !isLegacy ? skippable(listed, targetSeconds) : 0;
+  const lines = [
+    "#EXTM3U",
+    `#EXT-X-VERSION:${isLegacy ? 6 : 9}`,
+    `#EXT-X-TARGETDURATION:${targetSeconds}`,
+    ...(isLegacy ? [] : serverControl(track, options)),
+    `#EXT-X-MEDIA-SEQUENCE:${segments[0]?.msn ?? 0}`,
+  ];
+  if (track.discontinuitySequence > 0) lines.push(`#EXT-X-DISCONTINUITY-SEQUENCE:${track.discontinuitySequence}`);
+  if (skipped > 0) lines.push(`#EXT-X-SKIP:SKIPPED-SEGMENTS=${skipped}`);
+  const firstWithParts = withPartsFrom(listed, targetSeconds);
+  let initUri = skipped > 0 ? listed[skipped - 1]!.initUri : undefined;
+  for (const segment of listed.slice(skipped)) {
+    if (segment.isDiscontinuity) lines.push("#EXT-X-DISCONTINUITY");
+    if (segment.initUri !== initUri) lines.push(`#EXT-X-MAP:URI="${segment.initUri}"`);
+    initUri = segment.initUri;
+    appendSegment(lines, segment, options.epochMs, !isLegacy && segment.msn >= firstWithParts);
+  }
+  if (!isLegacy && !track.isEnded) lines.push(...whatComesNext(track, options));
+  if (track.isEnded) lines.push("#EXT-X-ENDLIST");
+  return `${lines.join("\n")}\n`;
+}
+
+function serverControl(track: TrackOutput, { targetSeconds, partHoldBackMs }: MediaPlaylistOptions): string[] {
+  const canSkip = `CAN-SKIP-UNTIL=${(skipTargets * targetSeconds).toFixed(1)}`;
+  return [
+    `#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,${canSkip},PART-HOLD-BACK=${seconds(partHoldBackMs)}`,
+    `#EXT-X-PART-INF:PART-TARGET=${seconds(track.partMs)}`,
+  ];
+}
+
+/** How many segments from the start lie before the skip boundary. */
+function skippable(segments: readonly MediaSegment[], targetSeconds: number): number {
+  let keptMs = 0;
+  for (let index = segments.length - 1; index >= 0; index--) {
+    if (keptMs >= skipTargets * targetSeconds * 1000) return index + 1;
+    keptMs += segments[index]!.durationMs;
+  }
+  return 0;
+}
+
+function withPartsFrom(segments: readonly MediaSegment[], targetSeconds: number): number {
+  let listedMs = 0;
+  for (let index = segments.length - 1; index > 0; index--) {
+    listedMs += segments[index]!.durationMs;
+    if (listedMs >= partTargets * targetSeconds * 1000) return segments[index]!.msn;
+  }
+  return 0;
+}
+
+function appendSegment(lines: string[], segment: MediaSegment, epochMs: number, hasParts: boolean): void {
+  const { parts, startMs } = segment;
+  if (!segment.isComplete && parts.length === 0) return;
+  lines.push(`#EXT-X-PROGRAM-DATE-TIME:${new Date(Math.round(epochMs + startMs)).toISOString()}`);
+  if (hasParts) {
+    for (const { uri, durationMs, isIndependent } of parts) {
+      lines.push(`#EXT-X-PART:DURATION=${seconds(durationMs)},URI="${uri}"${isIndependent ? ",INDEPENDENT=YES" : ""}`);
+    }
+  }
+  if (!segment.isComplete) return;
+  if (isGap(segment)) lines.push("#EXT-X-GAP");
+  lines.push(`#EXTINF:${seconds(segment.durationMs)},`, segment.uri);
+}
+
+function whatComesNext(track: TrackOutput, { hasPreloadHint, siblings }: MediaPlaylistOptions): string[] {
+  const hint = hasPreloadHint ? track.nextPartUri() : undefined;
+  const lines = hint === undefined ? [] : [`#EXT-X-PRELOAD-HINT:TYPE=PART,URI="${hint}"`];
+  for (const sibling of siblings) {
+    const last = sibling.segments.findLast(({ isComplete, parts }) => isComplete || parts.length > 0);
+    if (!last) continue;
+    const part = last.parts.length > 0 ? `,LAST-PART=${last.parts.length - 1}` : "";
+    lines.push(`#EXT-X-RENDITION-REPORT:URI="${sibling.playlistUri}",LAST-MSN=${last.msn}${part}`);
+  }
+  return lines;
+}

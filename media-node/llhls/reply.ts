@@ -1,0 +1,121 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { gzipSync } from "node:zlib";
+
+/** Public media: any page may play it, `*` also fits the `Origin: null` that follows a redirect. */
+const cors = {
+  "Access-Control-Allow-Origin": "*",
+  "Access-Control-Expose-Headers": "Date, Age, Content-Length, Content-Range",
+};
+
+export const playlistType = "application/vnd.apple.mpegurl";
+
+/** A playlist's text with its compressed form, made once for everybody. */
+export class PreparedText {
+  readonly plain: Buffer;
+  #gzipped: Buffer | undefined;
+
+  constructor(text: string) {
+    this.plain = Buffer.from(text);
+  }
+
+  get gzipped(): Buffer {
+    this.#gzipped ??= gzipSync(this.plain, { level: 6 });
+    return this.#gzipped;
+  }
+}
+
+/** Answers without a body. */
+export function replyStatus(response: ServerResponse, status: number, headers: Record<string, string> = {}): void {
+  if (response.writableEnded || response.destroyed) return;
+  const cacheControl = status === 404 || status === 400 ? "max-age=1" : "no-store";
+  response.writeHead(status, { ...cors, "Cache-Control": cacheControl, "Content-Length": "0", ...headers });
+  response.end();
+}
+
+/** Answers a CORS preflight. */
+export function replyOptions(response: ServerResponse, requestedHeaders: string | undefined): void {
+  replyStatus(response, 204, {
+    "Access-Control-Allow-Methods": "OPTIONS, GET, HEAD",
+    "Access-Control-Allow-Headers": requestedHeaders ?? "*",
+    "Access-Control-Max-Age": "600",
+    "Cache-Control": "max-age=600",
+  });
+}
+
+export function replyText(
+  request: IncomingMessage,
+  response: ServerResponse,
+  text: PreparedText,
+  cacheControl: string,
+): void {
+  if (response.writableEnded || response.destroyed) return;
+  const isGzipped = /\bgzip\b/.test(request.headers["accept-encoding"] ?? "");
+  const body = isGzipped ? text.gzipped : text.plain;
+  response.writeHead(200, {
+    ...cors,
+    "Content-Type": playlistType,
+    "Cache-Control": cacheControl,
+    "Content-Length": body.length,
+    Vary: "Accept-Encoding",
+    ...(isGzipped && { "Content-Encoding": "gzip" }),
+  });
+  response.end(request.method === "HEAD" ? undefined : body);
+}
+
+/** Answers with immutable bytes, or the range of them that was asked for (RFC 9110 §14). */
+export function replyBytes(
+  request: IncomingMessage,
+  response: ServerResponse,
+  pieces: readonly Uint8Array[],
+  contentType: string,
+): void {
+  if (response.writableEnded || response.destroyed) return;
+  const size = pieces.reduce((sum, piece) => sum + piece.length, 0);
+  const range = parseRange(request.headers.range, size);
+  if (range === "unsatisfiable") {
+    replyStatus(response, 416, { "Content-Range": `bytes */${size}` });
+    return;
+  }
+  const [start, end] = range ?? [0, size];
+  response.writeHead(range ? 206 : 200, {
+    ...cors,
+    "Content-Type": contentType,
+    "Cache-Control": "public, max-age=3600, immutable",
+    "Content-Length": end - start,
+    "Accept-Ranges": "bytes",
+    ...(range && { "Content-Range": `bytes ${start}-${end - 1}/${size}` }),
+  });
+  if (request.method === "HEAD") response.end();
+  else writeSlice(response, pieces, start, end);
+}
+
+function writeSlice(response: ServerResponse, pieces: readonly Uint8Array[], start: number, end: number): void {
+  response.cork();
+  let at = 0;
+  for (const piece of pieces) {
+    const from = Math.max(0, start - at);
+    const to = Math.min(piece.length, end - at);
+    if (from < to) response.write(from === 0 && to === piece.length ? piece : piece.subarray(from, to));
+    at += piece.length;
+  }
+  response.end();
+  response.uncork();
+}
+
+/** @returns start and end (exclusive); undefined when there is no range to honour, also for several at once */
+export function parseRange(
+  header: string | undefined,
+  size: number,
+): readonly [number, number] | "unsatisfiable" | undefined {
+  const match = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header ?? "");
+  if (!match || (match[1] === "" && match[2] === "")) return undefined;
+  const [, first, last] = match;
+  if (first === "") {
+    const suffix = Math.min(Number(last), size);
+    return suffix > 0 ? [size - suffix, size] : "unsatisfiable";
+  }
+  const start = Number(first);
+  const end = last === "" ? size : Math.min(Number(last) + 1, size);
+  if (last !== "" && Number(last) < start) return undefined;
+  return start < size ? [start, end] : "unsatisfiable";
+}

@@ -1,0 +1,209 @@
+import type { CloseReason } from "../flow/close-group.ts";
+import { messageOf } from "../flow/errors.ts";
+import type { Logger } from "../flow/logger.ts";
+import type { Sample } from "../core/sample.ts";
+import type { Stream, StreamDescription, StreamReader } from "../core/stream.ts";
+import type { Track } from "../core/track.ts";
+import { cmafTrackOf, isDeliverable } from "./cmaf-track-of.ts";
+import { SegmentGrid, ticksToMs } from "./segment-grid.ts";
+import { FollowCutter, LeadCutter } from "./segmenter.ts";
+import { TrackOutput } from "./track-output.ts";
+
+export interface StreamOutputOptions {
+  readonly segmentMs: number;
+  readonly partMs: number;
+  readonly segmentCount: number;
+  readonly streamKey: string;
+  readonly logger: Logger;
+  /** Something a playlist shows has changed. */
+  readonly onProgress: () => void;
+}
+
+/** Cells a track may lie behind the others before it counts as silent. Far more than any interleaving. */
+const silentCells = 2;
+
+/** One stream as parts and segments. Reads the stream from {@link start} until it ends or {@link stop} is called. */
+export class StreamOutput implements StreamReader {
+  readonly stream: Stream;
+  readonly streamKey: string;
+  readonly grid: SegmentGrid;
+  readonly #options: StreamOutputOptions;
+  readonly #outputs = new Map<number, TrackOutput>();
+  #leads = new Map<number, LeadCutter>();
+  #followers = new Map<number, FollowCutter>();
+  /** Tracks whose decoder configuration has not been seen yet. */
+  #unconfigured = new Set<number>();
+  #leadTrackId: number | undefined;
+  #removeReader: (() => void) | undefined;
+  #ended: CloseReason | undefined;
+  #malformed = 0;
+  #isPublished = false;
+
+  constructor(stream: Stream, options: StreamOutputOptions) {
+    this.stream = stream;
+    this.streamKey = options.streamKey;
+    this.#options = options;
+    this.grid = new SegmentGrid(options.segmentMs, stream.description);
+  }
+
+  /** Tracks with at least one part or segment to come, ascending by id. */
+  get tracks(): readonly TrackOutput[] {
+    return [...this.#outputs.values()].sort((a, b) => a.trackId - b.trackId);
+  }
+
+  track(id: number): TrackOutput | undefined {
+    return this.#outputs.get(id);
+  }
+
+  get lead(): TrackOutput | undefined {
+    return this.#leadTrackId === undefined ? undefined : this.#outputs.get(this.#leadTrackId);
+  }
+
+  get ended(): CloseReason | undefined {
+    return this.#ended;
+  }
+
+  /** Samples that could not be put into MP4. */
+  get malformed(): number {
+    return this.#malformed;
+  }
+
+  /**
+   * Every track has a whole segment; a track that has none when the leading one has two is silent and not waited for.
+   */
+  get isPlayable(): boolean {
+    const lead = this.lead;
+    if (lead?.lastCompleteMsn === undefined) return false;
+    const isWaitedFor = lead.segments.filter((segment) => segment.isComplete).length < 2;
+    return !isWaitedFor || this.tracks.every((track) => track.lastCompleteMsn !== undefined);
+  }
+
+  /** Takes what the stream still remembers, then everything new. */
+  start(): void {
+    this.#setUp(this.stream.description, false);
+    const recent = this.stream.recentSamples(silentCells * this.#options.segmentMs * 2);
+    this.#removeReader = this.stream.addReader(this);
+    for (const sample of recent) {
+      const track = this.stream.track(sample.trackId);
+      if (track) this.onSample(sample, track);
+    }
+  }
+
+  /** Call before the first playlist: leaves out the segment joined in its middle where there is a whole one. */
+  publish(): void {
+    if (this.#isPublished) return;
+    this.#isPublished = true;
+    const hasWhole = this.tracks.every((track) => track.segments.some((s) => s.isComplete && s.isCanonical));
+    if (hasWhole) for (const track of this.tracks) track.forgetNonCanonical();
+  }
+
+  /** Reads no more; what is there stays servable. */
+  stop(): void {
+    this.#removeReader?.();
+    this.#removeReader = undefined;
+  }
+
+  onSample(sample: Sample, track: Track): void {
+    try {
+      this.#take(sample, track);
+    } catch (thrown) {
+      if (this.#malformed++ === 0) this.#options.logger.warn("sample not usable", { error: messageOf(thrown) });
+    }
+  }
+
+  onDescription(description: StreamDescription, isDiscontinuity: boolean): void {
+    if (isDiscontinuity) this.#flush();
+    this.#setUp(description, isDiscontinuity);
+  }
+
+  onEnd(reason: CloseReason): void {
+    this.#ended = reason;
+    this.stop();
+    this.#flush();
+    for (const output of this.#outputs.values()) output.end();
+    this.#options.onProgress();
+  }
+
+  #take(sample: Sample, track: Track): void {
+    if (this.#unconfigured.has(track.id) && sample.isKeyframe) this.#addOutput(track, sample);
+    const lead = this.#leads.get(track.id);
+    const main = this.#leadTrackId === undefined ? undefined : this.#leads.get(this.#leadTrackId);
+    if (lead) lead.push(sample);
+    else this.#followers.get(track.id)?.push(sample);
+    if (!main) return;
+    const silentMs = silentCells * this.grid.cellMs;
+    if (main !== lead) main.pass(ticksToMs(sample.dts, track.timescale) - silentMs);
+    for (const follower of this.#followers.values()) {
+      follower.advance(main.knownUntilMs);
+      follower.openUntil(main.knownUntilMs - silentMs);
+    }
+  }
+
+  #setUp({ tracks }: StreamDescription, isDiscontinuity: boolean): void {
+    const used = usedTracks(tracks);
+    if (!isDiscontinuity && used.every((track) => this.#leads.has(track.id) || this.#followers.has(track.id))) return;
+    const lastMsn = Math.max(-1, ...this.tracks.map((track) => track.segments.at(-1)?.msn ?? -1));
+    this.#leadTrackId = (used.find((track) => track.kind === "video") ?? used[0])?.id;
+    this.#leads = new Map();
+    this.#followers = new Map();
+    this.#unconfigured = new Set();
+    for (const track of used) this.#addTrack(track, isDiscontinuity, lastMsn < 0 ? undefined : lastMsn);
+  }
+
+  #addTrack(track: Track, isDiscontinuity: boolean, after: number | undefined): void {
+    const cmaf = cmafTrackOf(track);
+    const known = this.#outputs.get(track.id);
+    if (!cmaf) this.#unconfigured.add(track.id);
+    else if (known) known.describe(cmaf, isDiscontinuity);
+    else this.#outputs.set(track.id, this.#newOutput(track.id, cmaf));
+    if (cmaf) this.#addCutter(track, after);
+  }
+
+  #addOutput(track: Track, keyframe: Sample): void {
+    const cmaf = cmafTrackOf(track, keyframe);
+    if (!cmaf) return;
+    this.#unconfigured.delete(track.id);
+    const known = this.#outputs.get(track.id);
+    const after = known?.segments.at(-1)?.msn;
+    if (known) known.describe(cmaf, true);
+    else this.#outputs.set(track.id, this.#newOutput(track.id, cmaf));
+    this.#addCutter(track, after);
+  }
+
+  #newOutput(trackId: number, cmaf: Parameters<TrackOutput["describe"]>[0]): TrackOutput {
+    const { partMs, segmentCount, streamKey, onProgress } = this.#options;
+    return new TrackOutput(cmaf, { trackId, streamKey, partMs, segmentCount, onProgress });
+  }
+
+  #addCutter(track: Track, after: number | undefined): void {
+    const output = this.#outputs.get(track.id)!;
+    if (track.kind !== "video" && track.id !== this.#leadTrackId) {
+      this.#followers.set(track.id, new FollowCutter(track.timescale, output));
+      return;
+    }
+    const isMain = track.id === this.#leadTrackId;
+    const cutter = new LeadCutter(
+      this.grid,
+      track.timescale,
+      output,
+      (boundary) => {
+        if (isMain) for (const follower of this.#followers.values()) follower.boundary(boundary);
+      },
+      after,
+    );
+    this.#leads.set(track.id, cutter);
+  }
+
+  #flush(): void {
+    for (const lead of this.#leads.values()) lead.end();
+    for (const follower of this.#followers.values()) follower.end();
+    for (const output of this.#outputs.values()) output.closeSegment();
+  }
+}
+
+/** All video that can be delivered, and all AAC; where there is no AAC, all Opus. */
+function usedTracks(tracks: readonly Track[]): Track[] {
+  const usable = tracks.filter(isDeliverable);
+  const hasAac = usable.some((track) => track.codec === "aac");
+  return usable.filter((track) => track.kind === "video" || track.codec === (hasAac ? "aac" : "opus"));
+}

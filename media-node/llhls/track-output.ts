@@ -1,0 +1,311 @@
+import { serializeFragment, type FragmentSample } from "../cmaf/fragment.ts";
+import { codecString } from "../cmaf/codec-string.ts";
+import { serializeInitSegment } from "../cmaf/init-segment.ts";
+import type { CmafTrack } from "../cmaf/cmaf-track.ts";
+import type { Sample } from "../core/sample.ts";
+import { keepNalOf } from "./keep-nal.ts";
+import { isGap, segmentSize, type MediaSegment, type Part } from "./media-segment.ts";
+import { serializeFileName, type FileTrackType } from "./names.ts";
+import { shortHash } from "./short-hash.ts";
+import { ticksToMs } from "./segment-grid.ts";
+import type { SegmentSink } from "./segmenter.ts";
+
+export interface TrackOutputOptions {
+  /** Of the source. */
+  readonly trackId: number;
+  readonly streamKey: string;
+  readonly partMs: number;
+  /** Complete segments listed. */
+  readonly segmentCount: number;
+  /** Called after every part and every segment end: playlists that wait may now be ready. */
+  readonly onProgress: () => void;
+}
+
+/** Segments that stay servable after they left the playlist, for players that read an older one. */
+const keptAfterwards = 3;
+/** A part is also closed early when it is this full and one more sample would overfill it. */
+const fullEnough = 0.85;
+/** Parts of one segment have fragment numbers of their own; more parts than this only repeat numbers. */
+const sequencesPerSegment = 256;
+
+/** Turns one track's samples into parts and segments, and keeps the window that is served. */
+export class TrackOutput implements SegmentSink {
+  readonly trackId: number;
+  readonly type: FileTrackType;
+  readonly playlistUri: string;
+  readonly partMs: number;
+  readonly segmentCount: number;
+  readonly #options: TrackOutputOptions;
+  readonly #files = new Map<string, { readonly parts: readonly Part[] } | { readonly init: Uint8Array }>();
+  #track: CmafTrack;
+  #codecs: string;
+  #initUri: string;
+  #keepNal: ReturnType<typeof keepNalOf>;
+  #segments: MediaSegment[] = [];
+  #isAfterDiscontinuity = false;
+  #discontinuitiesGone = 0;
+  #pending: FragmentSample[] = [];
+  #pendingTicks = 0;
+  #peakBitrate = 0;
+  #totalBytes = 0;
+  #totalMs = 0;
+  #isEnded = false;
+  #version = 0;
+
+  constructor(track: CmafTrack, options: TrackOutputOptions) {
+    this.trackId = options.trackId;
+    this.type = track.kind;
+    this.partMs = options.partMs;
+    this.segmentCount = options.segmentCount;
+    this.#options = options;
+    this.playlistUri = serializeFileName({ kind: "media", ...this.#nameParts() });
+    this.#track = track;
+    this.#codecs = codecString(track);
+    this.#keepNal = keepNalOf(track);
+    this.#initUri = this.#addInit();
+  }
+
+  get track(): CmafTrack {
+    return this.#track;
+  }
+
+  /** As a playlist's CODECS names it. */
+  get codecs(): string {
+    return this.#codecs;
+  }
+
+  /** Listed segments, oldest first; the last one may be open. */
+  get segments(): readonly MediaSegment[] {
+    return this.#segments.slice(Math.max(0, this.#segments.length - this.#listedCount()));
+  }
+
+  /** Segments that left the list with a discontinuity. */
+  get discontinuitySequence(): number {
+    const gone = this.#segments.length - this.#listedCount();
+    let count = this.#discontinuitiesGone;
+    for (let i = 0; i < gone; i++) if (this.#segments[i]!.isDiscontinuity) count++;
+    return count;
+  }
+
+  get isEnded(): boolean {
+    return this.#isEnded;
+  }
+
+  /** Grows with everything a playlist shows. */
+  get version(): number {
+    return this.#version;
+  }
+
+  /** Bits per second: of the largest segment, and of all. 0 before the first. */
+  get bitrate(): { peak: number; average: number } {
+    return {
+      peak: Math.ceil(this.#peakBitrate),
+      average: this.#totalMs > 0 ? Math.ceil((this.#totalBytes * 8000) / this.#totalMs) : 0,
+    };
+  }
+
+  get lastCompleteMsn(): number | undefined {
+    return this.#segments.findLast((segment) => segment.isComplete)?.msn;
+  }
+
+  get openSegment(): MediaSegment | undefined {
+    const last = this.#segments.at(-1);
+    return last && !last.isComplete ? last : undefined;
+  }
+
+  /** Bytes of a file, in pieces; undefined when there is none of this name now. */
+  file(name: string): readonly Uint8Array[] | undefined {
+    const file = this.#files.get(name);
+    if (!file) return undefined;
+    return "init" in file ? [file.init] : file.parts.map((part) => part.bytes);
+  }
+
+  /** Bytes held for serving. */
+  get heldBytes(): number {
+    return this.#segments.reduce((sum, segment) => sum + segmentSize(segment), 0);
+  }
+
+  /** What follows does not continue what came before; `track` describes it. */
+  describe(track: CmafTrack, isDiscontinuity: boolean): void {
+    this.#track = track;
+    this.#codecs = codecString(track);
+    this.#keepNal = keepNalOf(track);
+    this.#initUri = this.#addInit();
+    if (isDiscontinuity && this.#segments.length > 0) this.#isAfterDiscontinuity = true;
+  }
+
+  open(msn: number, startMs: number, isCanonical: boolean): void {
+    this.closeSegment(startMs);
+    const last = this.#segments.at(-1);
+    if (last && msn <= last.msn) return;
+    // Numbers in a list are consecutive: after a leap the list starts anew.
+    if (last && msn > last.msn + 1) while (this.#segments.length > 0) this.#dropOldest();
+    const key = this.#keyOf(isCanonical, startMs);
+    this.#segments.push({
+      msn,
+      key,
+      startMs,
+      durationMs: 0,
+      uri: serializeFileName({ kind: "segment", ...this.#nameParts(), msn, key }),
+      initUri: this.#initUri,
+      isDiscontinuity: this.#isAfterDiscontinuity,
+      isCanonical,
+      parts: [],
+      isComplete: false,
+    });
+    this.#isAfterDiscontinuity = false;
+    while (this.#segments.length > this.segmentCount + 1 + keptAfterwards) this.#dropOldest();
+    this.#progress();
+  }
+
+  add(sample: Sample, durationTicks: number): void {
+    const { timescale } = this.#track;
+    const targetTicks = (this.partMs * timescale) / 1000;
+    const before = this.#pending.at(-1);
+    // A fragment has no holes: times inside it are sums of durations.
+    const isHole = before !== undefined && before.dts + before.duration !== sample.dts;
+    if (isHole || (before && this.#pendingTicks + durationTicks > targetTicks)) this.#closePart();
+    this.#pending.push({
+      data: sample.data,
+      pts: sample.pts,
+      dts: sample.dts,
+      duration: durationTicks,
+      isSync: sample.isKeyframe,
+    });
+    this.#pendingTicks += durationTicks;
+    const isFull = this.#pendingTicks >= targetTicks;
+    const isNearlyFull = this.#pendingTicks >= targetTicks * fullEnough;
+    if (isFull || (isNearlyFull && this.#pendingTicks + durationTicks > targetTicks)) this.#closePart();
+  }
+
+  /** Completes the open segment: what comes next opens another. */
+  closeSegment(nextStartMs?: number): void {
+    this.#closePart();
+    const segment = this.openSegment;
+    if (!segment) return;
+    segment.isComplete = true;
+    if (isGap(segment)) segment.durationMs = Math.max(1, (nextStartMs ?? segment.startMs) - segment.startMs);
+    else this.#measure(segment);
+    this.#files.set(segment.uri, segment);
+    this.#progress();
+  }
+
+  /** Nothing follows: completes the open segment and the list. */
+  end(): void {
+    this.closeSegment();
+    this.#isEnded = true;
+    this.#progress();
+  }
+
+  /** Takes segments joined in their middle off the list, once there are others. */
+  forgetNonCanonical(): void {
+    while (this.#segments.length > 1 && !this.#segments[0]!.isCanonical) this.#dropOldest();
+    this.#progress();
+  }
+
+  /** Name of the part that comes next: a guess at the end of a segment, see {@link resolvePart}. */
+  nextPartUri(): string | undefined {
+    const last = this.#segments.at(-1);
+    if (!last || this.#isEnded) return undefined;
+    return last.isComplete
+      ? this.#partUri(last.msn + 1, 0, this.#keyOf(true, 0))
+      : this.#partUri(last.msn, last.parts.length, last.key);
+  }
+
+  /**
+   * A hint at the end of a segment may name a part that never comes; it stands for the first part of the next segment.
+   * @returns the part, `"later"` when it is the next to come, undefined when it is none of these
+   */
+  resolvePart(msn: number, index: number, key: string): Part | "later" | undefined {
+    const last = this.#segments.at(-1);
+    if (!last) return undefined;
+    const segment = this.#segments.find((segment) => segment.msn === msn);
+    if (segment && key !== segment.key) return undefined;
+    if (segment && index < segment.parts.length) return segment.parts[index];
+    if (segment && !segment.isComplete) return index === segment.parts.length ? "later" : undefined;
+    if (segment && index > segment.parts.length) return undefined;
+    const follower = segment ? msn + 1 : msn;
+    if (!segment && (index !== 0 || key !== this.#keyOf(true, 0))) return undefined;
+    const next = this.#segments.find((segment) => segment.msn === follower);
+    if (next) return next.parts[0] ?? (next.isComplete ? undefined : "later");
+    return follower === last.msn + 1 && !this.#isEnded ? "later" : undefined;
+  }
+
+  #listedCount(): number {
+    return this.segmentCount + (this.openSegment ? 1 : 0);
+  }
+
+  #closePart(): void {
+    const segment = this.openSegment;
+    const samples = this.#pending;
+    if (samples.length === 0 || !segment) return;
+    const first = samples[0]!;
+    const index = segment.parts.length;
+    const bytes = serializeFragment(samples, {
+      sequence: (segment.msn * sequencesPerSegment + index + 1) % 2 ** 32,
+      isVideo: this.type === "video",
+      baseTime: first.dts,
+      ...(this.#keepNal && { keepNal: this.#keepNal }),
+    });
+    const durationMs = (this.#pendingTicks * 1000) / this.#track.timescale;
+    if (index === 0) {
+      segment.startMs = ticksToMs(this.type === "video" ? first.pts : first.dts, this.#track.timescale);
+    }
+    const uri = this.#partUri(segment.msn, index, segment.key);
+    const part = { uri, bytes, durationMs, isIndependent: first.isSync };
+    segment.parts.push(part);
+    segment.durationMs += durationMs;
+    this.#files.set(uri, { parts: [part] });
+    this.#pending = [];
+    this.#pendingTicks = 0;
+    this.#progress();
+  }
+
+  #measure(segment: MediaSegment): void {
+    const size = segmentSize(segment);
+    this.#totalBytes += size;
+    this.#totalMs += segment.durationMs;
+    // A segment cut short by a late join says little about the stream.
+    if (segment.durationMs >= this.partMs) {
+      this.#peakBitrate = Math.max(this.#peakBitrate, (size * 8000) / segment.durationMs);
+    }
+  }
+
+  #dropOldest(): void {
+    const dropped = this.#segments.shift();
+    if (!dropped) return;
+    if (dropped.isDiscontinuity) this.#discontinuitiesGone++;
+    this.#files.delete(dropped.uri);
+    for (const part of dropped.parts) this.#files.delete(part.uri);
+    const isInitUsed =
+      dropped.initUri === this.#initUri || this.#segments.some(({ initUri }) => initUri === dropped.initUri);
+    if (!isInitUsed) this.#files.delete(dropped.initUri);
+  }
+
+  #addInit(): string {
+    const init = serializeInitSegment(this.#track);
+    const { trackId, type, key } = this.#nameParts();
+    // Named by its content: an edge that never saw what came before a change knows it under the same name.
+    const uri = serializeFileName({ kind: "init", trackId, type, key: `${key}-${shortHash(init)}` });
+    this.#files.set(uri, { init });
+    return uri;
+  }
+
+  #nameParts(): { trackId: number; type: FileTrackType; key: string } {
+    return { trackId: this.trackId, type: this.type, key: this.#options.streamKey };
+  }
+
+  #keyOf(isCanonical: boolean, startMs: number): string {
+    const { streamKey } = this.#options;
+    return isCanonical ? streamKey : `${streamKey}-${Math.floor(Math.abs(startMs)).toString(36)}`;
+  }
+
+  #partUri(msn: number, part: number, key: string): string {
+    return serializeFileName({ kind: "part", ...this.#nameParts(), msn, part, key });
+  }
+
+  #progress(): void {
+    this.#version++;
+    this.#options.onProgress();
+  }
+}

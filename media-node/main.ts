@@ -1,0 +1,102 @@
+// The `hearth` command: reads arguments, files and the environment, and hands them to the rooms.
+import { dirname, join } from "node:path";
+import { globSync, readFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { parseArgs } from "node:util";
+import { parseServerXml } from "./config/parse-server-xml.ts";
+import type { ServerConfig } from "./config/server-config.ts";
+import { messageOf, SettingError } from "./flow/errors.ts";
+import { jsonLogger, type LogLevel } from "./flow/logger.ts";
+import { startNode } from "./node.ts";
+import { startBridge } from "./stores/bridge.ts";
+import { systemClock } from "./time/clock.ts";
+
+const usage = `hearth node --config Server.xml      runs a media node
+hearth bridge [--port 8079]          serves Upstash's REST protocol in front of REDIS_URL`;
+
+/** After a signal a node lets go of its viewers and leases within this time. */
+const closeTimeoutMs = 1_400;
+
+try {
+  await run(process.argv.slice(2));
+} catch (thrown) {
+  const isMistake = thrown instanceof SettingError || thrown instanceof RangeError;
+  console.error(isMistake ? thrown.message : `hearth: ${messageOf(thrown)}`);
+  process.exit(1);
+}
+
+async function run([command, ...args]: string[]): Promise<void> {
+  if (command === "node") return runNode(args);
+  if (command === "bridge") return runBridge(args);
+  if (command !== undefined && command !== "help" && command !== "--help") {
+    throw new SettingError(`hearth has no command "${command}".\n${usage}`);
+  }
+  console.log(usage);
+}
+
+async function runNode(args: string[]): Promise<void> {
+  const { values } = parseArgs({ args, options: { config: { type: "string" } } });
+  if (values.config === undefined) throw new SettingError(`Which configuration?\n${usage}`);
+  const config = readConfig(values.config);
+  const level = (process.env["HEARTH_LOG_LEVEL"] ?? "info") as LogLevel;
+  const logger = jsonLogger((line) => process.stdout.write(line), level);
+  const node = await startNode({
+    config,
+    env: process.env,
+    clock: systemClock,
+    logger,
+    onMessage: (message) => process.send?.(message),
+  });
+  let isEnding = false;
+  const end = async (): Promise<void> => {
+    if (isEnding) process.exit(1);
+    isEnding = true;
+    setTimeout(() => process.exit(0), closeTimeoutMs).unref();
+    await node
+      .close({ code: "shutdown" })
+      .catch((thrown: unknown) => logger.error("closing failed", { error: messageOf(thrown) }));
+    process.exit(0);
+  };
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => void end());
+  // Started by a launcher: its end is ours.
+  process.on("disconnect", () => void end());
+  process.on("unhandledRejection", (reason) => logger.error("unhandled rejection", { error: messageOf(reason) }));
+}
+
+async function runBridge(args: string[]): Promise<void> {
+  const { values } = parseArgs({ args, options: { port: { type: "string", default: "8079" } } });
+  const redisUrl = process.env["REDIS_URL"];
+  const token = process.env["UPSTASH_REDIS_REST_TOKEN"];
+  if (!redisUrl || !token) {
+    throw new SettingError("Set REDIS_URL (redis://host:6379) and UPSTASH_REDIS_REST_TOKEN (any long random text).");
+  }
+  const bridge = await startBridge({ port: Number(values.port), redisUrl, token });
+  console.log(`Hearth bridge serves ${bridge.url}`);
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.on(signal, () => void bridge.close().finally(() => process.exit(0)));
+  }
+}
+
+/** Reads a Server.xml, prints what is odd about it, and refuses what is wrong. */
+function readConfig(path: string): ServerConfig {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (cause) {
+    throw new SettingError(`Cannot read ${path}: ${messageOf(cause)}`, { cause });
+  }
+  const { config, problems } = parseServerXml(text, {
+    path,
+    env: process.env,
+    hostname: hostname(),
+    readInclude: (pattern, from) =>
+      globSync(join(dirname(from), pattern))
+        .toSorted()
+        .map((file) => ({ path: file, text: readFileSync(file, "utf8") })),
+  });
+  for (const problem of problems) {
+    console.error(`${problem.file}:${problem.line}: ${problem.severity}: ${problem.message} ${problem.remedy}`);
+  }
+  if (!config) throw new SettingError(`${path} cannot be used: see above.`);
+  return config;
+}

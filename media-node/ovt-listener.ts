@@ -1,0 +1,38 @@
+import { createServer, type AddressInfo, type Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { listenError } from "./api/http-server.ts";
+
+export interface OvtListener {
+  readonly port: number;
+  /** Stops accepting and cuts what is still open. */
+  close(): Promise<void>;
+}
+
+/** Dead edges send nothing, so the kernel asks: after 30 s, three times. */
+const keepAliveMs = 30_000;
+
+/** Listens for edges on TCP and hands each connection to `accept`, which owns it from then on. */
+export async function listenForEdges(
+  port: number,
+  address: string | undefined,
+  accept: (connection: Duplex, remoteAddress: string) => void,
+): Promise<OvtListener> {
+  const sockets = new Set<Socket>();
+  const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAliveMs }, (socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+    accept(socket, socket.remoteAddress ?? "");
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (error) => reject(listenError(error, port, "Bind/Publishers/OVT/Port in Server.xml")));
+    server.listen({ port, ...(address !== undefined && { host: address }) }, resolve);
+  });
+  return {
+    port: (server.address() as AddressInfo).port,
+    async close() {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      for (const socket of sockets) socket.destroy();
+      await closed;
+    },
+  };
+}

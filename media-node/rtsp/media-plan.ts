@@ -1,0 +1,134 @@
+import type { Codec } from "../codecs/codec.ts";
+import type { Track } from "../core/track.ts";
+import { messageOf } from "../flow/errors.ts";
+import type { Depacketizer, EmitFrame } from "../rtp/depacketizer.ts";
+import {
+  attributeOf,
+  formatParametersOf,
+  rtpMapsOf,
+  type RtpMap,
+  type SdpMedia,
+  type SessionDescription,
+} from "../sdp/session-description.ts";
+import { readAac, readG711, readLatm, readMp3, readOpus } from "./audio-formats.ts";
+import { readH264, readH265, readVp8 } from "./video-formats.ts";
+
+/** One `m=` section we can play: what it is and how its packets become frames. */
+export interface MediaPlan {
+  /** Position of the `m=` section. */
+  readonly mediaIndex: number;
+  readonly payloadType: number;
+  readonly clockRate: number;
+  /** Control attribute as written. */
+  readonly control: string | undefined;
+  readonly track: Track;
+  /** The encoder's most pictures that are decoded before, and shown after, another one; undefined = not said. */
+  readonly reorderFrames: number | undefined;
+  readonly createDepacketizer: (emit: EmitFrame) => Depacketizer;
+}
+
+/** One `m=` section we cannot play, and why. */
+export interface IgnoredMedia {
+  readonly mediaIndex: number;
+  readonly kind: string;
+  readonly encoding: string;
+  readonly reason: string;
+}
+
+export interface SessionPlan {
+  readonly media: readonly MediaPlan[];
+  readonly ignored: readonly IgnoredMedia[];
+}
+
+/** Payload types with a fixed meaning (RFC 3551 table 4 and 5), as far as cameras still use them. */
+const staticFormats: ReadonlyMap<number, Omit<RtpMap, "payloadType">> = new Map([
+  [0, { encoding: "PCMU", clockRate: 8_000, channels: 1 }],
+  [8, { encoding: "PCMA", clockRate: 8_000, channels: 1 }],
+  [14, { encoding: "MPA", clockRate: 90_000, channels: undefined }],
+  [26, { encoding: "JPEG", clockRate: 90_000, channels: undefined }],
+  [33, { encoding: "MP2T", clockRate: 90_000, channels: undefined }],
+]);
+
+/** What a format contributes to its plan. */
+export interface MediaFormat {
+  readonly codec: Codec;
+  readonly track: Pick<Track, "video" | "audio" | "decoderConfig">;
+  readonly reorderFrames?: number | undefined;
+  readonly createDepacketizer: (emit: EmitFrame) => Depacketizer;
+}
+
+/** Reads one payload type's parameters; throws with a reason when it cannot be played. */
+export type ReadFormat = (map: RtpMap, parameters: ReadonlyMap<string, string>, media: SdpMedia) => MediaFormat;
+
+/** By encoding name, upper case. */
+const formats: ReadonlyMap<string, ReadFormat> = new Map<string, ReadFormat>([
+  ["H264", readH264],
+  ["H265", readH265],
+  ["HEVC", readH265],
+  ["VP8", readVp8],
+  ["MPEG4-GENERIC", readAac],
+  ["MP4A-LATM", readLatm],
+  ["MPA", readMp3],
+  ["OPUS", readOpus],
+  ["PCMU", readG711],
+  ["PCMA", readG711],
+]);
+
+/** Which tracks of a description to play. The same description gives the same track ids on every connection. */
+export function planSession(description: SessionDescription): SessionPlan {
+  const media: MediaPlan[] = [];
+  const ignored: IgnoredMedia[] = [];
+  for (const [mediaIndex, section] of description.media.entries()) {
+    const planned = planMedia(section, mediaIndex);
+    if ("reason" in planned) ignored.push(planned);
+    else media.push(planned);
+  }
+  return { media, ignored };
+}
+
+function planMedia(media: SdpMedia, mediaIndex: number): MediaPlan | IgnoredMedia {
+  const refuse = (encoding: string, reason: string): IgnoredMedia => ({
+    mediaIndex,
+    kind: media.kind,
+    encoding,
+    reason,
+  });
+  if (media.kind !== "video" && media.kind !== "audio")
+    return refuse(media.formats[0] ?? "", "it is no video or audio");
+  const maps = formatsOf(media);
+  const map = maps.find(({ encoding }) => formats.has(encoding.toUpperCase()));
+  if (!map) return refuse(maps[0]?.encoding ?? "", "this codec is not supported");
+  try {
+    const format = formats.get(map.encoding.toUpperCase())!(map, formatParametersOf(media, map.payloadType), media);
+    return {
+      mediaIndex,
+      payloadType: map.payloadType,
+      clockRate: map.clockRate,
+      control: attributeOf(media, "control"),
+      reorderFrames: format.reorderFrames,
+      createDepacketizer: format.createDepacketizer,
+      track: {
+        id: mediaIndex,
+        kind: media.kind,
+        codec: format.codec,
+        name: media.kind === "video" ? "Video" : "Audio",
+        timescale: map.clockRate,
+        bitrate: 0,
+        ...format.track,
+      },
+    };
+  } catch (thrown) {
+    return refuse(map.encoding, messageOf(thrown));
+  }
+}
+
+/** The payload types of an `m=` line in its order, with what is known of them. */
+function formatsOf(media: SdpMedia): RtpMap[] {
+  const maps = rtpMapsOf(media).filter(({ clockRate }) => clockRate > 0);
+  return media.formats.flatMap((text) => {
+    const payloadType = Number.parseInt(text, 10);
+    const known = maps.find((map) => map.payloadType === payloadType);
+    const fixed = staticFormats.get(payloadType);
+    return known ?? (fixed ? { payloadType, ...fixed } : []);
+  });
+}

@@ -1,0 +1,219 @@
+import type { Sample } from "../core/sample.ts";
+import type { Track } from "../core/track.ts";
+import type { Depacketizer, RtpFrame } from "../rtp/depacketizer.ts";
+import { ReceptionStatistics } from "../rtp/reception-statistics.ts";
+import { parseRtcp, serializeRtcp } from "../rtp/rtcp.ts";
+import { parseRtpPacket, type RtpPacket } from "../rtp/rtp-packet.ts";
+import { RtpSequencer } from "../rtp/rtp-sequencer.ts";
+import type { RtpTrackClock } from "../rtp/rtp-timeline.ts";
+import { senderReportOf } from "../rtp/sender-report.ts";
+import { DecodeTimes } from "./decode-times.ts";
+import type { MediaPlan } from "./media-plan.ts";
+import { describeKeyframe } from "./video-formats.ts";
+
+export interface MediaReceiverOptions {
+  readonly plan: MediaPlan;
+  readonly clock: RtpTrackClock;
+  /** Ours, in reports. */
+  readonly ssrc: number;
+  readonly cname: string;
+  /** Packets and time a missing packet is waited for; `undefined` where the transport keeps order. */
+  readonly reordering?: { readonly maxHeld: number; readonly maxHoldMs: number };
+  readonly onSample: (sample: Sample) => void;
+  /** The stream's own parameter sets differ from what was known. Called before the first sample that needs them. */
+  readonly onTrack: (track: Track) => void;
+}
+
+/** What one track lost on its way; reported once a second at most, never per packet. */
+export interface MediaCounters {
+  readonly packets: number;
+  /** Packets that never came. */
+  readonly lost: number;
+  /** Packets that came twice, or after their place was given up. */
+  readonly repeated: number;
+  readonly reordered: number;
+  /** Packets that are no RTP, of another payload type or source. */
+  readonly foreign: number;
+  /** Frames thrown away because a part of them was lost. */
+  readonly discarded: number;
+  /** Whole video frames not passed on because the frames they refer to were lost. */
+  readonly withheld: number;
+  readonly jitterMs: number;
+}
+
+/** A sender that uses another payload type than it announced is believed after this many packets. */
+const payloadTypeProof = 8;
+
+/** One track: RTP packets in, samples out. Counts what is lost and never passes on a broken picture. */
+export class MediaReceiver {
+  readonly #options: MediaReceiverOptions;
+  readonly #statistics: ReceptionStatistics;
+  readonly #sequencer: RtpSequencer;
+  readonly #depacketizer: Depacketizer;
+  readonly #decodeTimes: DecodeTimes;
+  #track: Track;
+  #payloadType: number;
+  #ssrc: number | undefined;
+  /** Source or payload type of foreign packets in a row. */
+  #stranger = { ssrc: -1, payloadType: -1, count: 0 };
+  #isAfterRestart = false;
+  #isWaitingForKeyframe: boolean;
+  #wallMs = 0;
+  #packets = 0;
+  #foreign = 0;
+  #withheld = 0;
+  #lastRtpMs: number | undefined;
+
+  constructor(options: MediaReceiverOptions) {
+    const { plan } = options;
+    this.#options = options;
+    this.#track = plan.track;
+    this.#payloadType = plan.payloadType;
+    this.#isWaitingForKeyframe = plan.track.kind === "video";
+    this.#statistics = new ReceptionStatistics(plan.clockRate);
+    this.#depacketizer = plan.createDepacketizer((frame) => this.#onFrame(frame));
+    this.#decodeTimes = new DecodeTimes(plan.reorderFrames, plan.clockRate / (plan.track.video?.framerate || 25));
+    this.#sequencer = new RtpSequencer({
+      maxHeld: options.reordering?.maxHeld ?? 0,
+      maxHoldMs: options.reordering?.maxHoldMs ?? 0,
+      deliver: (packet, isAfterLoss) => {
+        this.#depacketizer.push(packet, isAfterLoss || this.#isAfterRestart);
+        this.#isAfterRestart = false;
+      },
+    });
+  }
+
+  get track(): Track {
+    return this.#track;
+  }
+
+  /** When media last came, on the caller's `nowMs`. */
+  get lastRtpMs(): number | undefined {
+    return this.#lastRtpMs;
+  }
+
+  get counters(): MediaCounters {
+    return {
+      packets: this.#packets,
+      ...this.#sequencer.counters,
+      foreign: this.#foreign,
+      discarded: this.#depacketizer.discarded,
+      withheld: this.#withheld,
+      jitterMs: this.#statistics.jitterMs,
+    };
+  }
+
+  /** When {@link timeout} should be called; undefined when nothing waits. */
+  get nextTimeoutMs(): number | undefined {
+    return this.#sequencer.nextTimeoutMs;
+  }
+
+  timeout(nowMs: number): void {
+    this.#sequencer.timeout(nowMs);
+  }
+
+  /**
+   * @param bytes one RTP packet; kept as a view until its frame is complete
+   * @param wallMs Unix milliseconds on a clock that does not jump
+   */
+  receiveRtp(bytes: Uint8Array, nowMs: number, wallMs: number): void {
+    let packet: RtpPacket;
+    try {
+      packet = parseRtpPacket(bytes);
+    } catch {
+      this.#foreign++;
+      return;
+    }
+    if ((packet.payloadType !== this.#payloadType || packet.ssrc !== this.#ssrc) && !this.#accepts(packet)) return;
+    this.#packets++;
+    this.#wallMs = wallMs;
+    this.#lastRtpMs = nowMs;
+    this.#statistics.onPacket(packet, nowMs);
+    this.#sequencer.push(packet, nowMs);
+  }
+
+  receiveRtcp(bytes: Uint8Array, nowMs: number, wallMs: number): void {
+    try {
+      for (const packet of parseRtcp(bytes)) {
+        if (packet.type !== "sender-report") continue;
+        const report = senderReportOf(packet);
+        this.#statistics.onSenderReport(report, nowMs);
+        this.#options.clock.onSenderReport(report, wallMs);
+      }
+    } catch {
+      this.#foreign++;
+    }
+  }
+
+  /** A receiver report to send. */
+  takeReport(nowMs: number): Uint8Array {
+    const { ssrc, cname } = this.#options;
+    const report = this.#statistics.takeReport(nowMs);
+    return serializeRtcp([
+      { type: "receiver-report", ssrc, reports: report ? [report] : [] },
+      { type: "source-description", chunks: [{ ssrc, cname }] },
+    ]);
+  }
+
+  /** Whether a packet that differs from those before it is the track's all the same. */
+  #accepts(packet: RtpPacket): boolean {
+    const { ssrc, payloadType } = packet;
+    if (payloadType === this.#payloadType && this.#ssrc === undefined) {
+      this.#ssrc = ssrc;
+      return true;
+    }
+    const isSame = this.#stranger.ssrc === ssrc && this.#stranger.payloadType === payloadType;
+    this.#stranger = { ssrc, payloadType, count: isSame ? this.#stranger.count + 1 : 1 };
+    const isWrongType = payloadType !== this.#payloadType;
+    // A second packet proves a new source; another payload type only counts where the announced one never came.
+    const isProven = isWrongType
+      ? this.#packets === 0 && this.#stranger.count >= payloadTypeProof
+      : this.#stranger.count >= 2;
+    if (!isProven) {
+      this.#foreign++;
+      return false;
+    }
+    this.#payloadType = payloadType;
+    if (this.#ssrc !== undefined) this.#restart();
+    this.#ssrc = ssrc;
+    return true;
+  }
+
+  /** The sender began anew: sequence numbers and timestamps do not continue. */
+  #restart(): void {
+    this.#sequencer.flush();
+    this.#options.clock.restart();
+    this.#isAfterRestart = true;
+  }
+
+  #onFrame(frame: RtpFrame): void {
+    if (this.#track.kind === "video") {
+      if (frame.isKeyframe) this.#isWaitingForKeyframe = false;
+      else if (frame.isAfterLoss) this.#isWaitingForKeyframe = true;
+      if (this.#isWaitingForKeyframe) {
+        this.#withheld++;
+        return;
+      }
+      if (frame.isKeyframe) this.#learn(frame);
+    }
+    const pts = this.#options.clock.toTicks(frame.timestamp, this.#wallMs);
+    this.#options.onSample({
+      trackId: this.#track.id,
+      pts,
+      dts: this.#decodeTimes.next(pts),
+      duration: 0,
+      isKeyframe: frame.isKeyframe,
+      data: frame.data,
+    });
+  }
+
+  /** Key frames may bring parameter sets that differ from those known. */
+  #learn({ parameterSets, data }: RtpFrame): void {
+    const described = describeKeyframe(this.#track, parameterSets, data);
+    if (!described) return;
+    const { video, decoderConfig, reorderFrames } = described;
+    this.#decodeTimes.deepen(reorderFrames);
+    this.#track = { ...this.#track, video, ...(decoderConfig && { decoderConfig }) };
+    this.#options.onTrack(this.#track);
+  }
+}

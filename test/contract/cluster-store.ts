@@ -1,0 +1,334 @@
+/** What every store keeps, whoever keeps it: run with each adapter and each server. */
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import type { ClusterStore, StreamClaim } from "../../media-node/cluster/store/contract.ts";
+import { nodeLeasesKey, nodeRecordsKey, storeLimits, streamKeys } from "../../media-node/cluster/store/keys.ts";
+
+export interface StoreUnderTest {
+  /** A store as another process would have it: connection and memory of its own. The harness closes it. */
+  connect(): Promise<ClusterStore>;
+  /** Past the adapter, to play an OvenMediaEngine peer or to let a lease run out. */
+  raw(...command: readonly string[]): Promise<unknown>;
+  close(): Promise<void>;
+}
+
+export function clusterStoreContract(name: string, open: () => Promise<StoreUnderTest>): void {
+  void describe(`store contract: ${name}`, () => {
+    let under: StoreUnderTest;
+    let [a, b]: ClusterStore[] = [];
+    let count = 0;
+    const scene = (): Scene => new Scene(under, a!, b!, `stream ${++count} 100%`);
+
+    before(async () => {
+      under = await open();
+      [a, b] = [await under.connect(), await under.connect()];
+    });
+    after(async () => under?.close());
+
+    claims(scene);
+    plainKey(scene);
+    lookups(scene);
+    nodes(scene);
+    poison(scene);
+  });
+}
+
+function promise(name: string, keep: () => Promise<void>): void {
+  void test(name, keep);
+}
+
+/** A stream of its own for each test, two origins, and hands on the raw keys. */
+class Scene {
+  readonly under: StoreUnderTest;
+  readonly a: ClusterStore;
+  readonly b: ClusterStore;
+  readonly claimA: StreamClaim;
+  readonly claimB: StreamClaim;
+  readonly keys: ReturnType<typeof streamKeys>;
+
+  constructor(under: StoreUnderTest, a: ClusterStore, b: ClusterStore, stream: string) {
+    this.under = under;
+    this.a = a;
+    this.b = b;
+    const name = { vhost: "default", app: "app", stream };
+    this.claimA = { ...name, url: `ovt://a:9000/app/${stream}`, owner: "owner-a" };
+    this.claimB = { ...name, url: `ovt://b:9000/app/${stream}`, owner: "owner-b" };
+    this.keys = streamKeys(name);
+  }
+
+  raw(...command: readonly string[]): Promise<unknown> {
+    return this.under.raw(...command);
+  }
+
+  async epoch(store: ClusterStore, claim: StreamClaim): Promise<number> {
+    const result = await store.claim(claim);
+    assert.equal(result.kind, "owner");
+    return result.kind === "owner" ? result.epoch : 0;
+  }
+
+  /** As if the owner had been silent for longer than its lease. */
+  async letLapse(claim: StreamClaim): Promise<void> {
+    const mark = String(await this.raw("HGET", this.keys.origins, claim.url));
+    const [, rank, owner] = mark.split(" ");
+    await this.raw("HSET", this.keys.origins, claim.url, `1 ${rank} ${owner}`);
+    if ((await this.raw("GET", this.keys.plain)) === claim.url) {
+      await this.raw("DEL", this.keys.plain, this.keys.plainMark);
+    }
+  }
+}
+
+function claims(scene: () => Scene): void {
+  promise("gives a stream to the first, and keeps the second on standby", async () => {
+    const { a, b, claimA, claimB } = scene();
+    const first = await a.claim(claimA);
+    assert.equal(first.kind, "owner");
+    assert.deepEqual(await b.claim(claimB), { kind: "standby", ownerUrl: claimA.url });
+    assert.deepEqual(await a.claim(claimA), first, "a renewal keeps the epoch");
+  });
+
+  promise("passes a stream on when its owner gives it up, with a higher epoch", async () => {
+    const { a, b, claimA, claimB, ...at } = scene();
+    const first = await a.claim(claimA);
+    await b.claim(claimB);
+    await a.release(claimA);
+    assert.deepEqual(await b.lookup(claimB), [claimB.url], "the standby stands first at once");
+    const second = await b.claim(claimB);
+    assert.ok(first.kind === "owner" && second.kind === "owner" && second.epoch > first.epoch);
+    assert.equal(await at.under.raw("GET", at.keys.plain), claimB.url);
+  });
+
+  promise("passes a stream on when its owner's lease runs out, and refuses the sleeper's return", async () => {
+    const it = scene();
+    const first = await it.epoch(it.a, it.claimA);
+    await it.b.claim(it.claimB);
+    await it.letLapse(it.claimA);
+    const second = await it.epoch(it.b, it.claimB);
+    assert.ok(second > first);
+    assert.deepEqual(await it.a.claim(it.claimA), { kind: "standby", ownerUrl: it.claimB.url });
+    assert.equal(await it.epoch(it.b, it.claimB), second, "the owner stays");
+    assert.equal(await it.raw("GET", it.keys.plain), it.claimB.url);
+  });
+
+  promise("makes the longest waiting standby the owner, whoever asks first", async () => {
+    const it = scene();
+    const claimC = { ...it.claimA, url: "ovt://c:9000/app/x", owner: "owner-c" };
+    await it.a.claim(it.claimA);
+    await it.b.claim(it.claimB);
+    await it.b.claim(claimC);
+    await it.letLapse(it.claimA);
+    assert.deepEqual(await it.b.claim(claimC), { kind: "standby", ownerUrl: it.claimB.url });
+    assert.deepEqual(await it.a.lookup(it.claimA), [it.claimB.url, claimC.url]);
+    assert.equal((await it.b.claim(it.claimB)).kind, "owner");
+  });
+
+  promise("lets a process that restarted take its predecessor's place, and refuses the predecessor", async () => {
+    const it = scene();
+    const restarted = { ...it.claimA, owner: "owner-a-2" };
+    const first = await it.epoch(it.a, it.claimA);
+    await it.b.claim(it.claimB);
+    const second = await it.epoch(it.b, restarted);
+    assert.ok(second > first);
+    assert.equal((await it.a.claim(it.claimA)).kind, "standby");
+    await it.a.release(it.claimA);
+    assert.equal(await it.epoch(it.b, restarted), second, "neither write nor delete of the predecessor counts");
+    assert.deepEqual(await it.a.lookup(it.claimA), [it.claimA.url, it.claimB.url]);
+  });
+
+  promise("ignores a release by someone who does not hold the claim", async () => {
+    const it = scene();
+    await it.a.claim(it.claimA);
+    await it.b.release(it.claimB);
+    await it.b.release({ ...it.claimA, owner: "owner-b" });
+    assert.deepEqual(await it.b.lookup(it.claimA), [it.claimA.url]);
+    assert.equal(await it.raw("GET", it.keys.plain), it.claimA.url);
+  });
+
+  promise("raises the epoch even when the store has lost everything", async () => {
+    const it = scene();
+    const first = await it.epoch(it.a, it.claimA);
+    await it.raw("DEL", it.keys.origins, it.keys.plain, it.keys.plainMark);
+    assert.ok((await it.epoch(it.a, it.claimA)) > first);
+    assert.deepEqual(await it.b.lookup(it.claimA), [it.claimA.url]);
+  });
+
+  promise("keeps vhosts apart", async () => {
+    const it = scene();
+    const other = { ...it.claimB, vhost: "other/v%" };
+    assert.equal((await it.a.claim(it.claimA)).kind, "owner");
+    assert.equal((await it.b.claim(other)).kind, "owner");
+    assert.deepEqual(await it.b.lookup(other), [other.url]);
+    assert.deepEqual(await it.b.lookup(it.claimA), [it.claimA.url]);
+    assert.deepEqual(await it.b.lookup({ ...other, vhost: "third" }), [], "nor by OvenMediaEngine's key");
+  });
+
+  promise("bounds the origins of one stream", async () => {
+    const it = scene();
+    const claims = Array.from({ length: storeLimits.originsPerStream + 4 }, (_, index) => ({
+      ...it.claimA,
+      url: `ovt://o${index}:9000/app/x`,
+      owner: `owner-${index}`,
+    }));
+    for (const claim of claims) await it.a.claim(claim);
+    const urls = claims.map(({ url }) => url);
+    assert.deepEqual(await it.b.lookup(it.claimA), urls.slice(0, storeLimits.originsPerStream));
+  });
+}
+
+function plainKey(scene: () => Scene): void {
+  promise("writes OvenMediaEngine's key for the owner alone, for ten seconds", async () => {
+    const it = scene();
+    await it.a.claim(it.claimA);
+    await it.b.claim(it.claimB);
+    assert.equal(await it.raw("GET", it.keys.plain), it.claimA.url);
+    const leftMs = Number(await it.raw("PTTL", it.keys.plain));
+    assert.ok(leftMs > 5_000 && leftMs <= 10_000, String(leftMs));
+    await it.a.release(it.claimA);
+    await it.b.release(it.claimB);
+    assert.equal(await it.raw("GET", it.keys.plain), null);
+  });
+
+  promise("leaves another origin's live value alone and stands by", async () => {
+    const it = scene();
+    const foreign = "ovt://ome:9000/app/x";
+    await it.raw("SET", it.keys.plain, foreign, "EX", "10");
+    assert.deepEqual(await it.a.claim(it.claimA), { kind: "standby", ownerUrl: foreign });
+    assert.equal(await it.raw("GET", it.keys.plain), foreign);
+    await it.a.release(it.claimA);
+    assert.equal(await it.raw("GET", it.keys.plain), foreign, "nor deletes it");
+    await it.a.claim(it.claimA);
+    await it.raw("DEL", it.keys.plain);
+    assert.equal((await it.a.claim(it.claimA)).kind, "owner", "takes over once it is gone");
+    assert.equal(await it.raw("GET", it.keys.plain), it.claimA.url);
+  });
+
+  promise("adopts a value equal to its own", async () => {
+    const it = scene();
+    await it.raw("SET", it.keys.plain, it.claimA.url, "EX", "3");
+    assert.equal((await it.a.claim(it.claimA)).kind, "owner");
+    assert.ok(Number(await it.raw("PTTL", it.keys.plain)) > 5_000);
+  });
+
+  promise("does not mistake what is no URL for an owner, and does not overwrite it", async () => {
+    const it = scene();
+    await it.raw("SET", it.keys.plain, `/app/${it.claimA.stream}`, "EX", "10");
+    assert.equal((await it.a.claim(it.claimA)).kind, "owner");
+    assert.equal(await it.raw("GET", it.keys.plain), `/app/${it.claimA.stream}`);
+    assert.deepEqual(await it.b.lookup(it.claimA), [it.claimA.url]);
+  });
+}
+
+function lookups(scene: () => Scene): void {
+  promise("finds nothing for a stream nobody claims", async () => {
+    const { a, claimA } = scene();
+    assert.deepEqual(await a.lookup(claimA), []);
+    assert.deepEqual((await a.snapshot(claimA)).origins, []);
+  });
+
+  promise("finds our claims first, then what an OvenMediaEngine origin or a person wrote", async () => {
+    const it = scene();
+    await it.a.claim(it.claimA);
+    await it.b.claim(it.claimB);
+    assert.deepEqual(await it.b.lookup(it.claimA), [it.claimA.url, it.claimB.url]);
+    await it.raw("SET", it.keys.plain, "rtsp://camera/é 1", "EX", "10");
+    const expected = [it.claimA.url, it.claimB.url, "rtsp://camera/é 1"];
+    assert.deepEqual(await it.b.lookup(it.claimA), expected);
+    assert.deepEqual((await it.b.snapshot(it.claimA)).origins, expected);
+  });
+}
+
+function nodes(scene: () => Scene): void {
+  promise("shows every node record with the stream's origins and the store's time in one reading", async () => {
+    const it = scene();
+    await it.a.claim(it.claimA);
+    await it.a.putNode("node é 1", "record é 1");
+    await it.b.putNode("node-2", '{"signed":"record 2"}');
+    await it.a.putNode("node é 1", "record é 1, newer");
+    const snapshot = await it.b.snapshot(it.claimA);
+    assert.deepEqual(snapshot.nodes.toSorted(), ["record é 1, newer", '{"signed":"record 2"}'].toSorted());
+    assert.deepEqual(snapshot.origins, [it.claimA.url]);
+    assert.ok(Math.abs(snapshot.nowMs - Date.now()) < 60_000);
+    await it.a.dropNode("node é 1");
+    await it.a.dropNode("node é 1");
+    assert.deepEqual((await it.b.snapshot(it.claimA)).nodes, ['{"signed":"record 2"}']);
+    await it.b.dropNode("node-2");
+    assert.deepEqual((await it.b.snapshot(it.claimA)).nodes, []);
+  });
+
+  promise("forgets a node whose lease ran out, and one whose lease ends absurdly late", async () => {
+    const it = scene();
+    for (const id of ["late", "early", "good"]) await it.a.putNode(id, `record of ${id}`);
+    const now = (await it.a.snapshot(it.claimA)).nowMs;
+    await it.raw("ZADD", nodeLeasesKey, String(now - 1), "early");
+    await it.raw("ZADD", nodeLeasesKey, String(now + 3_600_000), "late");
+    assert.deepEqual((await it.a.snapshot(it.claimA)).nodes, ["record of good"]);
+    await it.a.putNode("good", "record of good");
+    assert.deepEqual(await it.raw("HLEN", nodeRecordsKey), 1);
+    await it.a.dropNode("good");
+  });
+}
+
+function poison(scene: () => Scene): void {
+  promise("survives keys of another kind and heals them", async () => {
+    const it = scene();
+    await it.a.claim(it.claimA);
+    await it.a.putNode("n", "record");
+    const { origins, plain, plainMark } = it.keys;
+    for (const key of [origins, plain, plainMark, nodeRecordsKey, nodeLeasesKey]) {
+      await it.raw("DEL", key);
+      await it.raw(...(key === plain || key === plainMark ? ["HSET", key, "f", "v"] : ["SET", key, "poison"]));
+    }
+    assert.deepEqual(await it.b.lookup(it.claimA), []);
+    const { nodes, origins: urls } = await it.b.snapshot(it.claimA);
+    assert.deepEqual([nodes, urls], [[], []]);
+    await it.a.dropNode("n");
+    await it.a.release(it.claimA);
+    assert.equal((await it.a.claim(it.claimA)).kind, "owner");
+    await it.a.putNode("n", "record");
+    assert.deepEqual((await it.b.snapshot(it.claimA)).origins, [it.claimA.url]);
+    assert.deepEqual((await it.b.snapshot(it.claimA)).nodes, ["record"]);
+    await it.a.dropNode("n");
+    await it.raw("DEL", plain, plainMark);
+  });
+
+  promise("counts a claim of the wrong shape as absent", async () => {
+    const it = scene();
+    const { nowMs } = await it.a.snapshot(it.claimA);
+    const ends = String(nowMs + 5_000);
+    const planted = {
+      "ovt://1/a/b": "nonsense",
+      "ovt://2/a/b": `${ends} 1`,
+      "ovt://3/a/b": `${nowMs + 60_000} 1 owner`,
+      "ovt://4/a/b": `${ends} ${"9".repeat(300)} owner`,
+      "ovt://5/a/b": `-1 1 owner`,
+      "no url": `${ends} 1 owner`,
+      [`ovt://${"x".repeat(storeLimits.urlBytes)}`]: `${ends} 1 owner`,
+      epoch: `${"9".repeat(300)} owner`,
+    };
+    for (const [field, mark] of Object.entries(planted)) await it.raw("HSET", it.keys.origins, field, mark);
+    assert.deepEqual(await it.b.lookup(it.claimA), []);
+    const result = await it.a.claim(it.claimA);
+    assert.ok(result.kind === "owner" && Number.isSafeInteger(result.epoch));
+    assert.deepEqual(await it.b.lookup(it.claimA), [it.claimA.url]);
+    assert.equal(await it.raw("HLEN", it.keys.origins), 2, "the claim and the epoch");
+  });
+
+  promise("begins anew where a hash was flooded", async () => {
+    const it = scene();
+    for (let index = 0; index < 5 * storeLimits.originsPerStream; index++) {
+      await it.raw("HSET", it.keys.origins, `ovt://${index}/a/b`, "1 1 owner");
+    }
+    assert.deepEqual(await it.b.lookup(it.claimA), []);
+    assert.equal((await it.a.claim(it.claimA)).kind, "owner");
+    assert.deepEqual(await it.b.lookup(it.claimA), [it.claimA.url]);
+  });
+
+  promise("refuses what it could not keep apart or bring back", async () => {
+    const { a, claimA } = scene();
+    await assert.rejects(a.claim({ ...claimA, stream: "a/b" }), RangeError);
+    await assert.rejects(a.claim({ ...claimA, url: "no url" }), RangeError);
+    await assert.rejects(a.claim({ ...claimA, owner: "two words" }), RangeError);
+    await assert.rejects(a.claim({ ...claimA, url: `ovt://${"x".repeat(storeLimits.urlBytes)}` }), RangeError);
+    await assert.rejects(a.lookup({ ...claimA, app: "" }), RangeError);
+    await assert.rejects(a.putNode("n", "x".repeat(storeLimits.recordBytes + 1)), RangeError);
+  });
+}

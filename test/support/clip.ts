@@ -1,0 +1,129 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { joinAnnexB } from "../../media-node/codecs/annex-b.ts";
+import { serializeAacConfig } from "../../media-node/codecs/aac.ts";
+import type { Sample } from "../../media-node/core/sample.ts";
+import type { Track } from "../../media-node/core/track.ts";
+
+const run = promisify(execFile);
+
+/** A few seconds of media as a source would deliver them, ordered by decoding time, starting at 0. */
+export interface Clip {
+  readonly tracks: readonly Track[];
+  readonly samples: readonly Sample[];
+  readonly durationMs: number;
+}
+
+export interface ClipOptions {
+  readonly seconds: number;
+  readonly framerate?: number;
+  /** Frames from key frame to key frame. */
+  readonly gop?: number;
+  readonly size?: string;
+  readonly videoArgs?: readonly string[];
+  readonly hasVideo?: boolean;
+  readonly audio?: "aac" | "opus" | "none";
+}
+
+interface ProbedPacket {
+  readonly stream_index: number;
+  readonly pts: number;
+  readonly dts: number;
+  readonly duration?: number;
+  readonly size: string;
+  readonly pos: string;
+  readonly flags: string;
+}
+
+/** Makes a test picture and a tone with ffmpeg. Rejects where ffmpeg is missing. */
+export async function makeClip(options: ClipOptions): Promise<Clip> {
+  const { seconds, framerate = 30, gop = framerate, size = "320x180", audio = "aac", hasVideo = true } = options;
+  const folder = await mkdtemp(join(tmpdir(), "hearth-clip-"));
+  try {
+    const file = join(folder, "clip.mp4");
+    const video = ["-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-g", String(gop)];
+    const codec = options.videoArgs ?? ["-profile:v", "baseline", "-bf", "0", "-sc_threshold", "0", "-b:v", "500k"];
+    const inputs = [
+      ...(hasVideo ? ["-f", "lavfi", "-i", `testsrc2=size=${size}:rate=${framerate}`] : []),
+      ...(audio === "none" ? [] : ["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000"]),
+    ];
+    const audioCodec = ["-c:a", audio === "opus" ? "libopus" : "aac", "-ac", "2", "-b:a", "96k"];
+    const outputs = [...(hasVideo ? [...video, ...codec] : []), ...(audio === "none" ? [] : audioCodec)];
+    const timescale = ["-video_track_timescale", "90000"];
+    await run("ffmpeg", ["-v", "error", "-y", ...inputs, "-t", String(seconds), ...outputs, ...timescale, file]);
+    const probe = ["-v", "error", "-show_packets", "-show_streams", "-of", "json", file];
+    const { stdout } = await run("ffprobe", probe, { maxBuffer: 64 * 1024 * 1024 });
+    return readClip(await readFile(file), JSON.parse(stdout), audio === "opus");
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function readClip(
+  file: Buffer,
+  probed: { packets: ProbedPacket[]; streams: { codec_type: string; time_base: string; width?: number }[] },
+  isOpus: boolean,
+): Clip {
+  const tracks = probed.streams.map((stream, id): Track => {
+    const timescale = Number(stream.time_base.split("/")[1]);
+    const shared = { id, name: `${stream.codec_type}_${id}`, timescale, bitrate: 0 };
+    if (stream.codec_type === "video") {
+      return { ...shared, kind: "video", codec: "h264", decoderConfig: boxContent(file, "avcC") };
+    }
+    const audio = { sampleRate: 48_000, channels: 2 };
+    if (isOpus) return { ...shared, kind: "audio", codec: "opus", audio };
+    const decoderConfig = serializeAacConfig({ objectType: 2, sampleRate: 48_000, channels: 2 });
+    return { ...shared, kind: "audio", codec: "aac", audio, decoderConfig };
+  });
+  const samples = probed.packets.map((packet): Sample => {
+    const bytes = file.subarray(Number(packet.pos), Number(packet.pos) + Number(packet.size));
+    const track = tracks[packet.stream_index]!;
+    return {
+      trackId: track.id,
+      pts: packet.pts,
+      dts: packet.dts,
+      duration: packet.duration ?? 0,
+      isKeyframe: track.kind === "audio" || packet.flags.startsWith("K"),
+      data: track.kind === "video" ? joinAnnexB(splitLengthPrefixed(bytes)) : Uint8Array.from(bytes),
+    };
+  });
+  const timeMs = (sample: Sample): number => (sample.dts * 1000) / tracks[sample.trackId]!.timescale;
+  const lead = samples.filter((sample) => sample.trackId === 0);
+  const durationMs = timeMs(lead.at(-1)!) + timeMs(lead[1]!) - timeMs(lead[0]!) * 2;
+  // An encoder's priming lies before 0; a live source has none in the middle of a loop.
+  return {
+    tracks,
+    samples: samples
+      .filter((sample) => tracks[sample.trackId]!.kind === "video" || timeMs(sample) >= 0)
+      .filter((sample) => timeMs(sample) < durationMs)
+      .sort((a, b) => timeMs(a) - timeMs(b)),
+    durationMs,
+  };
+}
+
+function splitLengthPrefixed(bytes: Buffer): Buffer[] {
+  const nals: Buffer[] = [];
+  for (let at = 0; at + 4 <= bytes.length;) {
+    const end = at + 4 + bytes.readUInt32BE(at);
+    nals.push(bytes.subarray(at + 4, end));
+    at = end;
+  }
+  return nals;
+}
+
+function boxContent(file: Buffer, type: string): Uint8Array {
+  const at = file.indexOf(type, 0, "latin1");
+  return Uint8Array.from(file.subarray(at + 4, at - 4 + file.readUInt32BE(at - 4)));
+}
+
+/** The clip played over and over: sample `index` of an endless stream whose time starts at `startMs`. */
+export function loopedSample(clip: Clip, index: number, startMs: number): Sample {
+  const round = Math.floor(index / clip.samples.length);
+  const sample = clip.samples[index % clip.samples.length]!;
+  const { timescale } = clip.tracks[sample.trackId]!;
+  const shift = Math.round(((startMs + round * clip.durationMs) * timescale) / 1000);
+  return { ...sample, pts: sample.pts + shift, dts: sample.dts + shift };
+}

@@ -1,0 +1,51 @@
+import type { OpenSource, Source, SourceSink } from "../../media-node/core/source.ts";
+import type { Timer } from "../../media-node/time/clock.ts";
+import { every, systemClock } from "../../media-node/time/clock.ts";
+import { loopedSample, type Clip } from "./clip.ts";
+
+export interface LoopingSourceOptions {
+  /** Unix time of stream time 0. */
+  readonly epochMs: number;
+  /** Media older than now that is delivered at once, as an origin does for whoever joins. */
+  readonly burstMs: number;
+}
+
+/** Opens a source that plays `clip` for ever, in step with the wall clock: every one delivers the same samples. */
+export function loopingSource(clip: Clip, { epochMs, burstMs }: LoopingSourceOptions): OpenSource {
+  return async () => {
+    let timer: Timer | undefined;
+    const source: Source = {
+      description: {
+        tracks: clip.tracks,
+        playlists: [],
+        epochMs,
+        isEpochShared: true,
+        originId: "looping-source",
+        path: [],
+      },
+      start(sink) {
+        timer = play(clip, epochMs, burstMs, sink);
+      },
+      async close() {
+        timer?.cancel();
+      },
+    };
+    return source;
+  };
+}
+
+function play(clip: Clip, epochMs: number, burstMs: number, sink: SourceSink): Timer {
+  const nowMs = (): number => Date.now() - epochMs;
+  const rounds = Math.floor((nowMs() - burstMs) / clip.durationMs);
+  let index = rounds * clip.samples.length;
+  const timeOf = (at: number): number => {
+    const sample = loopedSample(clip, at, 0);
+    return (sample.dts * 1000) / clip.tracks[sample.trackId]!.timescale;
+  };
+  // Join on the key frame at or before the start of the burst.
+  while (timeOf(index) < nowMs() - burstMs) index++;
+  while (!(loopedSample(clip, index, 0).isKeyframe && loopedSample(clip, index, 0).trackId === 0)) index--;
+  return every(systemClock, 5, () => {
+    while (timeOf(index) <= nowMs()) sink.onSample(loopedSample(clip, index++, 0));
+  });
+}

@@ -1,0 +1,35 @@
+import { createServer } from "node:http";
+import { readFile } from "node:fs/promises";
+import type { AddressInfo } from "node:net";
+import { extname, join, normalize } from "node:path";
+import { bringPlayers, pageFolder } from "../../infra/laptop/page-files.ts";
+
+const types: Record<string, string> = {
+  ".html": "text/html",
+  ".js": "text/javascript",
+  ".mjs": "text/javascript",
+  ".css": "text/css",
+};
+
+/** Serves the tests' pages, and the players beside them, from an origin of their own: every request to the cluster crosses origins. */
+export async function servePages(): Promise<{ url: string } & AsyncDisposable> {
+  await bringPlayers();
+  const folders = [join(import.meta.dirname, "pages"), pageFolder];
+  const server = createServer(async (request, response) => {
+    const path = normalize(new URL(request.url ?? "/", "http://localhost").pathname);
+    for (const folder of folders) {
+      const bytes = await readFile(join(folder, path)).catch(() => undefined);
+      if (bytes) return response.writeHead(200, { "Content-Type": types[extname(path)] ?? "text/plain" }).end(bytes);
+    }
+    return response.writeHead(404).end();
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    [Symbol.asyncDispose]: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}

@@ -1,0 +1,62 @@
+/** A store that speaks Upstash's REST protocol as far as the router does: one EVAL, which reads a snapshot. */
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { NodeRecord } from "#cluster/store/contract.ts";
+import { snapshotScript } from "#cluster/store/scripts.ts";
+import { signNodeRecord } from "#cluster/store/node-record.ts";
+import { importSigningKey } from "#cluster/ticket/signing-key.ts";
+
+export interface RestStore {
+  readonly url: string;
+  readonly token: string;
+  nodes: NodeRecord[];
+  /** `app/stream` → URLs. */
+  origins: Record<string, string[]>;
+  /** Takes requests and says nothing. */
+  isSilent: boolean;
+  reads: number;
+  close(): Promise<void>;
+}
+
+export async function startRestStore(secret: string): Promise<RestStore> {
+  const key = await importSigningKey(secret);
+  const server = createServer((request, response) => {
+    void answer(request, response);
+  });
+  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    let body = "";
+    for await (const chunk of request.setEncoding("utf8")) body += String(chunk);
+    if (store.isSilent) return;
+    response.setHeader("Content-Type", "application/json");
+    const command = JSON.parse(body) as string[];
+    if (request.headers.authorization !== `Bearer ${store.token}`) {
+      response.writeHead(401).end('{"error":"WRONGPASS"}');
+    } else if (request.url !== "/" || command[0]?.toLowerCase() !== "eval" || command[1] !== snapshotScript) {
+      response.writeHead(400).end('{"error":"ERR only the snapshot is known here"}');
+    } else {
+      store.reads++;
+      const nowMs = Date.now();
+      const records = await Promise.all(store.nodes.map((node) => signNodeRecord(key, node, nowMs)));
+      // EVAL script count records leases origins plain plainMark vhost
+      const plain = command[6]!;
+      response.end(JSON.stringify({ result: [nowMs, records, store.origins[plain] ?? []] }));
+    }
+  }
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const store: RestStore = {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    token: "store token",
+    nodes: [],
+    origins: {},
+    isSilent: false,
+    reads: 0,
+    async close() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, "close");
+    },
+  };
+  return store;
+}

@@ -1,0 +1,87 @@
+/** A router with a cluster in memory, for tests of `functions/`: no server, no store, a clock that is set by hand. */
+import type { Hono } from "hono";
+import { StoreUnavailable, type ClusterStreamName, type NodeRecord } from "#cluster/store/contract.ts";
+import { signNodeRecord } from "#cluster/store/node-record.ts";
+import { importSigningKey, type SigningKey } from "#cluster/ticket/signing-key.ts";
+import { createRouter, type RouterParts } from "../../functions/app.ts";
+import type { RouterEnv } from "../../functions/env.ts";
+import { singleVhost } from "../../functions/vhosts.ts";
+
+export const secret = "a secret for tests only";
+export const startMs = Date.UTC(2026, 0, 1);
+
+/** A node that serves everything, at `http://<id>.test`. */
+export function nodeRecord(id: string, more: Partial<NodeRecord> = {}): NodeRecord {
+  return {
+    id,
+    url: `http://${id}.test`,
+    state: "serving",
+    protocols: ["webrtc", "whep", "llhls"],
+    region: "",
+    viewers: 0,
+    maxViewers: 1_000,
+    egressBps: 0,
+    cpu: 0,
+    streams: {},
+    origins: [],
+    startedMs: startMs,
+    ...more,
+  };
+}
+
+/** What the store holds, and whether it answers. Change it between requests. */
+export interface FakeCluster {
+  nodes: NodeRecord[];
+  /** Texts beside the signed records: poison. */
+  rawRecords: string[];
+  /** `vhost/app/stream` → URLs. */
+  origins: Record<string, string[]>;
+  isSilent: boolean;
+  nowMs: number;
+  reads: number;
+}
+
+export interface RouterFixture {
+  readonly app: Hono<{ Bindings: RouterEnv }>;
+  readonly cluster: FakeCluster;
+  readonly key: SigningKey;
+  /** One request to `http://router.test`, or to a whole URL. */
+  readonly ask: (path: string, init?: RequestInit) => Promise<Response>;
+}
+
+export async function routerFixture(
+  cluster: Partial<FakeCluster> = {},
+  parts: Partial<RouterParts> = {},
+): Promise<RouterFixture> {
+  const key = await importSigningKey(secret);
+  const held: FakeCluster = {
+    nodes: [nodeRecord("edge1"), nodeRecord("edge2")],
+    rawRecords: [],
+    origins: { "default/app/stream": ["ovt://origin:9000/app/stream"] },
+    isSilent: false,
+    nowMs: startMs,
+    reads: 0,
+    ...cluster,
+  };
+  const app = createRouter({
+    env: {},
+    reader: { snapshot: (name) => snapshot(held, key, name) },
+    vhosts: singleVhost,
+    key,
+    cache: undefined,
+    nowMs: () => held.nowMs,
+    fetch: () => Promise.reject(new TypeError("no node is reachable in this test")),
+    ...parts,
+  });
+  const ask = async (path: string, init?: RequestInit) =>
+    app.request(path.startsWith("http") ? path : `http://router.test${path}`, init);
+  return { app, cluster: held, key, ask };
+}
+
+async function snapshot(held: FakeCluster, key: SigningKey, name: ClusterStreamName) {
+  held.reads++;
+  if (held.isSilent) throw new StoreUnavailable("silent in this test");
+  const signed = await Promise.all(held.nodes.map((node) => signNodeRecord(key, node, held.nowMs)));
+  const origins = held.origins[`${name.vhost}/${name.app}/${name.stream}`] ?? [];
+  return { nowMs: held.nowMs, nodes: [...signed, ...held.rawRecords], origins };
+}
