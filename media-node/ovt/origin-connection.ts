@@ -150,7 +150,8 @@ export class OriginConnection {
 
   async #answer(request: OriginRequest): Promise<void> {
     const { guard, clock } = this.#host;
-    if (!guard.admits(request, this.remote, clock.wallMs())) return this.#abandon("OVT_UNAUTHORIZED");
+    // Who plays was admitted; its token may have expired since.
+    if (!this.#session && !guard.admits(request, this.remote, clock.wallMs())) return this.#abandon("OVT_UNAUTHORIZED");
     if (request.application === "describe") await this.#describe(request);
     else if (request.application === "play") await this.#play(request);
     else this.#stop();

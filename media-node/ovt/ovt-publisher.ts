@@ -3,6 +3,7 @@ import type { Logger } from "../flow/logger.ts";
 import type { StreamHold, StreamHub } from "../core/stream-hub.ts";
 import type { Stream } from "../core/stream.ts";
 import { every, type Clock, type Timer } from "../time/clock.ts";
+import { beginsTls, secureAsOrigin } from "./link-tls.ts";
 import { defaultOriginLimits, type OriginLimits } from "./origin-dialogue.ts";
 import { OriginConnection, type OriginHost, type OriginStats } from "./origin-connection.ts";
 import { PeerGuard } from "./peer-guard.ts";
@@ -17,7 +18,7 @@ export interface OvtPublisherOptions {
   readonly nodeId: string;
   /** This process, as peers' monitoring shows it: a UUID. */
   readonly serverId: string;
-  /** Secrets that peers' tokens may be signed with; none = everybody may pull. */
+  /** Secrets that peers' tokens may be signed with, and TLS is spoken by; none = everybody may pull, without TLS. */
   readonly secrets?: readonly string[];
   /** Addresses and networks of stock OvenMediaEngine edges, which have no token. */
   readonly trustedPeers?: readonly string[];
@@ -38,6 +39,13 @@ export interface OvtPublisherOptions {
   readonly limits?: Partial<OriginLimits>;
 }
 
+/** A peer that has not said anything yet, or is still proving itself. */
+interface Guest {
+  readonly remote: string;
+  readonly connection: Duplex;
+  readonly byMs: number;
+}
+
 const tickMs = 250;
 /** How long a publisher that closes waits for slow edges to take what they were promised. */
 const closeWithinMs = 2_000;
@@ -50,6 +58,7 @@ export class OvtPublisher {
   readonly #options: OvtPublisherOptions;
   readonly #host: OriginHost;
   readonly #connections = new Set<OriginConnection>();
+  readonly #guests = new Set<Guest>();
   readonly #byAddress = new Map<string, Set<OriginConnection>>();
   readonly #outlets = new Map<Stream, StreamOutlet>();
   readonly #ticker: Timer;
@@ -121,17 +130,45 @@ export class OvtPublisher {
       connection.destroy();
       return;
     }
-    const accepted = new OriginConnection(connection, remote, this.#host);
-    this.#connections.add(accepted);
-    this.#byAddress.set(remote, (this.#byAddress.get(remote) ?? new Set()).add(accepted));
     this.#stats.connectionsLive++;
-    void this.#forgetWhenGone(accepted);
+    if (this.#host.guard.isOpen) this.#adopt(connection, remote);
+    else this.#greet(connection, remote);
   }
 
   /** Ends every session on the border of a sample; resolves when no connection is left. */
   close(): Promise<void> {
     this.#closing ??= this.#closeNow();
     return this.#closing;
+  }
+
+  /** Waits for the first byte of a peer, which tells TLS from plain OVT. */
+  #greet(connection: Duplex, remote: string): void {
+    const { secrets = [], clock } = this.#options;
+    const guest: Guest = { remote, connection, byMs: clock.nowMs() + this.#host.limits.firstRequestMs };
+    this.#guests.add(guest);
+    const forget = (): void => {
+      if (this.#guests.delete(guest)) this.#stats.connectionsLive--;
+    };
+    const adopt = (ready: Duplex): void => {
+      connection.off("close", forget);
+      if (this.#guests.delete(guest)) this.#adopt(ready, remote);
+    };
+    connection.on("error", () => connection.destroy());
+    connection.once("close", forget);
+    connection.once("data", (first: Uint8Array) => {
+      connection.pause();
+      connection.unshift(first);
+      if (beginsTls(first)) secureAsOrigin(connection, secrets, adopt);
+      else adopt(connection);
+    });
+  }
+
+  #adopt(connection: Duplex, remote: string): void {
+    const accepted = new OriginConnection(connection, remote, this.#host);
+    this.#connections.add(accepted);
+    this.#byAddress.set(remote, (this.#byAddress.get(remote) ?? new Set()).add(accepted));
+    connection.resume();
+    void this.#forgetWhenGone(accepted);
   }
 
   async #forgetWhenGone(connection: OriginConnection): Promise<void> {
@@ -145,6 +182,7 @@ export class OvtPublisher {
 
   async #closeNow(): Promise<void> {
     for (const outlet of this.#outlets.values()) outlet.flush();
+    for (const guest of this.#guests) guest.connection.destroy();
     const connections = [...this.#connections];
     for (const connection of connections) connection.end(closeWithinMs);
     await Promise.all(connections.map(({ gone }) => gone));
@@ -153,8 +191,9 @@ export class OvtPublisher {
 
   #isCrowded(remote: string): boolean {
     const { maxConnections = 10_000, maxIdlePerAddress = 64 } = this.#options;
-    if (this.#connections.size >= maxConnections) return true;
+    if (this.#connections.size + this.#guests.size >= maxConnections) return true;
     let idle = 0;
+    for (const guest of this.#guests) if (guest.remote === remote) idle++;
     for (const other of this.#byAddress.get(remote) ?? []) if (!other.hasSession) idle++;
     return idle >= maxIdlePerAddress;
   }
@@ -162,6 +201,7 @@ export class OvtPublisher {
   #tick(): void {
     const nowMs = this.#options.clock.nowMs();
     for (const connection of this.#connections) connection.tick(nowMs);
+    for (const { connection, byMs } of this.#guests) if (nowMs >= byMs) connection.destroy();
   }
 
   #outletOf({ stream }: StreamHold): StreamOutlet {
