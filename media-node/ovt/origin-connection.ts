@@ -30,6 +30,7 @@ export interface OriginHost {
   readonly sendsDataToOthers: boolean;
   readonly stats: OriginStats;
   resolveVhost(host: string): string | undefined;
+  onSession(connection: OriginConnection): void;
   outletOf(hold: StreamHold): StreamOutlet;
   leaveOutlet(outlet: StreamOutlet, tap: OutletTap): void;
 }
@@ -223,6 +224,7 @@ export class OriginConnection {
       onEnd: (reason) => this.#onStreamEnd(reason),
     };
     this.#session = { hold, outlet, queue, tap, reportedDrops: 0 };
+    this.#host.onSession(this);
     stats.sessionsStarted++;
     stats.sessionsLive++;
     const { name } = hold.stream;

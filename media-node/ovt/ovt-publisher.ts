@@ -32,8 +32,10 @@ export interface OvtPublisherOptions {
   /** A peer that takes nothing for this long is dropped. */
   readonly stallMs?: number;
   readonly maxConnections?: number;
-  /** Connections of one address that have no session yet. */
+  /** Connections of one address that have no session yet; more are refused. Default 64. */
   readonly maxIdlePerAddress?: number;
+  /** Connections of all addresses that have no session yet; for more, the oldest go. Default 1,000. */
+  readonly maxIdle?: number;
   /** Sends data and subtitle samples to OvenMediaEngine edges too. */
   readonly sendsDataToOthers?: boolean;
   readonly limits?: Partial<OriginLimits>;
@@ -59,6 +61,8 @@ export class OvtPublisher {
   readonly #host: OriginHost;
   readonly #connections = new Set<OriginConnection>();
   readonly #guests = new Set<Guest>();
+  /** What has no session, oldest first, with what ends it. */
+  readonly #idle = new Map<Guest | OriginConnection, () => void>();
   readonly #byAddress = new Map<string, Set<OriginConnection>>();
   readonly #outlets = new Map<Stream, StreamOutlet>();
   readonly #ticker: Timer;
@@ -94,6 +98,7 @@ export class OvtPublisher {
       sendsDataToOthers: options.sendsDataToOthers ?? false,
       stats: this.#stats,
       outletOf: (hold) => this.#outletOf(hold),
+      onSession: (connection) => void this.#idle.delete(connection),
       leaveOutlet: (outlet, tap) => this.#leaveOutlet(outlet, tap),
     };
     this.#ticker = every(clock, tickMs, () => this.#tick());
@@ -141,16 +146,30 @@ export class OvtPublisher {
     return this.#closing;
   }
 
+  /** Whoever floods the port pushes out its own kind: an edge's handshake takes milliseconds. */
+  #addIdle(peer: Guest | OriginConnection, end: () => void): void {
+    const { maxIdle = 1_000 } = this.#options;
+    for (const [oldest, endOldest] of this.#idle) {
+      if (this.#idle.size < maxIdle) break;
+      this.#idle.delete(oldest);
+      endOldest();
+    }
+    this.#idle.set(peer, end);
+  }
+
   /** Waits for the first byte of a peer, which tells TLS from plain OVT. */
   #greet(connection: Duplex, remote: string): void {
     const { secrets = [], clock } = this.#options;
     const guest: Guest = { remote, connection, byMs: clock.nowMs() + this.#host.limits.firstRequestMs };
     this.#guests.add(guest);
+    this.#addIdle(guest, () => connection.destroy());
     const forget = (): void => {
+      this.#idle.delete(guest);
       if (this.#guests.delete(guest)) this.#stats.connectionsLive--;
     };
     const adopt = (ready: Duplex): void => {
       connection.off("close", forget);
+      this.#idle.delete(guest);
       if (this.#guests.delete(guest)) this.#adopt(ready, remote);
     };
     connection.on("error", () => connection.destroy());
@@ -166,6 +185,7 @@ export class OvtPublisher {
   #adopt(connection: Duplex, remote: string): void {
     const accepted = new OriginConnection(connection, remote, this.#host);
     this.#connections.add(accepted);
+    this.#addIdle(accepted, () => accepted.end(0));
     this.#byAddress.set(remote, (this.#byAddress.get(remote) ?? new Set()).add(accepted));
     connection.resume();
     void this.#forgetWhenGone(accepted);
@@ -173,6 +193,7 @@ export class OvtPublisher {
 
   async #forgetWhenGone(connection: OriginConnection): Promise<void> {
     await connection.gone;
+    this.#idle.delete(connection);
     this.#connections.delete(connection);
     const neighbours = this.#byAddress.get(connection.remote);
     neighbours?.delete(connection);
