@@ -157,11 +157,12 @@ function buildStore(value: NonNullable<VhostValue["OriginMapStore"]>): OriginMap
 }
 
 function buildHearth(value: ServerValue["Hearth"], firstVhost: string): HearthConfig {
+  const node = value?.Node;
   return {
-    ...(value?.Node?.Id && { nodeId: value.Node.Id }),
-    ...(value?.PublicUrl && { publicUrl: value.PublicUrl.replace(/\/+$/, "") }),
-    region: value?.Region ?? "",
-    maxViewers: value?.MaxViewers ?? 0,
+    ...(node?.Id && { nodeId: node.Id }),
+    ...(node?.PublicUrl && { publicUrl: node.PublicUrl.replace(/\/+$/, "") }),
+    region: node?.Region ?? "",
+    maxViewers: node?.MaxViewers ?? 0,
     advertisedAddresses: (value?.AdvertisedAddresses?.Address ?? []).filter((address) => address !== ""),
     prewarm: (value?.Prewarm?.Stream ?? []).flatMap((name) => splitPrewarm(name, firstVhost)),
     ...(value?.OperatorPort && { operatorPort: value.OperatorPort.number }),

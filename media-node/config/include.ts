@@ -1,4 +1,5 @@
-import { XmlError, type Problem } from "./problem.ts";
+import { XmlError } from "./problem.ts";
+import type { ProblemList } from "./problem-list.ts";
 import { maxXmlBytes, parseXml, type XmlElement } from "./xml.ts";
 
 /**
@@ -16,12 +17,12 @@ const maxFiles = 1_000;
 /** Replaces elements with `include="…"` by the roots of other files. Their number and size are bounded. */
 export class IncludeResolver {
   readonly #read: ReadInclude | undefined;
-  readonly #problems: Problem[];
+  readonly #problems: ProblemList;
   readonly #depths = new Map<string, number>();
   #size: number;
   #files = 0;
 
-  constructor(read: ReadInclude | undefined, size: number, problems: Problem[]) {
+  constructor(read: ReadInclude | undefined, size: number, problems: ProblemList) {
     this.#read = read;
     this.#size = size;
     this.#problems = problems;
@@ -68,7 +69,9 @@ export class IncludeResolver {
       return [];
     }
     try {
-      const root = parseXml(file.text, file.path);
+      const root = parseXml(file.text, file.path, (line, code, message, remedy) =>
+        this.#problems.add({ path, file: file.path, line }, "warning", code, message, remedy),
+      );
       if (root.name === from.name) return [root];
       const message = `The root element is <${root.name}>, not <${from.name}>.`;
       this.#report(
@@ -85,7 +88,13 @@ export class IncludeResolver {
     return [];
   }
 
-  #report(at: { file: string; line: number }, path: string, code: string, message: string, remedy: string): void {
-    this.#problems.push({ severity: "error", code, path, file: at.file, line: at.line, message, remedy });
+  #report(
+    { file, line }: { file: string; line: number },
+    path: string,
+    code: string,
+    message: string,
+    remedy: string,
+  ): void {
+    this.#problems.add({ path, file, line }, "error", code, message, remedy);
   }
 }

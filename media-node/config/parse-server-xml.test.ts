@@ -7,7 +7,10 @@ const server = (inside: string, bind = "<Bind/>"): string =>
 const parse = (xml: string, env: Record<string, string> = {}) => parseServerXml(xml, { path: "conf/Server.xml", env });
 const load = (xml: string, env: Record<string, string> = {}) => {
   const { config, problems } = parse(xml, env);
-  assert.deepEqual(problems, []);
+  assert.deepEqual(
+    problems.filter(({ severity }) => severity === "error"),
+    [],
+  );
   return config!;
 };
 const vhost = (inside: string): string =>
@@ -50,8 +53,8 @@ test("reads where to listen, any free port included", () => {
 
 test("reads Hearth's own settings although OvenMediaEngine is told to skip them", () => {
   const { hearth } = load(
-    server(`<Hearth ignore="true"><Node><Id>\${env:NODE_ID}</Id></Node><PublicUrl>http://127.0.0.1:1/</PublicUrl>
-      <Region>eu</Region><MaxViewers>10</MaxViewers><AdvertisedAddresses><Address>203.0.113.7</Address></AdvertisedAddresses>
+    server(`<Hearth ignore="true"><Node><Id>\${env:NODE_ID}</Id><PublicUrl>http://127.0.0.1:1/</PublicUrl>
+      <Region>eu</Region><MaxViewers>10</MaxViewers></Node><AdvertisedAddresses><Address>203.0.113.7</Address></AdvertisedAddresses>
       <Prewarm><Stream>app/stream</Stream><Stream>v/a/s</Stream></Prewarm><OperatorPort>0</OperatorPort>
       <GraceTimeout>5000</GraceTimeout><LocationMatching>segments</LocationMatching></Hearth>`),
     { NODE_ID: "edge-1" },
@@ -102,7 +105,9 @@ test("reports numbers and flags that are not what they seem, and loads", () => {
   assert.equal(rules[0]!.hasFailback, true);
   assert.deepEqual(rules[0]!.urls, [" o:1/ "]);
   assert.deepEqual(
-    problems.map(({ severity, code }) => `${severity} ${code}`),
+    problems
+      .filter(({ code }) => !["short-time", "no-application"].includes(code))
+      .map(({ severity, code }) => `${severity} ${code}`),
     ["warning bad-number", "warning number-with-rest", "warning blanks", "warning bad-flag"],
   );
 });
@@ -118,7 +123,7 @@ test("reads variables as OvenMediaEngine does: a default may hold colons, set bu
 test("lists what it does not use once, and takes everything below it", () => {
   const { config, problems } = parse(
     vhost(
-      `<Applications>${"<Application><Name>a</Name><Type>live</Type><OutputProfiles><X><Y/></X></OutputProfiles></Application>".repeat(3)}</Applications>`,
+      `<Applications>${["a", "b", "c"].map((name) => `<Application><Name>${name}</Name><Type>live</Type><OutputProfiles><X><Y/></X></OutputProfiles></Application>`).join("")}</Applications>`,
     ),
   );
   assert.ok(config);
@@ -134,7 +139,10 @@ test("includes files in place of elements, each knowing its own lines and direct
       path: "conf/vhosts/b.xml",
       text: "<VirtualHost><Name>b</Name><Host><Names><Name>b</Name></Names><TLS><CertPath>b.crt</CertPath><KeyPath>/b.key</KeyPath></TLS></Host></VirtualHost>",
     },
-    { path: "conf/vhosts/a.xml", text: "<VirtualHost><Name>a</Name>\n<Foo/></VirtualHost>" },
+    {
+      path: "conf/vhosts/a.xml",
+      text: "<VirtualHost><Name>a</Name><Host><Names><Name>a</Name></Names></Host>\n<Foo/></VirtualHost>",
+    },
   ];
   const asked: string[] = [];
   const { problems } = parseServerXml(server(`<VirtualHosts><VirtualHost include="vhosts/*.xml"/></VirtualHosts>`), {

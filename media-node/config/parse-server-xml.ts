@@ -1,7 +1,9 @@
-import { buildConfig, type ServerValue } from "./build-config.ts";
+import { buildConfig } from "./build-config.ts";
 import { IncludeResolver, type ReadInclude } from "./include.ts";
+import { lintServer } from "./lint.ts";
 import type { MacroValues } from "./macros.ts";
 import { XmlError, type Problem } from "./problem.ts";
+import { ProblemList } from "./problem-list.ts";
 import { SchemaReader } from "./read-schema.ts";
 import type { ServerConfig } from "./server-config.ts";
 import { serverSchema } from "./server-schema.ts";
@@ -21,25 +23,14 @@ export interface ParsedServerXml {
   readonly problems: readonly Problem[];
 }
 
-/** What the linter sees besides the configuration: values with their places. */
-export interface ReadServerXml extends ParsedServerXml {
-  readonly value: ServerValue | undefined;
-}
-
 /**
  * Reads a Server.xml of OvenMediaEngine, versions 8 to 10, or the older shape of its documentation. Never throws:
  * whatever is wrong or odd is a problem with its place and a remedy.
  */
 export function parseServerXml(text: string, options: ParseServerXmlOptions): ParsedServerXml {
-  const { config, problems } = readServerXml(text, options);
-  return { config, problems };
-}
-
-/** As {@link parseServerXml}, and with the values as they stand in the file. */
-export function readServerXml(text: string, options: ParseServerXmlOptions): ReadServerXml {
-  const problems: Problem[] = [];
+  const problems = new ProblemList();
   const root = readRoot(text, options.path, problems);
-  if (!root) return { config: undefined, problems, value: undefined };
+  if (!root) return { config: undefined, problems: problems.sorted() };
   const version = readVersion(root, problems);
   const includes = new IncludeResolver(options.readInclude, text.length, problems);
   const reader = new SchemaReader({
@@ -49,9 +40,9 @@ export function readServerXml(text: string, options: ParseServerXmlOptions): Rea
     problems,
   });
   const value = reader.readRoot(root, serverSchema);
-  problems.sort((a, b) => (a.file === b.file ? a.line - b.line : 0));
-  const isUsable = problems.every(({ severity }) => severity === "warning");
-  return { config: isUsable ? buildConfig(value) : undefined, problems, value };
+  const config = buildConfig(value);
+  lintServer(value, config, problems);
+  return { config: problems.hasErrors ? undefined : config, problems: problems.sorted() };
 }
 
 const oldestCurrentVersion = 8;
@@ -59,47 +50,37 @@ const newestVersion = 10;
 /** Of the documentation whose examples still go round. */
 const oldestReadableVersion = 5;
 
-function readRoot(text: string, path: string, problems: Problem[]): XmlElement | undefined {
+function readRoot(text: string, file: string, problems: ProblemList): XmlElement | undefined {
   try {
-    const root = parseXml(text, path);
+    const root = parseXml(text, file, (line, code, message, remedy) =>
+      problems.add({ path: "", file, line }, "warning", code, message, remedy),
+    );
     if (root.name === "Server") return root;
     const message = `The root element is <${root.name}>, not <Server>.`;
-    problems.push(error("bad-root", root.name, root, message, "Give the file whose root element is <Server>."));
+    const remedy = "Give the file whose root element is <Server>.";
+    problems.add({ path: root.name, file, line: root.line }, "error", "bad-root", message, remedy);
   } catch (thrown) {
     if (!(thrown instanceof XmlError)) throw thrown;
-    const { code, line, message, remedy } = thrown;
-    problems.push(error(code, "", { file: path, line }, message, remedy));
+    problems.add({ path: "", file, line: thrown.line }, "error", thrown.code, thrown.message, thrown.remedy);
   }
   return undefined;
 }
 
-function error(
-  code: string,
-  path: string,
-  at: { file: string; line: number },
-  message: string,
-  remedy: string,
-): Problem {
-  return { severity: "error", code, path, file: at.file, line: at.line, message, remedy };
-}
-
 /** The version, or the newest one where it says nothing usable. */
-function readVersion(root: XmlElement, problems: Problem[]): number {
-  const written = root.attributes.get("version");
-  const path = "Server/@version";
+function readVersion({ attributes, file, line }: XmlElement, problems: ProblemList): number {
+  const written = attributes.get("version");
+  const version = Number.parseInt(written ?? "", 10);
+  const at = { path: "Server/@version", file, line };
   const remedy = `Write <Server version="8">.`;
   if (written === undefined) {
-    problems.push(error("missing-version", path, root, "Server.version is required.", remedy));
-    return newestVersion;
-  }
-  const version = Number.parseInt(written, 10);
-  if (!(version >= oldestReadableVersion && version <= newestVersion)) {
-    problems.push(error("bad-version", path, root, `Version ${JSON.stringify(written)} cannot be read.`, remedy));
-    return newestVersion;
-  }
-  if (version < oldestCurrentVersion) {
+    problems.add(at, "error", "missing-version", "Server.version is required.", remedy);
+  } else if (!(version >= oldestReadableVersion && version <= newestVersion)) {
+    problems.add(at, "error", "bad-version", `Version ${JSON.stringify(written)} cannot be read.`, remedy);
+  } else {
+    if (version >= oldestCurrentVersion) return version;
     const message = `Version ${version} is of older documentation; OvenMediaEngine refuses it, Hearth reads what it knows.`;
-    problems.push({ ...error("old-version", path, root, message, remedy), severity: "warning" });
+    problems.add(at, "warning", "old-version", message, remedy);
+    return version;
   }
-  return version;
+  return newestVersion;
 }

@@ -73,7 +73,9 @@ export interface Place {
   /** Whether a child of that name is there. */
   has(name: string): boolean;
   /** Where a child stands, or would stand. */
-  child(name: string, index?: number): Place;
+  child(name: string): Place;
+  /** Where an item of a list stands; counts from 0. */
+  item(name: string, index: number): Place;
 }
 
 export function group<const C extends Children>(

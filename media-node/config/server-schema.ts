@@ -203,12 +203,14 @@ const virtualHostSchema = group("What is served under a set of host names.", {
 const hearthSchema = group(
   'Hearth\'s own settings. With ignore="true" OvenMediaEngine skips the element; Hearth reads it.',
   {
-    Node: group("", { Id: text("Unique in the cluster; made up at the first start unless given.") }),
-    PublicUrl: text("Base URL under which viewers reach this node, for example `https://edge-1.example.com`."),
-    Region: text("Where the node stands; the router prefers near ones.", { fallback: "" }),
-    MaxViewers: integer("The router sends no more viewers than this; 0 means no limit.", {
-      fallback: 0,
-      max: 10_000_000,
+    Node: group("This node, as the rest of the cluster sees it.", {
+      Id: text("Unique in the cluster; made up at the first start unless given."),
+      PublicUrl: text("Base URL under which viewers reach this node, for example `https://edge-1.example.com`."),
+      Region: text("Where the node stands; the router prefers near ones.", { fallback: "" }),
+      MaxViewers: integer("The router sends no more viewers than this; 0 means no limit.", {
+        fallback: 0,
+        max: 10_000_000,
+      }),
     }),
     AdvertisedAddresses: group("", {
       Address: list(text("Address offered as ICE candidate, for a node behind NAT.", { isRequired: true })),

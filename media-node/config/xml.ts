@@ -1,4 +1,4 @@
-import { XMLParser, XMLValidator } from "fast-xml-parser";
+import { decodeReferences } from "./xml-references.ts";
 import { XmlError } from "./problem.ts";
 
 /** One element as it stands in the file. Names and texts are data only: never used as keys of an object. */
@@ -6,7 +6,7 @@ export interface XmlElement {
   readonly name: string;
   readonly attributes: ReadonlyMap<string, string>;
   readonly children: readonly XmlElement[];
-  /** All character data directly inside, in order, references decoded, blanks kept. */
+  /** All character data directly inside, in order, references decoded, blanks kept; `""` where there are only blanks beside elements. */
   readonly text: string;
   /** Line of the start tag, from 1. */
   readonly line: number;
@@ -18,159 +18,208 @@ export interface XmlElement {
 export const maxXmlBytes = 1024 * 1024;
 export const maxXmlDepth = 64;
 export const maxXmlElements = 100_000;
+export const maxXmlAttributes = 32;
+
+/** Something that a strict reader refuses and OvenMediaEngine reads. */
+export type ReportXml = (line: number, code: string, message: string, remedy: string) => void;
 
 /**
- * Parses one XML document of at most 1 MiB, 64 levels and 100,000 elements. A document type declaration is refused, so
- * there are no entities to expand; only the five predefined ones and character references are decoded, once.
+ * Parses one XML 1.0 document of at most 1 MiB, 64 levels and 100,000 elements in linear time. A document type declaration
+ * is refused, so there are no entities to expand; only the five predefined ones and character references are decoded,
+ * once. Why we do this ourselves: docs/decisions/xml.md.
  * @throws {XmlError} for anything that is not well formed or exceeds a limit
  */
-export function parseXml(text: string, file: string): XmlElement {
+export function parseXml(text: string, file: string, report: ReportXml = () => {}): XmlElement {
   if (text.length > maxXmlBytes || new TextEncoder().encode(text).length > maxXmlBytes) {
     throw new XmlError("too-large", 1, `The file is larger than ${maxXmlBytes} bytes.`, "Split it with include.");
   }
-  const source = text.replace(/^\uFEFF/, "").replace(/\r\n?/g, "\n");
-  const lines = new LineIndex(source);
-  refuseDeclarations(source, lines);
-  const verdict = XMLValidator.validate(source);
-  if (verdict !== true) throw notWellFormed(verdict.err.msg, verdict.err.line);
-  try {
-    return rootOf(newParser().parse(source), lines, file);
-  } catch (thrown) {
-    if (thrown instanceof XmlError) throw thrown;
-    throw notWellFormed(thrown instanceof Error ? thrown.message : String(thrown), 1, { cause: thrown });
+  return new XmlReader(text.replace(/^\uFEFF/, ""), file, report).read();
+}
+
+interface OpenElement {
+  readonly name: string;
+  readonly attributes: ReadonlyMap<string, string>;
+  readonly children: OpenElement[];
+  text: string;
+  readonly line: number;
+  readonly file: string;
+}
+
+const noAttributes: ReadonlyMap<string, string> = new Map();
+const blank = /^[ \t\r\n]*$/;
+const name = /[A-Za-z_:\u00C0-\uFFFD][-.\w:\u00B7\u00C0-\uFFFD]*/y;
+const attribute =
+  /[ \t\r\n]+([A-Za-z_:\u00C0-\uFFFD][-.\w:\u00B7\u00C0-\uFFFD]*)[ \t\r\n]*=[ \t\r\n]*(?:"([^"<]*)"|'([^'<]*)')/y;
+const tagEnd = /[ \t\r\n]*(\/?)>/y;
+/** Neither XML nor anything that is shown to a person may hold them. */
+const forbidden = /[^\P{Cc}\t\n\r]|[\uFFFE\uFFFF]/u;
+
+class XmlReader {
+  readonly #source: string;
+  readonly #file: string;
+  readonly #report: ReportXml;
+  readonly #open: OpenElement[] = [];
+  #root: OpenElement | undefined;
+  #count = 0;
+  #at = 0;
+  // The line of #lineAt; only moves forward.
+  #line = 1;
+  #lineAt = 0;
+
+  constructor(source: string, file: string, report: ReportXml) {
+    this.#source = source;
+    this.#file = file;
+    this.#report = report;
   }
-}
 
-function notWellFormed(message: string, line: number, options?: ErrorOptions): XmlError {
-  return new XmlError("not-well-formed", line, message, "Correct the XML here: nothing of the file was read.", options);
-}
+  read(): XmlElement {
+    const strange = forbidden.exec(this.#source);
+    if (strange) throw this.#malformed("There is a control character", strange.index);
+    while (this.#at < this.#source.length) {
+      const tag = this.#source.indexOf("<", this.#at);
+      this.#takeText(tag < 0 ? this.#source.length : tag);
+      if (tag >= 0) this.#takeMarkup();
+    }
+    const unclosed = this.#open.at(-1);
+    if (unclosed) throw this.#malformed(`<${unclosed.name}> of line ${unclosed.line} is not closed`);
+    if (!this.#root) throw this.#malformed("There is no element");
+    return this.#root;
+  }
 
-function newParser(): XMLParser {
-  return new XMLParser({
-    preserveOrder: true,
-    ignoreAttributes: false,
-    attributeNamePrefix: "",
-    parseTagValue: false,
-    trimValues: false,
-    processEntities: false,
-    cdataPropName: "#cdata",
-    captureMetaData: true,
-    maxNestedTags: maxXmlDepth,
-    ignoreDeclaration: true,
-    ignorePiTags: true,
-    jPath: false,
-    onDangerousProperty: (name) => name,
-  });
-}
+  #takeText(end: number): void {
+    if (end === this.#at) return;
+    const raw = this.#source.slice(this.#at, end);
+    const top = this.#open.at(-1);
+    const isBlank = blank.test(raw);
+    if (!top && !isBlank) throw this.#malformed("There is text outside the root element");
+    // Blanks matter where they are all there is; between elements they are layout.
+    if (top && !(isBlank && top.children.length > 0)) this.#append(top, this.#decode(raw, this.#at));
+    this.#at = end;
+  }
 
-/** Comments and CDATA sections are the only `<!` a configuration needs; the rest can define entities. */
-function refuseDeclarations(source: string, lines: LineIndex): void {
-  for (let at = source.indexOf("<!"); at >= 0; at = source.indexOf("<!", at)) {
-    const end = source.startsWith("<!--", at)
-      ? source.indexOf("-->", at + 4) + 3
-      : source.startsWith("<![CDATA[", at)
-        ? source.indexOf("]]>", at + 9) + 3
-        : -1;
-    if (end < 0) {
+  #append(element: OpenElement, text: string): void {
+    element.text += text;
+  }
+
+  #decode(raw: string, at: number): string {
+    const text = raw.includes("\r") ? raw.replace(/\r\n?/g, "\n") : raw;
+    return text.includes("&") ? decodeReferences(text, this.#lineOf(at), this.#report) : text;
+  }
+
+  #takeMarkup(): void {
+    switch (this.#source[this.#at + 1]) {
+      case "!":
+        return this.#takeDeclaration();
+      case "?":
+        return this.#takeInstruction();
+      case "/":
+        return this.#takeEnd();
+      default:
+        return this.#takeStart();
+    }
+  }
+
+  /** Comments and CDATA sections are the only `<!` a configuration needs; the rest can define entities. */
+  #takeDeclaration(): void {
+    if (this.#source.startsWith("<!--", this.#at)) {
+      this.#at = this.#endOf("-->", 4, "A comment is not closed");
+    } else if (this.#source.startsWith("<![CDATA[", this.#at)) {
+      const top = this.#open.at(-1);
+      if (!top) throw this.#malformed("A CDATA section stands outside the root element");
+      const start = this.#at + 9;
+      this.#at = this.#endOf("]]>", 9, "A CDATA section is not closed");
+      this.#append(top, this.#source.slice(start, this.#at - 3).replace(/\r\n?/g, "\n"));
+    } else {
       const message = "Document type declarations and entities are refused.";
-      throw new XmlError("declaration", lines.lineAt(at), message, "Remove the declaration; use ${env:…} or include.");
+      const remedy = "Remove the declaration; use ${env:…} or include.";
+      throw new XmlError("declaration", this.#lineOf(this.#at), message, remedy);
     }
-    if (end < at) throw notWellFormed("A comment or CDATA section is not closed.", lines.lineAt(at));
-    at = end;
-  }
-}
-
-/**
- * What the parser yields per node with `preserveOrder` is an object with one key naming it, `":@"` with its attributes,
- * and its place under a symbol.
- */
-function rootOf(parsed: unknown, lines: LineIndex, file: string): XmlElement {
-  const startKey: unknown = XMLParser.getMetaDataSymbol();
-  let count = 0;
-  const toElement = (node: object, name: string): XmlElement => {
-    const place = typeof startKey === "symbol" ? get(node, startKey) : undefined;
-    const line = lines.lineAt(Number(get(place, "startIndex") ?? 0));
-    if (++count > maxXmlElements) {
-      throw new XmlError("too-many", line, `More than ${maxXmlElements} elements.`, "Split the file with include.");
-    }
-    const children: XmlElement[] = [];
-    let text = "";
-    for (const child of nodesOf(get(node, name))) {
-      const key = nameOf(child);
-      if (key === "#text") text += decodeReferences(String(get(child, key)), line);
-      else if (key === "#cdata")
-        text += nodesOf(get(child, key))
-          .map((part) => String(get(part, "#text")))
-          .join("");
-      else if (key !== undefined) children.push(toElement(child, key));
-    }
-    const attributes = new Map<string, string>();
-    for (const [key, value] of Object.entries(get(node, ":@") ?? {})) {
-      attributes.set(key, decodeReferences(String(value), line));
-    }
-    return { name, attributes, children, text, line, file };
-  };
-  for (const node of nodesOf(parsed)) {
-    const name = nameOf(node);
-    if (name !== undefined && !name.startsWith("#")) return toElement(node, name);
-  }
-  throw notWellFormed("There is no root element.", 1);
-}
-
-function nodesOf(value: unknown): object[] {
-  return Array.isArray(value) ? value.filter((node) => typeof node === "object" && node !== null) : [];
-}
-
-function nameOf(node: object): string | undefined {
-  return Object.keys(node).find((key) => key !== ":@");
-}
-
-/** An own property, so that nothing of a prototype is ever taken for data. */
-function get(node: unknown, key: PropertyKey): unknown {
-  if (typeof node !== "object" || node === null || !Object.hasOwn(node, key)) return undefined;
-  return Reflect.get(node, key);
-}
-
-const predefined: ReadonlyMap<string, string> = new Map([
-  ["amp", "&"],
-  ["lt", "<"],
-  ["gt", ">"],
-  ["quot", '"'],
-  ["apos", "'"],
-]);
-
-function decodeReferences(text: string, line: number): string {
-  if (!text.includes("&")) return text;
-  return text.replace(/&(?:#(\d{1,7})|#x([\da-fA-F]{1,6})|(\w+));/g, (whole, decimal, hex, name: string) => {
-    const code = decimal ? Number.parseInt(decimal, 10) : hex ? Number.parseInt(hex, 16) : undefined;
-    const decoded =
-      code === undefined ? predefined.get(name) : code <= 0x10ffff ? String.fromCodePoint(code) : undefined;
-    if (decoded !== undefined) return decoded;
-    throw new XmlError(
-      "entity",
-      line,
-      `The entity ${whole} is not known.`,
-      "Only &amp; &lt; &gt; &quot; &apos; exist.",
-    );
-  });
-}
-
-/** Answers on which line a character stands, in logarithmic time. */
-class LineIndex {
-  readonly #starts: number[] = [0];
-
-  constructor(source: string) {
-    for (let at = source.indexOf("\n"); at >= 0; at = source.indexOf("\n", at + 1)) this.#starts.push(at + 1);
   }
 
-  lineAt(index: number): number {
-    let low = 0;
-    let high = this.#starts.length;
-    while (high - low > 1) {
-      const middle = (low + high) >> 1;
-      if (this.#starts[middle]! <= index) low = middle;
-      else high = middle;
+  #takeInstruction(): void {
+    if (/^<\?xml[ \t\r\n]/i.test(this.#source.slice(this.#at, this.#at + 6)) && this.#at > 0) {
+      throw this.#malformed("<?xml …?> may stand only at the very beginning");
     }
-    return low + 1;
+    this.#at = this.#endOf("?>", 2, "A processing instruction is not closed");
+  }
+
+  #endOf(terminator: string, skip: number, message: string): number {
+    const end = this.#source.indexOf(terminator, this.#at + skip);
+    if (end < 0) throw this.#malformed(message);
+    return end + terminator.length;
+  }
+
+  #takeEnd(): void {
+    const found = this.#match(name, this.#at + 2);
+    const top = this.#open.pop();
+    const end = this.#match(tagEnd, this.#at + 2 + (found?.[0].length ?? 0));
+    if (!found || !end || end[1] !== "") throw this.#malformed("An end tag is malformed");
+    if (!top) throw this.#malformed(`</${found[0]}> closes nothing`);
+    if (found[0] !== top.name) throw this.#malformed(`</${found[0]}> closes <${top.name}> of line ${top.line}`);
+    this.#at += 2 + found[0].length + end[0].length;
+  }
+
+  #takeStart(): void {
+    const line = this.#lineOf(this.#at);
+    const found = this.#match(name, this.#at + 1);
+    if (!found) throw this.#malformed("A tag has no name; a plain < is written &lt;");
+    if (this.#open.length === 0 && this.#root) throw this.#malformed(`A second root element <${found[0]}>`);
+    if (this.#open.length >= maxXmlDepth) throw this.#tooMuch(`Elements are nested more than ${maxXmlDepth} deep.`);
+    if (++this.#count > maxXmlElements) throw this.#tooMuch(`There are more than ${maxXmlElements} elements.`);
+    let at = this.#at + 1 + found[0].length;
+    let attributes = noAttributes;
+    for (let pair = this.#match(attribute, at); pair; pair = this.#match(attribute, at)) {
+      attributes = this.#withAttribute(attributes, pair[1]!, this.#decode(pair[2] ?? pair[3] ?? "", at));
+      at += pair[0].length;
+    }
+    const end = this.#match(tagEnd, at);
+    if (!end) throw this.#malformed(`<${found[0]}> is malformed`);
+    this.#at = at + end[0].length;
+    this.#enter({ name: found[0], attributes, children: [], text: "", line, file: this.#file }, end[1] === "/");
+  }
+
+  #withAttribute(attributes: ReadonlyMap<string, string>, key: string, value: string): ReadonlyMap<string, string> {
+    if (attributes.has(key)) throw this.#malformed(`The attribute ${key} is given twice`);
+    if (attributes.size >= maxXmlAttributes)
+      throw this.#tooMuch(`An element has more than ${maxXmlAttributes} attributes.`);
+    return new Map([...attributes, [key, value]]);
+  }
+
+  #enter(element: OpenElement, isEmpty: boolean): void {
+    const parent = this.#open.at(-1);
+    if (!parent) this.#root = element;
+    else {
+      if (parent.children.length === 0 && blank.test(parent.text)) parent.text = "";
+      parent.children.push(element);
+    }
+    if (!isEmpty) this.#open.push(element);
+  }
+
+  #match(expression: RegExp, at: number): RegExpExecArray | null {
+    expression.lastIndex = at;
+    return expression.exec(this.#source);
+  }
+
+  #lineOf(at: number): number {
+    for (let next = this.#nextLine(); next <= at; next = this.#nextLine()) {
+      this.#line++;
+      this.#lineAt = next;
+    }
+    return this.#line;
+  }
+
+  /** Where the next line begins; infinity on the last one. */
+  #nextLine(): number {
+    const end = this.#source.indexOf("\n", this.#lineAt);
+    return end < 0 ? Number.POSITIVE_INFINITY : end + 1;
+  }
+
+  #malformed(message: string, at = this.#at): XmlError {
+    const remedy = "Correct the XML here: nothing of the file was read.";
+    return new XmlError("not-well-formed", this.#lineOf(Math.min(at, this.#source.length)), `${message}.`, remedy);
+  }
+
+  #tooMuch(message: string): XmlError {
+    return new XmlError("too-many", this.#lineOf(this.#at), message, "Split the file with include.");
   }
 }

@@ -38,17 +38,26 @@ export function buildUrls(
     const { authority, path, query } = takeApart(configured, scheme);
     const joined = [query, forwarded].filter((part) => part !== undefined && part !== "").join("&");
     const hasQuery = query !== undefined || joined !== "";
-    const url = `${rule.scheme}://${authority}${path}${remaining}${hasQuery ? `?${joined}` : ""}`;
+    const whole = scheme === "file" ? escapePath(path + remaining) : path + remaining;
+    const url = `${rule.scheme}://${authority}${whole}${hasQuery ? `?${joined}` : ""}`;
     const refused = nameRefused ?? pathProblem(scheme, authority, path, remaining, app, stream);
     return refused === undefined ? { url, authority } : { url, authority, refused };
   });
 }
 
+/** Files have plain names in the configuration, and what a request adds to one is never unescaped into another path. */
+function escapePath(path: string): string {
+  return path
+    .split("/")
+    .map((segment) => encodeURIComponent(segment.toWellFormed()))
+    .join("/");
+}
+
 function takeApart(configured: string, scheme: string): { authority: string; path: string; query: string | undefined } {
+  if (scheme === "file") return { authority: "", path: configured, query: undefined };
   const mark = configured.indexOf("?");
   const base = mark < 0 ? configured : configured.slice(0, mark);
   const query = mark < 0 ? undefined : configured.slice(mark + 1);
-  if (scheme === "file") return { authority: "", path: base, query };
   const slash = base.indexOf("/");
   if (slash < 0) return { authority: base, path: "", query };
   return { authority: base.slice(0, slash), path: base.slice(slash), query };

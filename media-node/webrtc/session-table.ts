@@ -1,0 +1,130 @@
+import { streamKey } from "../core/stream-name.ts";
+import type { Stream } from "../core/stream.ts";
+import type { StreamHold, StreamHub } from "../core/stream-hub.ts";
+import type { CloseReason } from "../flow/close-group.ts";
+import type { Logger } from "../flow/logger.ts";
+import type { Clock } from "../time/clock.ts";
+import type { WebRtcConfig } from "./config.ts";
+import type { MediaPort } from "./media-port.ts";
+import { playableTracksOf, type PlayableTracks } from "./playable-tracks.ts";
+import type { RandomBytes } from "./random.ts";
+import { playablePlaylistOf, type PlayablePlaylist } from "./renditions.ts";
+import { StreamCounters, type StreamStats } from "./stream-counters.ts";
+import { StreamFanOut } from "./stream-fan-out.ts";
+import { ViewerSession } from "./viewer-session.ts";
+
+/** What all parts of the room share. */
+export interface RoomOptions {
+  readonly hub: StreamHub;
+  readonly port: MediaPort;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly random: RandomBytes;
+  readonly config: WebRtcConfig;
+  /** Runs a function in a later turn of the event loop: `setImmediate`. */
+  readonly defer: (run: () => void) => void;
+}
+
+interface StreamEntry {
+  readonly fanOut: StreamFanOut;
+  readonly counters: StreamCounters;
+  sessions: number;
+}
+
+/** All sessions of the node, and the one fan-out each of their streams has. */
+export class SessionTable {
+  readonly #options: RoomOptions;
+  readonly #sessions = new Set<ViewerSession>();
+  readonly #streams = new Map<Stream, StreamEntry>();
+  readonly #explained = new WeakSet<Stream>();
+  readonly #ended: Record<string, number> = {};
+  #opened = 0;
+  #isDraining = false;
+
+  constructor(options: RoomOptions) {
+    this.#options = options;
+  }
+
+  /** Why a new viewer cannot be taken now; undefined when it can. */
+  get refusal(): "draining" | "full" | undefined {
+    if (this.#isDraining) return "draining";
+    return this.#sessions.size >= this.#options.config.maxSessions ? "full" : undefined;
+  }
+
+  get size(): number {
+    return this.#sessions.size;
+  }
+
+  get stats(): { readonly opened: number; readonly ended: Readonly<Record<string, number>> } {
+    return { opened: this.#opened, ended: this.#ended };
+  }
+
+  /** Figures of every stream that has viewers, by `vhost/app/stream`. */
+  get streams(): Record<string, StreamStats> {
+    return Object.fromEntries(
+      [...this.#streams].map(([stream, { counters }]) => [streamKey(stream.name), counters.stats]),
+    );
+  }
+
+  /** From now on nobody new is taken. */
+  drain(): void {
+    this.#isDraining = true;
+  }
+
+  /** The playlist a viewer may have of `stream`. Says once a stream in the log what is withheld and why. */
+  playlistOf(stream: Stream, fileName: string): PlayablePlaylist | { readonly refusal: string } {
+    const playable = playableTracksOf(stream);
+    this.#explain(stream, playable);
+    const playlist = playablePlaylistOf(stream, fileName, playable, this.#options.config);
+    if (playlist) return playlist;
+    const reason = playable.withheld[0]?.reason;
+    return { refusal: reason ?? `there is no playlist "${fileName.slice(0, 64)}"` };
+  }
+
+  /** Opens a place for one viewer; the session owns `hold` from here on. */
+  open(hold: StreamHold, logger: Logger, onEnd: (reason: CloseReason) => void): ViewerSession {
+    const entry = this.#entry(hold.stream);
+    entry.sessions++;
+    this.#opened++;
+    const session: ViewerSession = new ViewerSession({
+      ...this.#options,
+      hold,
+      logger,
+      fanOut: entry.fanOut,
+      counters: entry.counters,
+      onEnd: (reason) => {
+        this.#sessions.delete(session);
+        this.#ended[reason.code] = (this.#ended[reason.code] ?? 0) + 1;
+        if (--entry.sessions === 0) this.#streams.delete(hold.stream);
+        onEnd(reason);
+      },
+    });
+    this.#sessions.add(session);
+    return session;
+  }
+
+  close(reason: CloseReason): void {
+    this.drain();
+    for (const session of this.#sessions) session.close(reason);
+  }
+
+  #entry(stream: Stream): StreamEntry {
+    const known = this.#streams.get(stream);
+    if (known) return known;
+    const fanOut = new StreamFanOut(stream, this.#options);
+    const entry = { fanOut, counters: new StreamCounters(), sessions: 0 };
+    this.#streams.set(stream, entry);
+    return entry;
+  }
+
+  #explain(stream: Stream, { video, audio, withheld }: PlayableTracks): void {
+    if (this.#explained.has(stream) || withheld.length === 0) return;
+    this.#explained.add(stream);
+    const { app, stream: name } = stream.name;
+    for (const { track, reason } of withheld) {
+      const lacks = track.kind === "audio" ? audio.length === 0 : video.length === 0;
+      const effect = lacks ? `viewers get no ${track.kind}` : "another track is played instead";
+      this.#options.logger.warn("track withheld from WebRTC", { app, stream: name, track: track.id, reason, effect });
+    }
+  }
+}

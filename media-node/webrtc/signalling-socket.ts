@@ -1,0 +1,261 @@
+import type { WebSocket } from "ws";
+import type { ViewerTarget } from "../core/guest.ts";
+import type { CloseReason } from "../flow/close-group.ts";
+import { messageOf, ProtocolError } from "../flow/errors.ts";
+import type { Logger } from "../flow/logger.ts";
+import { parseRemoteDescription } from "../sdp/remote-description.ts";
+import type { Clock, Timer } from "../time/clock.ts";
+import { acceptAnswer, candidatesFor, createOffer, type LocalOffer } from "./negotiation.ts";
+import { randomUint32 } from "./random.ts";
+import { switchableRenditions, type PlayablePlaylist, type PlayableRendition } from "./renditions.ts";
+import type { RoomOptions, SessionTable } from "./session-table.ts";
+import { SignallingDialogue, type SignallingEvent } from "./signalling-dialogue.ts";
+import {
+  failureMessage,
+  offerMessage,
+  playlistMessage,
+  renditionChangedMessage,
+  stopMessage,
+} from "./signalling-messages.ts";
+import { passGate } from "./stream-gate.ts";
+import type { ViewerSession } from "./viewer-session.ts";
+
+/** What a socket is closed with (RFC 6455 §7.4); players ignore it, operators and proxies do not. */
+const closeCodes = { done: 1000, policy: 1008, internal: 1011, restart: 1012, tryLater: 1013, notFound: 4404 } as const;
+
+const firstMessageMs = 10_000;
+const answerMs = 15_000;
+const pingMs = 20_000;
+const silenceMs = 60_000;
+/** A socket that does not take our few messages is not being read. */
+const maxBufferedBytes = 1024 * 1024;
+
+/** A session that was offered on this socket. */
+interface Offered {
+  readonly session: ViewerSession;
+  readonly offer: LocalOffer;
+  readonly playlist: PlayablePlaylist;
+  renditions: readonly PlayableRendition[];
+  current: PlayableRendition | undefined;
+  isAuto: boolean;
+}
+
+/**
+ * One player's signalling socket: owns the socket, its timers and at most one session at a time. Closing it ends the
+ * session, since players say goodbye no other way.
+ */
+export class SignallingSocket {
+  readonly #socket: WebSocket;
+  readonly #target: ViewerTarget;
+  readonly #options: RoomOptions;
+  readonly #table: SessionTable;
+  readonly #log: Logger;
+  readonly #dialogue = new SignallingDialogue();
+  readonly #gone = new AbortController();
+  readonly #clock: Clock;
+  #offered: Offered | undefined;
+  #deadline: Timer | undefined;
+  #ping: Timer;
+  #heardMs: number;
+
+  constructor(socket: WebSocket, target: ViewerTarget, table: SessionTable, options: RoomOptions) {
+    this.#socket = socket;
+    this.#target = target;
+    this.#options = options;
+    this.#table = table;
+    this.#clock = options.clock;
+    this.#log = options.logger.with({ app: target.app, stream: target.stream, viewer: target.remoteAddress });
+    this.#heardMs = this.#clock.nowMs();
+    this.#deadline = this.#clock.after(firstMessageMs, () => this.#socket.close(closeCodes.policy, "no request"));
+    this.#ping = this.#clock.after(pingMs, () => this.#onPing());
+    socket.on("message", (data, isBinary) => this.#onMessage(data, isBinary));
+    socket.on("pong", () => void (this.#heardMs = this.#clock.nowMs()));
+    socket.on("error", (error) => this.#log.debug("signalling socket failed", { error: messageOf(error) }));
+    socket.on("close", () => this.#onClose());
+  }
+
+  /** Makes the player ask for a new offer, on the same socket; without a session the socket is closed. */
+  stop(reason: CloseReason): void {
+    const id = this.#dialogue.id;
+    if (id === undefined) return this.close(reason);
+    this.#send(stopMessage(id));
+    this.#dialogue.ended();
+    this.#endSession(reason);
+  }
+
+  close(reason: CloseReason): void {
+    this.#endSession(reason);
+    this.#socket.close(closeCodes.restart, reason.code);
+  }
+
+  #onMessage(data: unknown, isBinary: boolean): void {
+    this.#heardMs = this.#clock.nowMs();
+    if (isBinary || !Buffer.isBuffer(data)) return this.#fail(400, "Messages must be text", closeCodes.policy);
+    try {
+      this.#act(this.#dialogue.receive(data.toString("utf8")));
+    } catch (thrown) {
+      if (thrown instanceof ProtocolError) return this.#fail(400, "Could not parse SDP", closeCodes.policy);
+      this.#log.error("signalling failed", { error: messageOf(thrown) });
+      this.#fail(500, "Internal error", closeCodes.internal);
+    }
+  }
+
+  #act(event: SignallingEvent): void {
+    switch (event.kind) {
+      case "offer-requested":
+        this.#endSession({ code: "replaced" });
+        this.#cancelDeadline();
+        this.#makeOffer().catch((thrown: unknown) => {
+          this.#log.error("offer failed", { error: messageOf(thrown) });
+          this.#fail(500, "Internal error", closeCodes.internal);
+        });
+        break;
+      case "answered":
+        this.#onAnswer(event.sdp);
+        break;
+      case "rendition-wanted":
+        this.#onRenditionWanted(event.name, event.isAuto);
+        break;
+      case "stopped":
+        this.#endSession({ code: "stopped" });
+        this.#socket.close(closeCodes.done);
+        break;
+      case "failed":
+        this.#fail(event.code, event.error, closeCodes.policy);
+        break;
+      case "none":
+        break;
+    }
+  }
+
+  async #makeOffer(): Promise<void> {
+    // A proxy in front sees the code and asks another node; an error would be shown to the viewer.
+    if (this.#table.refusal === "draining") return this.#socket.close(closeCodes.restart, "drain");
+    if (this.#table.refusal) return this.#fail(503, "This node takes no new viewers", closeCodes.tryLater);
+    const { file, rawQuery, query } = this.#target;
+    const gate = await passGate(
+      this.#target,
+      { protocol: "webrtc", rawQuery },
+      { ...this.#options, holdMs: this.#options.config.holdMs },
+      this.#gone.signal,
+    );
+    if (this.#gone.signal.aborted) {
+      if (gate.kind === "open") gate.hold.release();
+      return;
+    }
+    if (gate.kind !== "open") {
+      this.#log.info("no offer", { reason: gate.reason });
+      const closeCode = gate.kind === "not-found" ? closeCodes.notFound : closeCodes.tryLater;
+      return this.#fail(404, "Cannot create offer", closeCode);
+    }
+    const playlist = this.#table.playlistOf(gate.hold.stream, file);
+    if ("refusal" in playlist) {
+      gate.hold.release();
+      return this.#fail(404, `Cannot create offer: ${playlist.refusal}`, closeCodes.notFound);
+    }
+    const session = this.#table.open(gate.hold, this.#log, (reason) => this.#onSessionEnd(session, reason));
+    this.#offer(session, playlist, query.get("transport"));
+  }
+
+  #offer(session: ViewerSession, playlist: PlayablePlaylist, transport: string | null): void {
+    const { port, random, config } = this.#options;
+    const offer = createOffer(session.peer, playlist, { port, random, rtx: config.rtx });
+    this.#offered = { session, offer, playlist, renditions: [], current: undefined, isAuto: playlist.isAuto };
+    const id = randomUint32(random) >>> 1 || 1;
+    this.#dialogue.offered(id);
+    this.#deadline = this.#clock.after(answerMs, () => this.#socket.close(closeCodes.policy, "no answer"));
+    this.#send(offerMessage(id, offer, candidatesFor(port, transport)));
+  }
+
+  #onAnswer(sdp: string): void {
+    const offered = this.#offered;
+    if (!offered) return;
+    this.#cancelDeadline();
+    const answer = parseRemoteDescription(sdp);
+    const negotiated = this.#negotiate(offered, answer);
+    if (!negotiated) return this.#fail(403, "Forbidden", closeCodes.policy);
+    const codecOf = (kind: string) => negotiated.formats.find((format) => format.kind === kind)?.codec;
+    offered.renditions = switchableRenditions(offered.playlist, { video: codecOf("video"), audio: codecOf("audio") });
+    offered.current = offered.renditions[0];
+    if (!offered.current) return this.#fail(403, "Forbidden", closeCodes.policy);
+    offered.session.accept(negotiated, answer.fingerprints, offered.current);
+    this.#send(playlistMessage(offered.playlist, offered.renditions, offered.isAuto));
+    this.#send(renditionChangedMessage(offered.current.name, offered.isAuto));
+  }
+
+  #negotiate(offered: Offered, answer: ReturnType<typeof parseRemoteDescription>) {
+    try {
+      return acceptAnswer(offered.offer, answer);
+    } catch (thrown) {
+      this.#log.info("answer refused", { error: messageOf(thrown) });
+      return undefined;
+    }
+  }
+
+  #onRenditionWanted(name: string | undefined, isAuto: boolean | undefined): void {
+    const offered = this.#offered;
+    if (!offered?.current) return;
+    if (isAuto !== undefined) {
+      offered.isAuto = isAuto;
+      this.#send(renditionChangedMessage(offered.current.name, isAuto));
+    }
+    if (name === undefined) return;
+    const rendition = offered.renditions.find((other) => other.name === name);
+    if (!rendition) return this.#fail(403, "Forbidden", closeCodes.policy);
+    // Choosing by hand ends automatic switching, as players' menus show it.
+    if (isAuto === undefined) offered.isAuto = false;
+    offered.session.switchTo(rendition, () => {
+      offered.current = rendition;
+      this.#send(renditionChangedMessage(rendition.name, offered.isAuto));
+    });
+  }
+
+  /** The transport or the stream ended; a player that can start again is told to, on this socket. */
+  #onSessionEnd(session: ViewerSession, reason: CloseReason): void {
+    if (this.#offered?.session !== session) return;
+    this.#offered = undefined;
+    this.#cancelDeadline();
+    const id = this.#dialogue.id;
+    this.#dialogue.ended();
+    const canRestart = reason.code === "tracks-changed" && id !== undefined;
+    if (canRestart) this.#send(stopMessage(id));
+    else this.#socket.close(reason.code === "stream-ended" ? closeCodes.tryLater : closeCodes.done, reason.code);
+  }
+
+  /** Ends the session from our side of the socket, which stays open. */
+  #endSession(reason: CloseReason): void {
+    const offered = this.#offered;
+    this.#offered = undefined;
+    this.#cancelDeadline();
+    offered?.session.close(reason);
+  }
+
+  #fail(code: number, error: string, closeCode: number): void {
+    this.#send(failureMessage(code, error));
+    this.#endSession({ code: "refused", message: error });
+    this.#socket.close(closeCode, error.slice(0, 100));
+  }
+
+  #send(text: string): void {
+    if (this.#socket.readyState !== this.#socket.OPEN) return;
+    if (this.#socket.bufferedAmount > maxBufferedBytes) return this.#socket.terminate();
+    this.#socket.send(text);
+  }
+
+  #onPing(): void {
+    if (this.#clock.nowMs() - this.#heardMs > silenceMs) return this.#socket.terminate();
+    if (this.#socket.readyState === this.#socket.OPEN) this.#socket.ping("hearth");
+    this.#ping = this.#clock.after(pingMs, () => this.#onPing());
+  }
+
+  #onClose(): void {
+    this.#gone.abort();
+    this.#ping.cancel();
+    this.#endSession({ code: "socket-closed" });
+  }
+
+  #cancelDeadline(): void {
+    this.#deadline?.cancel();
+    this.#deadline = undefined;
+  }
+}

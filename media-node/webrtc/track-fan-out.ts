@@ -1,0 +1,81 @@
+import type { Sample } from "../core/sample.ts";
+import type { Track } from "../core/track.ts";
+import { createPacketizer, type Packetizer } from "../rtp/packetizer.ts";
+import { PacketHistory, type PacketFrame } from "./packet-history.ts";
+import type { TrackSender } from "./track-sender.ts";
+
+/** Long enough for a late NACK after a lost key frame and for the burst of a joining viewer. */
+const historyMs = 4_000;
+const historyBytes = 16 * 1024 * 1024;
+
+/** One track of one stream as RTP: every sample is packetized once here, then handed to each viewer's sender. */
+export class TrackFanOut {
+  readonly history = new PacketHistory(historyMs, historyBytes);
+  readonly senders = new Set<TrackSender>();
+  /** Senders that move to this track with its next key frame. */
+  readonly arriving = new Set<TrackSender>();
+  readonly #maxPacketBytes: number;
+  readonly #timestampOffset: number;
+  #track: Track;
+  #packetizer: Packetizer;
+
+  /**
+   * @param timestampOffset random, equal for all tracks of a stream that share an RTP clock rate
+   * @throws {ProtocolError} when the track's decoder configuration is unreadable
+   */
+  constructor(track: Track, timestampOffset: number, maxPacketBytes: number) {
+    this.#maxPacketBytes = maxPacketBytes;
+    this.#timestampOffset = timestampOffset;
+    this.#track = track;
+    this.#packetizer = packetizerOf(track, maxPacketBytes);
+  }
+
+  get track(): Track {
+    return this.#track;
+  }
+
+  get clockRate(): number {
+    return this.#packetizer.clockRate;
+  }
+
+  /** Bits per second, as announced or measured, whichever is more. */
+  get bitrate(): number {
+    return Math.max(this.#track.bitrate, this.history.bitrate);
+  }
+
+  /** The same track in new words, such as another decoder configuration. */
+  describe(track: Track): void {
+    if (track === this.#track) return;
+    this.#track = track;
+    this.#packetizer = packetizerOf(track, this.#maxPacketBytes);
+  }
+
+  /** Packetizes without sending: what was published before the first viewer came. */
+  remember(sample: Sample, arrivedMs: number): PacketFrame | undefined {
+    const { timescale } = this.#track;
+    const packets = this.history.takeSlab(sample.data.length);
+    packets.begin(rtpTicks(sample.pts, timescale, this.clockRate) + this.#timestampOffset);
+    this.#packetizer.packetize(sample.data, packets);
+    return this.history.push(packets, sample.isKeyframe, (sample.pts / timescale) * 1000, arrivedMs);
+  }
+
+  /** Packetizes, and lets senders that waited for this key frame come over; then {@link senders} have something to send. */
+  push(sample: Sample, nowMs: number): void {
+    const frame = this.remember(sample, nowMs);
+    if (frame?.isKeyframe) for (const sender of this.arriving) sender.arrive(this, frame);
+  }
+}
+
+function packetizerOf(track: Track, maxPacketBytes: number): Packetizer {
+  const packetizer = createPacketizer(track.codec, { maxPacketBytes, decoderConfig: track.decoderConfig });
+  if (!packetizer) throw new Error(`${track.codec} has no RTP payload format here`);
+  return packetizer;
+}
+
+/** `pts` of a track in ticks of its RTP clock, modulo 2³². */
+export function rtpTicks(pts: number, timescale: number, clockRate: number): number {
+  // Whole seconds apart from the rest: their product alone could leave the safe integers.
+  const seconds = Math.floor(pts / timescale);
+  const ticks = Math.round(((pts - seconds * timescale) * clockRate) / timescale);
+  return ((seconds * clockRate + ticks) % 2 ** 32) >>> 0;
+}

@@ -1,0 +1,414 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { MemoryMediaPort, type MemoryPeer } from "../../test/support/memory-media-port.ts";
+import {
+  descriptionOf,
+  opusSample,
+  opusTrack,
+  sps,
+  videoSample,
+  videoTrack,
+} from "../../test/support/synthetic-stream.ts";
+import { MemoryLogger, TestHub } from "../../test/support/webrtc-room.ts";
+import type { Stream, StreamDescription } from "../core/stream.ts";
+import { silentLogger } from "../flow/logger.ts";
+import { serializeRtcp, type RtcpPacket } from "../rtp/rtcp.ts";
+import { defaultWebRtcConfig, type WebRtcConfig } from "./config.ts";
+import type { PlayableRendition } from "./renditions.ts";
+import { SessionTable } from "./session-table.ts";
+import type { SenderFormat } from "./track-sender.ts";
+import type { ViewerSession } from "./viewer-session.ts";
+
+const video: SenderFormat = {
+  kind: "video",
+  codec: "h264",
+  ssrc: 11,
+  payloadType: 98,
+  rtxSsrc: 12,
+  rtxPayloadType: 99,
+};
+const audio: SenderFormat = {
+  kind: "audio",
+  codec: "opus",
+  ssrc: 21,
+  payloadType: 110,
+  rtxSsrc: undefined,
+  rtxPayloadType: undefined,
+};
+
+/** A room with one live stream and an in-memory port. */
+class Room {
+  readonly hub: TestHub;
+  readonly port = new MemoryMediaPort();
+  readonly logger = new MemoryLogger();
+  readonly table: SessionTable;
+  readonly deferred: (() => void)[] = [];
+  frame = 0;
+
+  constructor(description?: StreamDescription, config: Partial<WebRtcConfig> = {}) {
+    this.hub = new TestHub(description);
+    this.table = new SessionTable({
+      hub: this.hub.hub,
+      port: this.port,
+      clock: this.hub.clock,
+      logger: this.logger,
+      random: (length) => new Uint8Array(length).fill(0x12),
+      config: { ...defaultWebRtcConfig, ...config },
+      defer: (run) => this.deferred.push(run),
+    });
+  }
+
+  async join(formats: readonly SenderFormat[] = [video, audio], rendition?: PlayableRendition) {
+    const { peer, session } = await this.negotiate(formats, rendition);
+    peer.connect();
+    return { peer, session };
+  }
+
+  async negotiate(formats: readonly SenderFormat[], rendition?: PlayableRendition) {
+    const result = await this.hub.hub.acquire({ vhost: "default", app: "app", stream: "live" }, { protocol: "webrtc" });
+    assert.equal(result.kind, "stream");
+    const session: ViewerSession = this.table.open(result.hold, silentLogger, () => {});
+    session.accept({ cname: "cname", formats }, ["sha-256 AB"], rendition ?? this.defaultRendition(result.hold.stream));
+    return { session, peer: this.port.peers.at(-1)! };
+  }
+
+  defaultRendition(stream: Stream): PlayableRendition {
+    const playlist = this.table.playlistOf(stream, "");
+    assert.ok(!("refusal" in playlist));
+    return playlist.renditions[0]!;
+  }
+
+  /** 30 pictures a second with a key frame every `gop`, and 50 packets of sound. */
+  play(frames: number, options: { gop?: number; bytes?: number; keyBytes?: number } = {}): void {
+    const { gop = 30, bytes = 1_000, keyBytes = bytes } = options;
+    for (let i = 0; i < frames; i++, this.frame++) {
+      const isKeyframe = this.frame % gop === 0;
+      const [first, last] = [this.frame, this.frame + 1].map((n) => Math.ceil((n * 50) / 30));
+      for (let sound = first!; sound < last!; sound++) this.hub.source.push(opusSample(sound));
+      this.hub.source.push(videoSample(this.frame, { isKeyframe, bytes: isKeyframe ? keyBytes : bytes }));
+      this.hub.clock.advance(1000 / 30);
+    }
+  }
+}
+
+async function liveRoom(frames = 0, ...rest: ConstructorParameters<typeof Room>): Promise<Room> {
+  const room = new Room(...rest);
+  await room.hub.hub.acquire({ vhost: "default", app: "app", stream: "live" }, { protocol: "prewarm" });
+  room.play(frames);
+  return room;
+}
+
+/** NAL unit types a packet carries first, FU-A and STAP-A seen through. */
+function nalTypes(peer: MemoryPeer): number[] {
+  return peer.of(98).map(({ payload }) => {
+    const type = payload[0]! & 31;
+    return type === 28 ? payload[1]! & 31 : type;
+  });
+}
+
+function assertContiguous(packets: readonly { packetIndex: number }[]): void {
+  packets.forEach((packet, i) => assert.equal(packet.packetIndex, packets[0]!.packetIndex + i));
+}
+
+test("a viewer who joins mid-way gets the cached group of pictures at once, from its key frame", async () => {
+  const room = await liveRoom(45);
+  const { peer } = await room.join();
+  assert.equal(nalTypes(peer)[0], 24, "parameter sets come first");
+  assert.equal(nalTypes(peer)[1], 5, "then the IDR picture");
+  assert.ok(peer.of(98)[0]!.payload.includes(sps[1]!));
+  assert.deepEqual(peer.of(110), [], "sound begins at live");
+  room.play(30);
+  assertContiguous(peer.of(98));
+  assertContiguous(peer.of(110));
+  const frames = new Set(peer.of(98).map(({ timestamp }) => timestamp)).size;
+  assert.equal(frames, 15 + 30, "every picture since the key frame, none twice");
+});
+
+test("before the first key frame no video is sent, but sound is", async () => {
+  const room = await liveRoom();
+  const { peer } = await room.join();
+  room.frame = 1;
+  room.play(10);
+  assert.deepEqual(peer.of(98), []);
+  assert.ok(peer.of(110).length > 10);
+  room.play(25);
+  assert.deepEqual(nalTypes(peer).slice(0, 2), [24, 5]);
+});
+
+test("a cached key frame that is too old is not sent; the next one is waited for", async () => {
+  const room = new Room();
+  await room.hub.hub.acquire({ vhost: "default", app: "app", stream: "live" }, { protocol: "prewarm" });
+  room.play(110, { gop: 120 });
+  const { peer } = await room.join();
+  assert.deepEqual(peer.of(98), []);
+  room.play(11, { gop: 120 });
+  assert.deepEqual(nalTypes(peer).slice(0, 2), [24, 5]);
+});
+
+test("timestamps follow the media clock and share one for all viewers", async () => {
+  const room = await liveRoom(31);
+  const first = (await room.join()).peer;
+  const second = (await room.join()).peer;
+  room.play(3);
+  const last = first.of(98).at(-1)!;
+  assert.equal(second.of(98).at(-1)!.timestamp, last.timestamp);
+  const stamps = [...new Set(first.of(98).map(({ timestamp }) => timestamp))];
+  stamps.slice(1).forEach((stamp, i) => assert.equal((stamp - stamps[i]!) >>> 0, 3_000));
+  const sound = first.of(110);
+  assert.equal((sound[1]!.timestamp - sound[0]!.timestamp) >>> 0, 960);
+});
+
+test("the first sender reports leave within 100 ms, name both tracks and agree with the media clock", async () => {
+  const room = await liveRoom(31);
+  const { peer } = await room.join();
+  room.play(3);
+  const [video, sound, names] = peer.rtcp[0]!;
+  assert.ok(video?.type === "sender-report" && sound?.type === "sender-report");
+  assert.deepEqual(names, {
+    type: "source-description",
+    chunks: [
+      { ssrc: 11, cname: "cname" },
+      { ssrc: 21, cname: "cname" },
+    ],
+  });
+  const seconds = (report: RtcpPacket): number =>
+    report.type === "sender-report" ? report.ntpSeconds - 2_208_988_800 + report.ntpFraction / 2 ** 32 : 0;
+  const epochSeconds = Date.UTC(2026, 0, 1) / 1000;
+  const frame = peer.of(98).find(({ timestamp }) => timestamp === video.rtpTimestamp);
+  assert.ok(frame, "the report refers to a frame that was sent");
+  assert.ok(Math.abs(seconds(video) - seconds(sound)) < 0.05);
+  assert.ok(Math.abs(seconds(video) - epochSeconds - 33 / 30) < 0.05);
+  assert.ok(video.packetCount > 0 && video.octetCount > 0);
+  room.play(60);
+  assert.ok(peer.rtcp.length >= 3 && peer.rtcp.length <= 5, `${peer.rtcp.length} reports in two seconds`);
+});
+
+test("round trip time is taken from reports that refer to ours", async () => {
+  const room = await liveRoom(31);
+  const { peer, session } = await room.join();
+  room.play(3);
+  const report = peer.rtcp[0]![0]!;
+  assert.ok(report.type === "sender-report");
+  const sentAgoMs = room.hub.clock.nowMs() % (1000 / 30);
+  room.hub.clock.advance(30);
+  const block = {
+    ssrc: 11,
+    fractionLost: 64,
+    cumulativeLost: 1,
+    highestSequence: 1,
+    jitter: 0,
+    lastSenderReport: (((report.ntpSeconds & 0xffff) << 16) | (report.ntpFraction >>> 16)) >>> 0,
+    delaySinceLastSenderReport: 0,
+  };
+  peer.receive(serializeRtcp([{ type: "receiver-report", ssrc: 1, reports: [block] }]));
+  assert.ok(session.roundTripMs >= 30 && session.roundTripMs < 60, `${session.roundTripMs} ms (${sentAgoMs})`);
+  assert.ok(Object.values(room.table.streams)[0]!.lossShare > 0);
+});
+
+test("every packet of a NACK is repeated by RTX, with its original number, once in a while", async () => {
+  const room = await liveRoom(31);
+  const { peer } = await room.join();
+  room.play(10);
+  const lost = peer.of(98).slice(2, 7);
+  const nack = serializeRtcp([
+    { type: "nack", senderSsrc: 1, mediaSsrc: 11, sequences: lost.map(({ sequence }) => sequence) },
+  ]);
+  peer.receive(nack);
+  peer.receive(nack);
+  const repeats = peer.of(99);
+  assert.equal(repeats.length, lost.length, "asked twice in one instant, sent once");
+  repeats.forEach((repeat, i) => {
+    const original = lost[i]!;
+    assert.equal(repeat.ssrc, 12);
+    assert.equal(repeat.timestamp, original.timestamp);
+    assert.equal(repeat.marker, original.marker);
+    assert.equal(repeat.payload[0]! * 256 + repeat.payload[1]!, original.sequence);
+    assert.deepEqual(repeat.payload.slice(2), original.payload);
+  });
+  assertContiguous(repeats);
+  room.hub.clock.advance(100);
+  peer.receive(nack);
+  assert.equal(peer.of(99).length, 2 * lost.length);
+});
+
+test("without RTX the packet itself is repeated; what is unknown is counted", async () => {
+  const room = await liveRoom(31);
+  const { peer } = await room.join([{ ...video, rtxSsrc: undefined, rtxPayloadType: undefined }]);
+  room.play(10);
+  const lost = peer.of(98)[3]!;
+  const unsent = (peer.of(98).at(-1)!.sequence + 100) & 0xffff;
+  peer.receive(serializeRtcp([{ type: "nack", senderSsrc: 1, mediaSsrc: 11, sequences: [lost.sequence, unsent] }]));
+  assert.deepEqual(peer.of(98).at(-1), lost);
+  const stats = Object.values(room.table.streams)[0]!;
+  assert.equal(stats.retransmitted, 1);
+  assert.equal(stats.notRetransmitted, 1);
+});
+
+test("PLI and FIR reach the source, at most once a second", async () => {
+  const room = await liveRoom(31);
+  const { peer } = await room.join();
+  peer.receive(serializeRtcp([{ type: "pli", senderSsrc: 1, mediaSsrc: 11 }]));
+  peer.receive(serializeRtcp([{ type: "fir", senderSsrc: 1, entries: [{ ssrc: 11, sequence: 1 }] }]));
+  assert.deepEqual(room.hub.source.keyframeRequests, [0]);
+  room.hub.clock.advance(1_000);
+  peer.receive(serializeRtcp([{ type: "pli", senderSsrc: 1, mediaSsrc: 11 }]));
+  assert.deepEqual(room.hub.source.keyframeRequests, [0, 0]);
+});
+
+test("a large key frame leaves in trains, not at once", async () => {
+  const room = await liveRoom();
+  const { peer } = await room.join();
+  room.hub.source.push(videoSample(0, { isKeyframe: true, bytes: 200_000 }));
+  const atOnce = peer.of(98).length;
+  assert.ok(atOnce > 0 && atOnce < 30, `${atOnce} packets at once`);
+  room.hub.clock.advance(300);
+  assert.equal(peer.of(98).at(-1)!.marker, true, "all of it within 300 ms");
+  assertContiguous(peer.of(98));
+  assert.equal(room.hub.clock.pendingTimers > 0, true);
+});
+
+test("a viewer whose transport is congested is taken to the next key frame, and counted", async () => {
+  const room = await liveRoom(31);
+  const { peer } = await room.join();
+  room.play(5);
+  peer.backlogBytes = 10_000_000;
+  const before = peer.of(98).length;
+  room.play(10);
+  assert.equal(peer.of(98).length, before);
+  peer.backlogBytes = 0;
+  room.play(10);
+  assert.equal(peer.of(98).length, before, "nothing before a key frame");
+  room.play(10);
+  const after = peer.of(98).slice(before);
+  assert.equal(after[0]!.payload[0]! & 31, 24);
+  assertContiguous(peer.of(98));
+  assert.equal(Object.values(room.table.streams)[0]!.drops, 1);
+});
+
+test("many viewers are served in slices, each within its turn of the event loop, and none is left out", async () => {
+  const room = await liveRoom(1);
+  for (let i = 0; i < 250; i++) await room.join([{ ...video, ssrc: 1_000 + i }]);
+  const sent = (): number[] =>
+    room.port.peers.map((peer) => new Set(peer.of(98).map((packet) => packet.timestamp)).size);
+  room.hub.source.push(videoSample(room.frame++));
+  assert.equal(sent().filter((frames) => frames === 2).length, 100);
+  for (let turn = 0; turn < 2; turn++) room.deferred.shift()!();
+  assert.deepEqual(new Set(sent()), new Set([2]));
+  assert.deepEqual(room.deferred, []);
+});
+
+test("a viewer who falls out of the history goes on at the newest key frame", async () => {
+  const room = await liveRoom(1);
+  const { peer } = await room.join([video]);
+  for (; room.frame < 130; room.frame++) {
+    room.hub.source.push(videoSample(room.frame, { isKeyframe: room.frame % 60 === 0, bytes: 250_000 }));
+  }
+  room.hub.clock.advance(4_000);
+  assertContiguous(peer.of(98));
+  assert.equal(Object.values(room.table.streams)[0]!.drops, 2, "the history holds less than 70 such pictures");
+  const { clock } = room.hub;
+  assert.equal(peer.of(98).at(-1)!.marker, true, `caught up at ${clock.nowMs()} ms`);
+  const stamps = [...new Set(peer.of(98).map(({ timestamp }) => timestamp))];
+  assert.equal((stamps.at(-1)! - stamps[0]!) >>> 0, 129 * 3_000);
+  const gaps = stamps.slice(1).filter((stamp, i) => (stamp - stamps[i]!) >>> 0 !== 3_000);
+  assert.equal(gaps.length, 1, "one jump, to a key frame");
+});
+
+test("a NACK for packets before a drop is answered from where they are in the history", async () => {
+  const room = await liveRoom(31);
+  const { peer } = await room.join();
+  room.play(5);
+  const lost = peer.of(98).at(-1)!;
+  peer.backlogBytes = 10_000_000;
+  room.play(1);
+  peer.backlogBytes = 0;
+  room.play(30);
+  peer.receive(serializeRtcp([{ type: "nack", senderSsrc: 1, mediaSsrc: 11, sequences: [lost.sequence] }]));
+  assert.deepEqual(peer.of(99)[0]!.payload.slice(2), lost.payload);
+});
+
+test("a switch of rendition happens at the target's key frame and keeps numbers and clock going", async () => {
+  const low = { ...videoTrack, id: 2, name: "low" };
+  const room = await liveRoom(0, descriptionOf([videoTrack, opusTrack, low]));
+  const { peer, session } = await room.join([video]);
+  const both = (index: number): void => {
+    room.hub.source.push(videoSample(index, { isKeyframe: index % 10 === 0, bytes: 500 }));
+    room.hub.source.push(videoSample(index, { isKeyframe: index % 10 === 5, bytes: 100, trackId: 2 }));
+    room.hub.clock.advance(1000 / 30);
+  };
+  for (let i = 0; i < 12; i++) both(i);
+  let switchedAt = -1;
+  let now = 12;
+  session.switchTo({ name: "low", video: low, audio: undefined }, () => (switchedAt = now));
+  for (; now < 25; now++) both(now);
+  assert.equal(switchedAt, 15);
+  assertContiguous(peer.of(98));
+  const stamps = [...new Set(peer.of(98).map(({ timestamp }) => timestamp))];
+  stamps.slice(1).forEach((stamp, i) => assert.equal((stamp - stamps[i]!) >>> 0, 3_000));
+  assert.ok(peer.of(98).at(-1)!.payload.length < 200);
+});
+
+test("the session ends with BYE, with the transport, and with the stream; holds and timers are given back", async () => {
+  const room = await liveRoom(31);
+  const ends: [string, (peer: MemoryPeer) => void][] = [
+    ["bye", (peer) => peer.receive(serializeRtcp([{ type: "bye", ssrcs: [1] }]))],
+    ["peer-closed", (peer) => peer.close("consent lost")],
+  ];
+  for (const [code, end] of ends) {
+    const { peer, session } = await room.join();
+    assert.equal(room.hub.viewers.webrtc, 1);
+    end(peer);
+    assert.equal(session.isEnded, true);
+    assert.equal(room.hub.viewers.webrtc, undefined);
+    assert.equal(room.table.stats.ended[code], 1);
+  }
+  const { session } = await room.join();
+  room.hub.hub.find({ vhost: "default", app: "app", stream: "live" })!.close({ code: "source-lost" });
+  assert.equal(session.isEnded, true);
+  assert.equal(room.table.stats.ended["stream-ended"], 1);
+  assert.equal(room.table.size, 0);
+  assert.deepEqual(room.table.streams, {});
+  await room.hub.hub.close({ code: "shutdown" });
+  assert.equal(room.hub.clock.pendingTimers, 0);
+});
+
+test("our own end is told to the viewer by BYE", async () => {
+  const room = await liveRoom(31);
+  const { peer, session } = await room.join();
+  session.close({ code: "drain" });
+  session.close({ code: "again" });
+  assert.equal(peer.rtcp.at(-1)!.at(-1)!.type, "bye");
+  assert.equal(peer.closeReason, "drain");
+});
+
+test("nonsense in RTCP is counted and hurts nobody", async () => {
+  const room = await liveRoom(31);
+  const { peer, session } = await room.join();
+  peer.receive(Uint8Array.of(0x81, 0xcd, 0, 200, 1));
+  assert.equal(session.isEnded, false);
+  assert.equal(Object.values(room.table.streams)[0]!.malformedRtcp, 1);
+});
+
+test("tracks WebRTC cannot carry are withheld with a reason", async () => {
+  const aac = { ...opusTrack, codec: "aac" as const };
+  const room = await liveRoom(1, descriptionOf([videoTrack, aac]));
+  const stream = room.hub.hub.find({ vhost: "default", app: "app", stream: "live" })!;
+  const rendition = room.defaultRendition(stream);
+  assert.equal(rendition.audio, undefined);
+  const line = room.logger.lines.find(({ event }) => event === "track withheld from WebRTC");
+  assert.match(String(line?.fields.reason), /Opus/);
+  assert.equal(line?.fields.effect, "viewers get no audio");
+});
+
+test("a video track whose pictures are reordered is withheld", async () => {
+  const { decoderConfig: _unused, ...unknown } = videoTrack;
+  const room = await liveRoom(0, descriptionOf([unknown]));
+  for (const [index, shift] of [0, 3, 1, 2].entries()) {
+    const sample = videoSample(index, { isKeyframe: index === 0 });
+    room.hub.source.push({ ...sample, pts: shift * 3_000 });
+  }
+  const stream = room.hub.hub.find({ vhost: "default", app: "app", stream: "live" })!;
+  const playlist = room.table.playlistOf(stream, "");
+  assert.ok("refusal" in playlist);
+  assert.match(playlist.refusal, /B-frames/);
+});

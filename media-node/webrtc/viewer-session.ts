@@ -1,0 +1,253 @@
+import type { StreamHold } from "../core/stream-hub.ts";
+import type { StreamDescription } from "../core/stream.ts";
+import type { CloseReason } from "../flow/close-group.ts";
+import { messageOf, ProtocolError } from "../flow/errors.ts";
+import type { Logger } from "../flow/logger.ts";
+import { parseRtcp, serializeRtcp, type RtcpPacket } from "../rtp/rtcp.ts";
+import type { Clock } from "../time/clock.ts";
+import type { WebRtcConfig } from "./config.ts";
+import type { MediaPort, PeerTransport } from "./media-port.ts";
+import type { Negotiated } from "./negotiation.ts";
+import type { RandomBytes } from "./random.ts";
+import type { PlayableRendition } from "./renditions.ts";
+import { Retransmitter } from "./retransmitter.ts";
+import { SenderReports } from "./sender-reports.ts";
+import type { FanOutViewer, StreamFanOut } from "./stream-fan-out.ts";
+import { TrackSender } from "./track-sender.ts";
+import type { StreamCounters } from "./stream-counters.ts";
+
+/** What the first report waits for, and how long until the next: between half a second and one. */
+const reportIntervalMs = 700;
+/** RTCP packets of one datagram that are looked at. */
+const maxRtcpPackets = 32;
+
+export interface ViewerSessionOptions {
+  readonly hold: StreamHold;
+  readonly fanOut: StreamFanOut;
+  readonly counters: StreamCounters;
+  readonly port: MediaPort;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly random: RandomBytes;
+  readonly config: WebRtcConfig;
+  /** Called once, whatever ended it. */
+  readonly onEnd: (reason: CloseReason) => void;
+}
+
+/** One sender with what answers its viewer's complaints. */
+interface Section {
+  readonly sender: TrackSender;
+  readonly retransmitter: Retransmitter;
+}
+
+/**
+ * One viewer: a transport, and a sender for each section agreed on. It exists from our first description on, sends from
+ * the moment the transport is connected, and gives everything back when it ends.
+ */
+export class ViewerSession implements FanOutViewer {
+  readonly peer: PeerTransport;
+  readonly #options: ViewerSessionOptions;
+  #negotiated: Negotiated | undefined;
+  #rendition: PlayableRendition | undefined;
+  #sections: readonly Section[] = [];
+  #reports: SenderReports | undefined;
+  #nextReportMs = Number.NEGATIVE_INFINITY;
+  #estimate = 0;
+  #end: CloseReason | undefined;
+
+  constructor(options: ViewerSessionOptions) {
+    this.#options = options;
+    this.peer = options.port.open({
+      onState: (state, reason) => this.#onState(state, reason),
+      onRtcp: (packet) => this.#onRtcp(packet),
+    });
+  }
+
+  get isEnded(): boolean {
+    return this.#end !== undefined;
+  }
+
+  /** The viewer's own estimate of what it can receive (REMB), bits per second; 0 = none yet. */
+  get receiverEstimate(): number {
+    return this.#estimate;
+  }
+
+  get roundTripMs(): number {
+    return this.#reports?.roundTripMs ?? 0;
+  }
+
+  /** Both sides agreed. Media flows as soon as the transport is connected. */
+  accept(negotiated: Negotiated, fingerprints: readonly string[], rendition: PlayableRendition): void {
+    if (this.#negotiated || this.#end) return;
+    this.#negotiated = negotiated;
+    this.#rendition = rendition;
+    this.peer.setRemote({ fingerprints });
+    if (this.peer.state === "connected") this.#start();
+  }
+
+  /**
+   * Goes over to other tracks of the same codecs, picture with its next key frame.
+   * @param onSwitched called when the viewer really gets the new rendition
+   */
+  switchTo(rendition: PlayableRendition, onSwitched: () => void): void {
+    this.#rendition = rendition;
+    let waiting = this.#sections.length;
+    if (waiting === 0) return onSwitched();
+    for (const { sender } of this.#sections) {
+      const track = rendition[sender.format.kind];
+      const fanOut = track && this.#options.fanOut.track(track.id);
+      const done = (): void => {
+        if (--waiting === 0) onSwitched();
+      };
+      if (fanOut) sender.switchTo(fanOut, done);
+      else done();
+    }
+  }
+
+  resume(nowMs: number): boolean {
+    let isLeft = false;
+    for (const { sender } of this.#sections) {
+      if (sender.isLagging) sender.resume(nowMs);
+      if (sender.isLagging && !sender.isBlocked) isLeft = true;
+    }
+    return isLeft;
+  }
+
+  report(epochMs: number, nowMs: number): void {
+    if (nowMs < this.#nextReportMs || !this.#reports) return;
+    const packet = this.#reports.serialize(
+      this.#sections.map(({ sender }) => sender),
+      epochMs,
+      nowMs,
+    );
+    if (!packet) return;
+    this.#nextReportMs = nowMs + reportIntervalMs;
+    this.peer.queueRtcp(packet);
+  }
+
+  onDescription(description: StreamDescription): void {
+    const isLost = this.#negotiated?.formats.some(({ kind, codec }) => {
+      const track = this.#rendition?.[kind];
+      return track && description.tracks.find(({ id }) => id === track.id)?.codec !== codec;
+    });
+    if (isLost) this.close({ code: "tracks-changed", message: "the stream's tracks changed" });
+  }
+
+  onStreamEnd(reason: CloseReason): void {
+    this.close({ code: "stream-ended", message: reason.code });
+  }
+
+  /** Says goodbye and lets go of transport, tracks and stream. Later calls do nothing. */
+  close(reason: CloseReason): void {
+    if (this.#end) return;
+    this.#end = reason;
+    const { fanOut, counters, hold, logger, onEnd } = this.#options;
+    if (this.peer.state === "connected" && this.#sections.length > 0) {
+      const ssrcs = this.#sections.map(({ sender }) => sender.format.ssrc);
+      this.peer.queueRtcp(
+        serializeRtcp([
+          { type: "receiver-report", ssrc: ssrcs[0]!, reports: [] },
+          { type: "bye", ssrcs },
+        ]),
+      );
+      this.#options.port.flush();
+    }
+    for (const { sender, retransmitter } of this.#sections) {
+      counters.take(sender, retransmitter);
+      sender.close();
+    }
+    this.#sections = [];
+    fanOut.remove(this);
+    counters.remove(this);
+    hold.release();
+    this.peer.close(reason.code);
+    logger.info("viewer left", { reason: reason.code, message: reason.message });
+    onEnd(reason);
+  }
+
+  /** Packets, bytes and repairs of the senders that run now. */
+  get senders(): readonly Section[] {
+    return this.#sections;
+  }
+
+  #onState(state: "new" | "connected" | "closed", reason: string): void {
+    if (state === "connected" && this.#negotiated) this.#start();
+    if (state === "closed") this.close({ code: "peer-closed", message: reason });
+  }
+
+  #start(): void {
+    if (this.#sections.length > 0 || this.#end) return;
+    const { fanOut, config, random, clock, port, logger, counters } = this.#options;
+    const nowMs = clock.nowMs();
+    const { cname, formats } = this.#negotiated!;
+    this.#reports = new SenderReports(cname);
+    fanOut.add(this);
+    counters.add(this);
+    this.#sections = formats.map((format) => {
+      const onLag = (): void => fanOut.schedulePacing(this);
+      const sender = new TrackSender(format, this.peer, config, { random, nowMs, onLag });
+      return { sender, retransmitter: new Retransmitter(sender, this.peer, random, nowMs) };
+    });
+    for (const { sender } of this.#sections) {
+      const track = this.#rendition?.[sender.format.kind];
+      const source = track && fanOut.track(track.id);
+      if (source) sender.start(source, nowMs);
+    }
+    port.flush();
+    logger.info("viewer connected", { sections: formats.map(({ codec }) => codec).join("+") });
+  }
+
+  #onRtcp(bytes: Uint8Array): void {
+    if (this.#end) return;
+    try {
+      const nowMs = this.#options.clock.nowMs();
+      const packets = parseRtcp(bytes);
+      for (let i = 0; i < packets.length && i < maxRtcpPackets && !this.#end; i++) this.#receive(packets[i]!, nowMs);
+    } catch (thrown) {
+      // An authenticated viewer that sends nonsense hurts only itself; it is counted, not punished.
+      if (thrown instanceof ProtocolError) this.#options.counters.malformedRtcp++;
+      else this.close({ code: "internal", message: messageOf(thrown) });
+    }
+  }
+
+  #receive(packet: RtcpPacket, nowMs: number): void {
+    const { counters } = this.#options;
+    switch (packet.type) {
+      case "receiver-report":
+      case "sender-report":
+        for (const block of packet.reports) {
+          this.#reports?.receive(block, nowMs);
+          if (this.#section(block.ssrc)) counters.reported(block.fractionLost, this.roundTripMs);
+        }
+        break;
+      case "nack":
+        counters.nacks++;
+        this.#section(packet.mediaSsrc)?.retransmitter.answer(packet.sequences, this.roundTripMs, nowMs);
+        this.#options.port.flush();
+        break;
+      case "pli":
+        this.#requestKeyframe(packet.mediaSsrc);
+        break;
+      case "fir":
+        for (const { ssrc } of packet.entries.slice(0, 4)) this.#requestKeyframe(ssrc);
+        break;
+      case "remb":
+        this.#estimate = packet.bitrate;
+        break;
+      case "bye":
+        this.close({ code: "bye" });
+        break;
+    }
+  }
+
+  #requestKeyframe(ssrc: number): void {
+    const { counters, fanOut } = this.#options;
+    counters.keyframeRequests++;
+    const track = this.#section(ssrc)?.sender.fanOut?.track;
+    if (track?.kind === "video") fanOut.stream.requestKeyframe(track.id);
+  }
+
+  #section(ssrc: number): Section | undefined {
+    return this.#sections.find(({ sender }) => sender.format.ssrc === ssrc);
+  }
+}

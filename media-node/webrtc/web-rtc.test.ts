@@ -1,0 +1,437 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { IncomingMessage } from "node:http";
+import { test, type TestContext } from "node:test";
+import { WebSocket } from "ws";
+import { HttpDoor } from "../../test/support/http-door.ts";
+import { MemoryMediaPort } from "../../test/support/memory-media-port.ts";
+import { opusSample, videoSample } from "../../test/support/synthetic-stream.ts";
+import { MemoryLogger, settle, TestHub } from "../../test/support/webrtc-room.ts";
+import type { AdmitViewer } from "../core/guest.ts";
+import type { WebRtcConfig } from "./config.ts";
+import { createWebRtc, type WebRtcGuest } from "./web-rtc.ts";
+
+const fingerprint = `sha-256 ${Array.from({ length: 32 }, () => "AB").join(":")}`;
+
+function sdp(lines: readonly string[]): string {
+  return ["v=0", "o=- 1 2 IN IP4 127.0.0.1", "s=-", "t=0 0", "a=group:BUNDLE video audio", ...lines, ""].join("\r\n");
+}
+
+const offer = sdp([
+  `a=fingerprint:${fingerprint}`,
+  "a=setup:actpass",
+  "m=video 9 UDP/TLS/RTP/SAVPF 108 109",
+  "a=mid:video",
+  "a=recvonly",
+  "a=rtcp-mux",
+  "a=rtpmap:108 H264/90000",
+  "a=fmtp:108 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f",
+  "a=rtcp-fb:108 nack",
+  "a=rtcp-fb:108 transport-cc",
+  "a=rtpmap:109 rtx/90000",
+  "a=fmtp:109 apt=108",
+  "m=audio 9 UDP/TLS/RTP/SAVPF 111",
+  "a=mid:audio",
+  "a=recvonly",
+  "a=rtcp-mux",
+  "a=rtpmap:111 opus/48000/2",
+]);
+
+const answer = sdp([
+  `a=fingerprint:${fingerprint}`,
+  "a=setup:active",
+  "m=video 9 UDP/TLS/RTP/SAVPF 98 99",
+  "a=mid:video",
+  "a=recvonly",
+  "a=rtcp-mux",
+  "a=rtpmap:98 H264/90000",
+  "a=rtpmap:99 rtx/90000",
+  "a=fmtp:99 apt=98",
+  "m=audio 9 UDP/TLS/RTP/SAVPF 110",
+  "a=mid:audio",
+  "a=recvonly",
+  "a=rtcp-mux",
+  "a=rtpmap:110 opus/48000/2",
+]);
+
+interface Node {
+  readonly url: string;
+  readonly hub: TestHub;
+  readonly port: MemoryMediaPort;
+  readonly guest: WebRtcGuest;
+  readonly logger: MemoryLogger;
+}
+
+async function node(
+  context: TestContext,
+  options: { admit?: AdmitViewer; config?: Partial<WebRtcConfig> } = {},
+): Promise<Node> {
+  const hub = new TestHub();
+  const port = new MemoryMediaPort();
+  const logger = new MemoryLogger();
+  const admit: AdmitViewer = options.admit ?? (() => Promise.resolve({ isAdmitted: true }));
+  const config = options.config ?? {};
+  const guest = createWebRtc({ hub: hub.hub, port, admit, clock: hub.clock, logger, config });
+  const door = new HttpDoor(guest);
+  const url = await door.open();
+  context.after(async () => {
+    await guest.close({ code: "shutdown" });
+    await hub.hub.close({ code: "shutdown" });
+    await door.close();
+    assert.deepEqual(
+      logger.lines.filter(({ level }) => level === "error"),
+      [],
+    );
+  });
+  return { url, hub, port, guest, logger };
+}
+
+function post(url: string, body = offer, headers: Record<string, string> = {}): Promise<Response> {
+  return fetch(url, { method: "POST", body, headers: { "Content-Type": "application/sdp", ...headers } });
+}
+
+/** What a server may send, as far as these tests look at it. */
+interface Message {
+  readonly command?: string;
+  readonly id?: number;
+  readonly code?: number;
+  readonly peer_id?: number;
+  readonly error?: string;
+  readonly type?: string;
+  readonly candidates?: readonly { readonly candidate: string }[];
+  readonly message?: { readonly renditions?: readonly { readonly video_track: { readonly video: object } }[] };
+}
+
+/** A signalling socket that collects what it is told. */
+class Player {
+  readonly messages: Message[] = [];
+  readonly socket: WebSocket;
+  closeCode: number | undefined;
+
+  constructor(url: string) {
+    this.socket = new WebSocket(url.replace("http", "ws"));
+    this.socket.on("message", (data: Buffer) => {
+      const message: Message = JSON.parse(data.toString());
+      this.messages.push(message);
+    });
+    this.socket.on("close", (code) => (this.closeCode = code));
+  }
+
+  async send(message: unknown): Promise<void> {
+    if (this.socket.readyState !== WebSocket.OPEN) await once(this.socket, "open");
+    this.socket.send(typeof message === "string" ? message : JSON.stringify(message));
+  }
+
+  /** Waits for message `index`, failing after five seconds. */
+  async message(index: number): Promise<Message> {
+    await until(() => this.messages.length > index);
+    return this.messages[index]!;
+  }
+
+  async play(): Promise<number> {
+    await this.send({ command: "request_offer" });
+    const { id } = await this.message(0);
+    await this.send({ id, peer_id: 0, command: "answer", sdp: { type: "answer", sdp: answer } });
+    await this.message(2);
+    return id!;
+  }
+}
+
+async function until(isTrue: () => boolean): Promise<void> {
+  const deadline = Date.now() + 5_000;
+  while (!isTrue()) {
+    assert.ok(Date.now() < deadline, "waited five seconds in vain");
+    await settle();
+  }
+}
+
+test("WHEP: an offer is answered 201 with absolute Location, ETag, all candidates; media flows; DELETE ends", async (t) => {
+  const { url, hub, port } = await node(t);
+  const response = await post(`${url}/app/live/whep`);
+  assert.equal(response.status, 201);
+  assert.equal(response.headers.get("content-type"), "application/sdp");
+  assert.equal(response.headers.get("access-control-allow-origin"), "*");
+  assert.match(response.headers.get("etag") ?? "", /^"[^"]+"$/);
+  const location = response.headers.get("location")!;
+  assert.ok(location.startsWith(`${url}/app/live/`));
+  const text = await response.text();
+  assert.match(text, /m=video 9 UDP\/TLS\/RTP\/SAVPF 108 109\r\n/);
+  assert.match(text, /a=candidate:1 1 UDP 2130706431 192.0.2.1 10000 typ host\r\na=candidate:2 1 TCP/);
+  assert.match(text, /a=rtcp-fb:108 nack\r\n/);
+  assert.doesNotMatch(text, /transport-cc/);
+  const peer = port.peers[0]!;
+  assert.deepEqual(peer.fingerprints, [fingerprint]);
+  peer.connect();
+  hub.source.push(videoSample(0, { isKeyframe: true }), opusSample(0));
+  assert.equal(peer.of(108).length, 2);
+  assert.equal(peer.of(111).length, 1);
+  assert.equal(hub.viewers.whep, 1);
+  for (const expected of [200, 200]) assert.equal((await fetch(location, { method: "DELETE" })).status, expected);
+  assert.equal(peer.state, "closed");
+  assert.equal(hub.viewers.whep, undefined);
+  hub.clock.advance(31_000);
+  assert.equal((await fetch(location, { method: "DELETE" })).status, 404);
+});
+
+test("WHEP: the direction form works too, with a playlist that must exist", async (t) => {
+  const { url } = await node(t);
+  assert.equal((await post(`${url}/app/live?direction=whep`)).status, 201);
+  assert.equal((await post(`${url}/app/live/webrtc_default?direction=whep`)).status, 201);
+  assert.equal((await post(`${url}/app/live/other?direction=whep`)).status, 422);
+});
+
+test("WHEP: preflight, health check and wrong methods carry CORS headers", async (t) => {
+  const { url } = await node(t);
+  const preflight = await fetch(`${url}/app/live/whep`, { method: "OPTIONS" });
+  assert.equal(preflight.status, 204);
+  assert.equal(preflight.headers.get("accept-post"), "application/sdp");
+  assert.match(preflight.headers.get("access-control-allow-methods")!, /PATCH/);
+  assert.match(preflight.headers.get("access-control-allow-headers")!, /If-Match/);
+  for (const [method, status] of [
+    ["GET", 204],
+    ["HEAD", 204],
+    ["PUT", 405],
+    ["DELETE", 405],
+  ] as const) {
+    const response = await fetch(`${url}/app/live/whep`, { method });
+    assert.equal(response.status, status, method);
+    assert.equal(response.headers.get("access-control-allow-origin"), "*");
+  }
+});
+
+test("WHEP: bad requests are told apart", async (t) => {
+  const { url, port } = await node(t);
+  const endpoint = `${url}/app/live/whep`;
+  const rows: [number, string, Record<string, string>?][] = [
+    [415, offer, { "Content-Type": "text/plain" }],
+    [400, "hello"],
+    [400, offer.replaceAll("a=fingerprint", "a=x")],
+    [400, offer.replace("setup:actpass", "setup:passive")],
+    [413, "v=0\r\n".padEnd(70_000, "x")],
+    [422, offer.replace("H264", "AV1X").replace("opus", "speex")],
+  ];
+  for (const [status, body, headers] of rows) {
+    const response = await post(endpoint, body, headers);
+    assert.equal(response.status, status);
+    assert.equal(response.headers.get("access-control-allow-origin"), "*");
+  }
+  assert.equal((await post(`${url}/app/never/whep`)).status, 404);
+  assert.ok(port.peers.every(({ state }) => state !== "connected"));
+});
+
+test("WHEP: PATCH takes candidates for the right ETag only", async (t) => {
+  const { url } = await node(t);
+  const created = await post(`${url}/app/live/whep`);
+  const location = created.headers.get("location")!;
+  const etag = created.headers.get("etag")!;
+  const patch = (headers: Record<string, string>, target = location): Promise<number> =>
+    fetch(target, {
+      method: "PATCH",
+      body: "a=ice-ufrag:x\r\n",
+      headers: { "Content-Type": "application/trickle-ice-sdpfrag", ...headers },
+    }).then(({ status }) => status);
+  assert.equal(await patch({ "If-Match": etag }), 204);
+  assert.equal(await patch({}), 428);
+  assert.equal(await patch({ "If-Match": '"other"' }), 412);
+  assert.equal(await patch({ "If-Match": "*" }), 422);
+  assert.equal(await patch({ "If-Match": etag, "Content-Type": "text/plain" }), 415);
+  assert.equal(await patch({ "If-Match": etag }, `${url}/app/live/whep-unknown`), 404);
+});
+
+test("WHEP: a stream that is coming is held for, then 409 with Retry-After", async (t) => {
+  const { url, hub } = await node(t);
+  const held = post(`${url}/app/later/whep`);
+  await until(() => hub.clock.pendingTimers > 2);
+  hub.isLaterThere = true;
+  for (let i = 0; i < 4; i++) {
+    hub.clock.advance(500);
+    await settle();
+  }
+  assert.equal((await held).status, 201);
+  hub.isLaterThere = false;
+  const refused = post(`${url}/app2/later/whep`);
+  const answered = { status: 0 };
+  void refused.then(({ status }) => (answered.status = status));
+  await until(() => {
+    hub.clock.advance(500);
+    return answered.status !== 0;
+  });
+  assert.equal((await refused).status, 409);
+  assert.equal((await refused).headers.get("retry-after"), "2");
+});
+
+test("WHEP: a full or draining node says 503 with Retry-After; draining ends its sessions", async (t) => {
+  const { url, guest, port } = await node(t, { config: { maxSessions: 1 } });
+  assert.equal((await post(`${url}/app/live/whep`)).status, 201);
+  const full = await post(`${url}/app/live/whep`);
+  assert.equal(full.status, 503);
+  assert.ok(full.headers.has("retry-after"));
+  port.peers[0]!.connect();
+  guest.drain();
+  assert.equal(port.peers[0]!.state, "closed");
+  assert.equal((await post(`${url}/app/live/whep`)).status, 503);
+  assert.equal(guest.stats.ended.drain, 1);
+});
+
+test("WHEP: who is not admitted learns how to ask", async (t) => {
+  const { url, hub } = await node(t, {
+    admit: () => Promise.resolve({ isAdmitted: false, status: 401, reason: "no ticket" }),
+  });
+  const response = await post(`${url}/app/live/whep`);
+  assert.equal(response.status, 401);
+  assert.equal(response.headers.get("www-authenticate"), "Bearer");
+  const withToken = await post(`${url}/app/live/whep?token=x`);
+  assert.equal(withToken.headers.get("www-authenticate"), null);
+  assert.deepEqual(hub.viewers, {});
+});
+
+test("signalling: offer, answer, playlist, rendition; media flows; closing the socket ends the session", async (t) => {
+  const { url, hub, port, guest } = await node(t);
+  const player = new Player(`${url}/app/live`);
+  const id = await player.play();
+  const [offered, playlist, rendition] = player.messages;
+  assert.equal(offered!.code, 200);
+  assert.equal(offered!.peer_id, 0);
+  assert.ok(id > 0 && id < 2 ** 31);
+  assert.ok(!("ice_servers" in offered!) && !("iceServers" in offered!));
+  assert.deepEqual(offered!.candidates![0], {
+    candidate: "candidate:1 1 UDP 2130706431 192.0.2.1 10000 typ host",
+    sdpMLineIndex: 0,
+    sdpMid: "video",
+  });
+  assert.equal(playlist!.type, "playlist");
+  assert.ok("bitrate" in playlist!.message!.renditions![0]!.video_track.video);
+  assert.deepEqual(rendition!.message, { rendition_name: "default", auto: false });
+  const peer = port.peers[0]!;
+  peer.connect();
+  hub.source.push(videoSample(0, { isKeyframe: true }), opusSample(0));
+  assert.equal(peer.of(98).length, 2);
+  assert.equal(peer.of(110).length, 1);
+  assert.equal(hub.viewers.webrtc, 1);
+  player.socket.close();
+  await until(() => guest.stats.sessions === 0);
+  assert.equal(peer.state, "closed");
+  assert.equal(hub.viewers.webrtc, undefined);
+});
+
+test("signalling: transport=tcp gets only the TCP candidate", async (t) => {
+  const { url } = await node(t);
+  const player = new Player(`${url}/app/live?transport=tcp`);
+  await player.send({ command: "request_offer" });
+  const { candidates } = await player.message(0);
+  assert.deepEqual(
+    candidates!.map(({ candidate }) => candidate.split(" ")[2]),
+    ["TCP"],
+  );
+});
+
+test("signalling: no such stream, playlist or id is told as recorded, with a close code", async (t) => {
+  const { url } = await node(t);
+  for (const [path, message, error, code] of [
+    ["/app/never", { command: "request_offer" }, { code: 404, error: "Cannot create offer" }, 4404],
+    ["/app/live", { command: "bogus" }, { code: 400, error: "Invalid ID" }, 1008],
+    [
+      "/app/live",
+      { command: "answer", id: 5, sdp: { type: "answer", sdp: "v=0" } },
+      { code: 400, error: "Invalid ID" },
+      1008,
+    ],
+  ] as const) {
+    const player = new Player(`${url}${path}`);
+    await player.send(message);
+    assert.deepEqual(await player.message(0), error);
+    await until(() => player.closeCode === code);
+  }
+  const player = new Player(`${url}/app/live/other`);
+  await player.send({ command: "request_offer" });
+  assert.match(String((await player.message(0)).error), /^Cannot create offer/);
+});
+
+test("signalling: an answer that takes nothing is forbidden; unreadable SDP is a bad message", async (t) => {
+  const { url, guest } = await node(t);
+  for (const [text, error] of [
+    [answer.replaceAll("=recvonly", "=inactive"), { code: 403, error: "Forbidden" }],
+    ["v=0", { code: 400, error: "Could not parse SDP" }],
+  ] as const) {
+    const player = new Player(`${url}/app/live`);
+    await player.send({ command: "request_offer" });
+    const { id } = await player.message(0);
+    await player.send({ id, command: "answer", sdp: { type: "answer", sdp: text } });
+    assert.deepEqual(await player.message(1), error);
+    await until(() => guest.stats.sessions === 0);
+  }
+});
+
+test("signalling: stop from the player ends with 1000; requesting again replaces the session", async (t) => {
+  const { url, guest, port } = await node(t);
+  const player = new Player(`${url}/app/live`);
+  const first = await player.play();
+  await player.send({ command: "request_offer" });
+  const again = await player.message(3);
+  assert.equal(again.command, "offer");
+  assert.notEqual(again.id, first);
+  assert.equal(port.peers[0]!.state, "closed");
+  assert.equal(guest.stats.sessions, 1);
+  await player.send({ command: "candidate", id: first, candidates: [] });
+  await player.send({ command: "stop", id: again.id });
+  await until(() => player.closeCode === 1000);
+  assert.equal(guest.stats.sessions, 0);
+});
+
+test("signalling: drain sends stop, and a request after it closes the socket with 1012", async (t) => {
+  const { url, guest } = await node(t);
+  const player = new Player(`${url}/app/live`);
+  const id = await player.play();
+  guest.drain();
+  assert.deepEqual(await player.message(3), { command: "stop", id, peer_id: 0 });
+  assert.equal(guest.stats.sessions, 0);
+  await player.send({ command: "request_offer" });
+  await until(() => player.closeCode === 1012);
+});
+
+test("signalling: silence is ended: no request in 10 s, no answer in 15 s, no sign of life in 60 s", async (t) => {
+  const { url, hub, guest } = await node(t);
+  const silent = new Player(`${url}/app/live`);
+  await until(() => guest.stats.sockets === 1);
+  hub.clock.advance(10_000);
+  await until(() => silent.closeCode === 1008);
+  const unanswering = new Player(`${url}/app/live`);
+  await unanswering.send({ command: "request_offer" });
+  await unanswering.message(0);
+  hub.clock.advance(15_000);
+  await until(() => unanswering.closeCode === 1008);
+  await until(() => guest.stats.sessions === 0);
+});
+
+test("signalling: a player that leaves while it is held leaves nothing behind", async (t) => {
+  const { url, hub, guest } = await node(t);
+  const player = new Player(`${url}/app/later`);
+  await player.send({ command: "request_offer" });
+  await until(() => hub.clock.pendingTimers > 2);
+  player.socket.close();
+  await until(() => guest.stats.sockets === 0);
+  hub.isLaterThere = true;
+  hub.clock.advance(10_000);
+  await settle();
+  assert.equal(guest.stats.sessions, 0);
+  assert.equal(
+    hub.hub.list().every(({ viewers }) => viewers.webrtc === undefined),
+    true,
+  );
+});
+
+test("signalling: messages over 64 KiB end the socket; who is not admitted gets no socket", async (t) => {
+  const { url } = await node(t);
+  const player = new Player(`${url}/app/live`);
+  await player.send("x".repeat(65 * 1024));
+  await until(() => player.closeCode === 1009);
+  const guarded = await node(t, {
+    admit: () => Promise.resolve({ isAdmitted: false, status: 403, reason: "expired" }),
+  });
+  const refused = new WebSocket(guarded.url.replace("http", "ws") + "/app/live");
+  refused.on("error", () => {});
+  const [, response] = await once(refused, "unexpected-response");
+  assert.ok(response instanceof IncomingMessage);
+  assert.equal(response.statusCode, 403);
+  refused.terminate();
+});

@@ -1,0 +1,152 @@
+import { randomBytes } from "node:crypto";
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import { WebSocketServer } from "ws";
+import type { AdmitViewer, HttpGuest, ViewerTarget } from "../core/guest.ts";
+import type { StreamHub } from "../core/stream-hub.ts";
+import type { CloseReason } from "../flow/close-group.ts";
+import { messageOf } from "../flow/errors.ts";
+import type { Logger } from "../flow/logger.ts";
+import type { Clock } from "../time/clock.ts";
+import { defaultWebRtcConfig, type WebRtcConfig } from "./config.ts";
+import type { MediaPort } from "./media-port.ts";
+import type { RandomBytes } from "./random.ts";
+import { SessionTable, type RoomOptions } from "./session-table.ts";
+import { SignallingSocket } from "./signalling-socket.ts";
+import type { StreamStats } from "./stream-counters.ts";
+import { Whep } from "./whep.ts";
+
+export interface WebRtcOptions {
+  readonly hub: StreamHub;
+  /** Opened by the caller, who closes it after this guest. */
+  readonly port: MediaPort;
+  readonly admit: AdmitViewer;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly config?: Partial<WebRtcConfig>;
+  readonly random?: RandomBytes;
+}
+
+/** Figures for `/metrics`. */
+export interface WebRtcStats {
+  /** Sessions now, whether connected or still negotiating. */
+  readonly sessions: number;
+  readonly opened: number;
+  /** Sessions that ended, by reason code. */
+  readonly ended: Readonly<Record<string, number>>;
+  readonly sockets: number;
+  /** By `vhost/app/stream`, only streams that have sessions now. */
+  readonly streams: Readonly<Record<string, StreamStats>>;
+}
+
+/** WebRTC delivery, ready to be mounted. */
+export interface WebRtcGuest extends HttpGuest {
+  /** Takes nobody new: OvenPlayers are told to ask again, through the router; WHEP sessions are ended. */
+  drain(): void;
+  /** Ends every session and socket. */
+  close(reason: CloseReason): Promise<void>;
+  readonly stats: WebRtcStats;
+}
+
+/** Serves WHEP and OvenMediaEngine's signalling for the hub's streams, and sends their media through `port`. */
+export function createWebRtc(options: WebRtcOptions): WebRtcGuest {
+  const room: RoomOptions & { readonly admit: AdmitViewer } = {
+    hub: options.hub,
+    port: options.port,
+    admit: options.admit,
+    clock: options.clock,
+    logger: options.logger,
+    random: options.random ?? randomBytes,
+    config: { ...defaultWebRtcConfig, ...options.config },
+    defer: setImmediate,
+  };
+  const table = new SessionTable(room);
+  const whep = new Whep(table, room);
+  const door = new SignallingDoor(table, room);
+  return {
+    handle: (request, response, target) => whep.handle(request, response, target),
+    upgrade: (request, socket, head, target) => door.upgrade(request, socket, head, target),
+    drain() {
+      table.drain();
+      door.stopAll({ code: "drain" });
+      table.close({ code: "drain" });
+    },
+    close(reason) {
+      door.close(reason);
+      table.close(reason);
+      whep.close();
+      return Promise.resolve();
+    },
+    get stats() {
+      return { sessions: table.size, ...table.stats, sockets: door.size, streams: table.streams };
+    },
+  };
+}
+
+/** WebSocket upgrades, admitted before the handshake so that a refusal is an HTTP answer. */
+class SignallingDoor {
+  readonly #table: SessionTable;
+  readonly #room: RoomOptions & { readonly admit: AdmitViewer };
+  readonly #sockets = new Set<SignallingSocket>();
+  // No compression: its memory per socket is many times that of these few messages.
+  readonly #server = new WebSocketServer({
+    noServer: true,
+    clientTracking: false,
+    maxPayload: 64 * 1024,
+    maxFragments: 64,
+    perMessageDeflate: false,
+  });
+  #isClosed = false;
+
+  constructor(table: SessionTable, room: RoomOptions & { readonly admit: AdmitViewer }) {
+    this.#table = table;
+    this.#room = room;
+  }
+
+  get size(): number {
+    return this.#sockets.size;
+  }
+
+  /** Every WebSocket of the node is signalling, but those that want to send media. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, target: ViewerTarget): boolean {
+    if (target.query.get("direction")?.toLowerCase() === "send") return false;
+    socket.on("error", (error) => this.#room.logger.debug("upgrade failed", { error: messageOf(error) }));
+    this.#admit(request, socket, head, target).catch((thrown: unknown) => {
+      this.#room.logger.error("upgrade failed", { error: messageOf(thrown) });
+      socket.destroy();
+    });
+    return true;
+  }
+
+  async #admit(request: IncomingMessage, socket: Duplex, head: Buffer, target: ViewerTarget): Promise<void> {
+    const admission = await this.#room.admit(target, "webrtc");
+    if (socket.destroyed) return;
+    if (!admission.isAdmitted) return refuse(socket, admission.status, admission.reason);
+    if (this.#isClosed) return refuse(socket, 503, "this node takes no new viewers");
+    this.#server.handleUpgrade(request, socket, head, (webSocket) => {
+      const signalling = new SignallingSocket(webSocket, target, this.#table, this.#room);
+      this.#sockets.add(signalling);
+      webSocket.once("close", () => this.#sockets.delete(signalling));
+    });
+  }
+
+  /** Sockets stay open: players ask again on them, and a proxy in between asks another node. */
+  stopAll(reason: CloseReason): void {
+    for (const socket of this.#sockets) socket.stop(reason);
+  }
+
+  close(reason: CloseReason): void {
+    this.#isClosed = true;
+    for (const socket of this.#sockets) socket.close(reason);
+  }
+}
+
+const reasonPhrases = { 401: "Unauthorized", 403: "Forbidden", 503: "Service Unavailable" } as const;
+
+function refuse(socket: Duplex, status: 401 | 403 | 503, reason: string): void {
+  const body = Buffer.from(reason, "utf8");
+  socket.end(
+    `HTTP/1.1 ${status} ${reasonPhrases[status]}\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n` +
+      `Access-Control-Allow-Origin: *\r\nContent-Length: ${body.length}\r\n\r\n${reason}`,
+  );
+}

@@ -1,0 +1,269 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { AdmitViewer, ViewerTarget } from "../core/guest.ts";
+import type { StreamHold } from "../core/stream-hub.ts";
+import { messageOf, ProtocolError } from "../flow/errors.ts";
+import { parseRemoteDescription, type RemoteDescription } from "../sdp/remote-description.ts";
+import type { Timer } from "../time/clock.ts";
+import { acceptOffer, candidatesFor, createAnswer } from "./negotiation.ts";
+import { randomToken } from "./random.ts";
+import { switchableRenditions } from "./renditions.ts";
+import type { RoomOptions, SessionTable } from "./session-table.ts";
+import { passGate } from "./stream-gate.ts";
+import type { ViewerSession } from "./viewer-session.ts";
+
+const maxBodyBytes = 64 * 1024;
+const bodyMs = 10_000;
+/** A session that was deleted is remembered this long, so that a repeated DELETE succeeds. */
+const deletedMs = 30_000;
+const maxDeleted = 10_000;
+const retryAfterSeconds = 2;
+/** Third path segment of session URLs: this and the session's id. */
+const sessionPrefix = "whep-";
+
+/** On every answer, refusals too. Never the page's own origin: after a redirect browsers send `Origin: null`. */
+const corsHeaders = {
+  "Access-Control-Allow-Origin": "*",
+  "Access-Control-Allow-Methods": "OPTIONS, GET, POST, PATCH, DELETE",
+  "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match, If-None-Match",
+  "Access-Control-Expose-Headers": "Location, Link, ETag, Retry-After, Accept-Patch, ID",
+};
+
+/** An answer decided on, before it is written. */
+interface Answer {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** A refusal's reason, or with `Content-Type: application/sdp` a description. */
+  readonly body?: string;
+}
+
+interface WhepSession {
+  readonly session: ViewerSession;
+  readonly etag: string;
+}
+
+/** WHEP (draft-ietf-wish-whep): one POST, one session, ended by DELETE on the URL that the POST was answered with. */
+export class Whep {
+  readonly #options: RoomOptions & { readonly admit: AdmitViewer };
+  readonly #table: SessionTable;
+  readonly #sessions = new Map<string, WhepSession>();
+  /** Sessions ended by DELETE; a Map keeps them in order of their end. */
+  readonly #deleted = new Map<string, Timer>();
+
+  constructor(table: SessionTable, options: RoomOptions & { readonly admit: AdmitViewer }) {
+    this.#table = table;
+    this.#options = options;
+  }
+
+  /** Whether the request is for WHEP; if so it will be answered. */
+  handle(request: IncomingMessage, response: ServerResponse, target: ViewerTarget): boolean {
+    const isSession = target.file.startsWith(sessionPrefix);
+    const isEndpoint = target.file === "whep" || target.query.get("direction")?.toLowerCase() === "whep";
+    if (!isSession && !isEndpoint) return false;
+    const gone = new AbortController();
+    response.once("close", () => gone.abort());
+    this.#answer(request, target, isSession, gone.signal)
+      .catch((thrown: unknown): Answer => {
+        this.#options.logger.error("whep failed", { error: messageOf(thrown) });
+        return { status: 500, body: "internal error" };
+      })
+      .then((answer) => write(response, request.method === "HEAD", answer))
+      .catch((thrown: unknown) => this.#options.logger.error("whep not answered", { error: messageOf(thrown) }));
+    return true;
+  }
+
+  /** Ends every session; later requests are refused. */
+  close(): void {
+    for (const timer of this.#deleted.values()) timer.cancel();
+    this.#deleted.clear();
+  }
+
+  #answer(request: IncomingMessage, target: ViewerTarget, isSession: boolean, signal: AbortSignal): Promise<Answer> {
+    if (request.method === "OPTIONS") return Promise.resolve(preflight);
+    return isSession ? this.#onSession(request, target) : this.#onEndpoint(request, target, signal);
+  }
+
+  async #onEndpoint(request: IncomingMessage, target: ViewerTarget, signal: AbortSignal): Promise<Answer> {
+    if (request.method === "GET" || request.method === "HEAD") return { status: 204 };
+    if (request.method !== "POST") return notAllowed("OPTIONS, GET, HEAD, POST");
+    if (this.#table.refusal) return tryLater(503, "this node takes no new viewers");
+    if (mediaType(request) !== "application/sdp") return { status: 415, body: "send application/sdp" };
+    const body = await readBody(request, this.#options);
+    if (typeof body !== "string") return body;
+    const offer = parseOffer(body);
+    if ("status" in offer) return offer;
+    const admission = await this.#options.admit(target, "whep");
+    if (!admission.isAdmitted) return refused(request, target, admission);
+    const { rawQuery } = target;
+    const gateOptions = { ...this.#options, holdMs: this.#options.config.holdMs };
+    const gate = await passGate(target, { protocol: "whep", rawQuery }, gateOptions, signal);
+    if (gate.kind === "not-found") return { status: 404, body: gate.reason };
+    if (gate.kind === "not-yet") return tryLater(409, gate.reason);
+    if (signal.aborted || this.#table.refusal) {
+      gate.hold.release();
+      return tryLater(503, "this node takes no new viewers");
+    }
+    return this.#open(gate.hold, offer, target);
+  }
+
+  /** Owns `hold`: a session takes it over, or it is released. */
+  #open(hold: StreamHold, offer: RemoteDescription, target: ViewerTarget): Answer {
+    let session: ViewerSession | undefined;
+    try {
+      const playlist = this.#table.playlistOf(hold.stream, target.file === "whep" ? "" : target.file);
+      if ("refusal" in playlist) return { status: 422, body: playlist.refusal };
+      const agreed = acceptOffer(offer, playlist);
+      if (!agreed) return { status: 422, body: "the offer has no codec that this stream is in" };
+      const id = randomToken(this.#options.random, 24);
+      const log = this.#options.logger.with({ app: target.app, stream: target.stream, viewer: target.remoteAddress });
+      session = this.#table.open(hold, log, () => void this.#sessions.delete(id));
+      const candidates = candidatesFor(this.#options.port, target.query.get("transport"));
+      const { rtx } = this.#options.config;
+      const { sdp, negotiated } = createAnswer(session.peer, offer, agreed, { ...this.#options, rtx, candidates });
+      const codecOf = (kind: string) => negotiated.formats.find((format) => format.kind === kind)?.codec;
+      const codecs = { video: codecOf("video"), audio: codecOf("audio") };
+      session.accept(
+        negotiated,
+        offer.fingerprints,
+        switchableRenditions(playlist, codecs)[0] ?? playlist.renditions[0]!,
+      );
+      const etag = `"${randomToken(this.#options.random, 8)}"`;
+      if (!session.isEnded) this.#sessions.set(id, { session, etag });
+      return created(sdp, `${target.baseUrl}/${target.app}/${target.stream}/${sessionPrefix}${id}`, etag);
+    } catch (thrown) {
+      session?.close({ code: "refused", message: messageOf(thrown) });
+      if (thrown instanceof ProtocolError) return { status: 400, body: thrown.message };
+      throw thrown;
+    } finally {
+      if (!session) hold.release();
+    }
+  }
+
+  async #onSession(request: IncomingMessage, target: ViewerTarget): Promise<Answer> {
+    const id = target.file.slice(sessionPrefix.length);
+    const found = this.#sessions.get(id);
+    if (request.method === "DELETE") return this.#delete(id, found);
+    if (request.method !== "PATCH") return notAllowed("OPTIONS, PATCH, DELETE");
+    if (!found) return { status: 404, body: "no such session" };
+    return patch(request, found, await readBody(request, this.#options));
+  }
+
+  #delete(id: string, found: WhepSession | undefined): Answer {
+    if (!found) return this.#deleted.has(id) ? { status: 200 } : { status: 404, body: "no such session" };
+    found.session.close({ code: "deleted" });
+    if (this.#deleted.size >= maxDeleted) this.#forget(this.#deleted.keys().next().value!);
+    this.#deleted.set(
+      id,
+      this.#options.clock.after(deletedMs, () => this.#forget(id)),
+    );
+    return { status: 200 };
+  }
+
+  #forget(id: string): void {
+    this.#deleted.get(id)?.cancel();
+    this.#deleted.delete(id);
+  }
+}
+
+const preflight: Answer = {
+  status: 204,
+  headers: {
+    "Accept-Post": "application/sdp",
+    "Accept-Patch": "application/trickle-ice-sdpfrag",
+    "Access-Control-Max-Age": "86400",
+    "Access-Control-Allow-Private-Network": "true",
+  },
+};
+
+function created(sdp: string, location: string, etag: string): Answer {
+  return {
+    status: 201,
+    headers: {
+      "Content-Type": "application/sdp",
+      Location: location,
+      ETag: etag,
+      "Accept-Patch": "application/trickle-ice-sdpfrag",
+    },
+    body: sdp,
+  };
+}
+
+/** Trickled candidates are welcome and not needed; a restart of ICE is not offered (draft §4.3.2). */
+function patch(request: IncomingMessage, { etag }: WhepSession, body: string | Answer): Answer {
+  if (typeof body !== "string") return body;
+  if (mediaType(request) !== "application/trickle-ice-sdpfrag") {
+    return { status: 415, body: "send application/trickle-ice-sdpfrag" };
+  }
+  const condition = request.headers["if-match"];
+  if (condition === undefined) return { status: 428, body: "send If-Match with the session's ETag" };
+  if (condition === "*") return { status: 422, body: "ICE restarts are not supported: open a new session" };
+  if (!condition.split(",").some((tag) => tag.trim() === etag)) return { status: 412, body: "the ETag is stale" };
+  return { status: 204 };
+}
+
+function parseOffer(body: string): RemoteDescription | Answer {
+  try {
+    return parseRemoteDescription(body);
+  } catch (thrown) {
+    if (thrown instanceof ProtocolError) return { status: 400, body: thrown.message };
+    throw thrown;
+  }
+}
+
+function refused(
+  request: IncomingMessage,
+  target: ViewerTarget,
+  { status, reason }: { readonly status: 401 | 403; readonly reason: string },
+): Answer {
+  const sentCredentials = request.headers.authorization !== undefined || target.query.has("token");
+  const headers = status === 401 && !sentCredentials ? { "WWW-Authenticate": "Bearer" } : {};
+  return { status, headers, body: reason };
+}
+
+function tryLater(status: 409 | 503, body: string): Answer {
+  return { status, headers: { "Retry-After": String(retryAfterSeconds) }, body };
+}
+
+function notAllowed(allow: string): Answer {
+  return { status: 405, headers: { Allow: allow }, body: "method not allowed" };
+}
+
+function mediaType(request: IncomingMessage): string {
+  return (request.headers["content-type"] ?? "").split(";")[0]!.trim().toLowerCase();
+}
+
+/** Reads a body within its limits of size and time. */
+function readBody(request: IncomingMessage, { clock }: RoomOptions): Promise<string | Answer> {
+  return new Promise((resolve) => {
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    const deadline = clock.after(bodyMs, () => finish({ status: 408, body: "the body took too long" }));
+    const finish = (result: string | Answer): void => {
+      deadline.cancel();
+      request.removeAllListeners("data");
+      if (typeof result !== "string") request.resume();
+      resolve(result);
+    };
+    request.on("data", (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes > maxBodyBytes) finish({ status: 413, body: "the body is too large" });
+      else chunks.push(chunk);
+    });
+    request.once("end", () => finish(Buffer.concat(chunks).toString("utf8")));
+    request.once("error", () => finish({ status: 400, body: "the body broke off" }));
+    request.once("close", () => finish({ status: 400, body: "the body broke off" }));
+  });
+}
+
+function write(response: ServerResponse, isHead: boolean, { status, headers = {}, body = "" }: Answer): void {
+  if (response.destroyed || response.headersSent) return;
+  const text = Buffer.from(body, "utf8");
+  const hasBody = status !== 204 && !isHead;
+  response.writeHead(status, {
+    ...corsHeaders,
+    "Cache-Control": "no-store",
+    ...(body !== "" && { "Content-Type": "text/plain; charset=utf-8" }),
+    ...(status !== 204 && { "Content-Length": String(text.length) }),
+    ...headers,
+  });
+  response.end(hasBody ? text : undefined);
+}
