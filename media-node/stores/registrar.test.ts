@@ -104,6 +104,22 @@ test("tries on every half second while the store is away, until the stream is re
   await registrar.close();
 });
 
+test("knows its standing no longer than a lease", async () => {
+  const { store, clock, registrar } = scene();
+  registrar.add(claimOf("s"));
+  await turn();
+  store.answer = away;
+  for (let passedMs = 0; passedMs < 9_500; passedMs += 500) {
+    clock.advance(500);
+    await turn();
+  }
+  assert.deepEqual(registrar.standing(claimOf("s")), { kind: "owner", epoch: 1 });
+  clock.advance(500);
+  assert.equal(registrar.standing(claimOf("s")), undefined);
+  assert.deepEqual(registrar.list(), [{ claim: claimOf("s"), standing: undefined }]);
+  await registrar.close();
+});
+
 test("says when a stream's standing changes, and only then", async () => {
   const { store, clock, registrar, standings } = scene();
   const answers: ClaimResult[] = [

@@ -1,4 +1,5 @@
 import type { ClaimResult, ClusterStore, ClusterStreamName, StreamClaim } from "../cluster/store/contract.ts";
+import { streamLeaseMs } from "../cluster/store/keys.ts";
 import { messageOf } from "../flow/errors.ts";
 import { withoutSecrets, type Logger } from "../flow/logger.ts";
 import type { Clock, Timer } from "../time/clock.ts";
@@ -21,6 +22,8 @@ export interface RegistrarOptions {
 interface Registration {
   readonly claim: StreamClaim;
   standing: ClaimResult | undefined;
+  /** When the claim was sent that {@link standing} answers. */
+  askedMs: number;
   timer: Timer | undefined;
   isClaiming: boolean;
   isRemoved: boolean;
@@ -56,6 +59,7 @@ export class Registrar {
     const registration: Registration = {
       claim,
       standing: undefined,
+      askedMs: 0,
       timer: undefined,
       isClaiming: false,
       isRemoved: false,
@@ -80,14 +84,24 @@ export class Registrar {
     return release;
   }
 
-  /** What became of the last claim that was answered. */
+  /** What became of the last claim; `undefined` when no answer is younger than a lease: anyone may own the stream then. */
   standing(name: ClusterStreamName): ClaimResult | undefined {
-    return this.#registrations.get(keyOf(name))?.standing;
+    return this.#standingOf(this.#registrations.get(keyOf(name)));
   }
 
   /** Every stream that is being claimed, and how it stands. */
   list(): readonly { readonly claim: StreamClaim; readonly standing: ClaimResult | undefined }[] {
-    return [...this.#registrations.values()].map(({ claim, standing }) => ({ claim, standing }));
+    return [...this.#registrations.values()].map((registration) => ({
+      claim: registration.claim,
+      standing: this.#standingOf(registration),
+    }));
+  }
+
+  #standingOf(registration: Registration | undefined): ClaimResult | undefined {
+    if (!registration?.standing) return undefined;
+    // Counted from when the claim was sent: the lease began later.
+    const ageMs = this.#options.clock.nowMs() - registration.askedMs;
+    return ageMs < streamLeaseMs ? registration.standing : undefined;
   }
 
   /** Gives everything up. May be called twice; the store stays open. */
@@ -121,6 +135,7 @@ export class Registrar {
     try {
       const standing = await store.claim(registration.claim);
       nextMs = Math.max(0, startedMs + renewEveryMs - clock.nowMs());
+      registration.askedMs = startedMs;
       this.#onAnswer(registration, standing);
     } catch (thrown) {
       this.#onFailure(registration, thrown);
