@@ -141,6 +141,41 @@ test("says when a stream's standing changes, and only then", async () => {
   await registrar.close();
 });
 
+test("logs an outage once, however many streams wait for its end", async () => {
+  const store = new ScriptedStore();
+  const clock = new ManualClock();
+  const lines: string[] = [];
+  const logger = { ...silentLogger, warn: (event: string) => void lines.push(event) };
+  const registrar = new Registrar({ store: store.asStore, clock, logger });
+  store.answer = away;
+  for (let index = 0; index < 10; index++) registrar.add(claimOf(`s${index}`));
+  for (let round = 0; round < 10; round++) {
+    await turn();
+    clock.advance(500);
+  }
+  assert.deepEqual(lines, ["stream not registered, trying on"]);
+  await registrar.close();
+});
+
+test("logs once what is refused for one stream alone", async () => {
+  const store = new ScriptedStore();
+  const clock = new ManualClock();
+  const lines: string[] = [];
+  const logger = { ...silentLogger, warn: (event: string) => void lines.push(event) };
+  const registrar = new Registrar({ store: store.asStore, clock, logger });
+  store.answer = () => {
+    if (store.calls.at(-1) === "claim bad") throw new RangeError("a stream name that the store cannot keep");
+    return { kind: "owner", epoch: 1 };
+  };
+  for (const stream of ["bad", "good"]) registrar.add(claimOf(stream));
+  for (let round = 0; round < 20; round++) {
+    await turn();
+    clock.advance(500);
+  }
+  assert.deepEqual(lines, ["stream not registered, trying on"]);
+  await registrar.close();
+});
+
 test("releases a removed stream, after the claim that was under way", async () => {
   const { store, clock, registrar } = scene();
   const { promise, resolve } = Promise.withResolvers<ClaimResult>();

@@ -1,4 +1,10 @@
-import type { ClaimResult, ClusterStore, ClusterStreamName, StreamClaim } from "../cluster/store/contract.ts";
+import {
+  StoreUnavailable,
+  type ClaimResult,
+  type ClusterStore,
+  type ClusterStreamName,
+  type StreamClaim,
+} from "../cluster/store/contract.ts";
 import { streamLeaseMs } from "../cluster/store/keys.ts";
 import { messageOf } from "../flow/errors.ts";
 import { withoutSecrets, type Logger } from "../flow/logger.ts";
@@ -26,6 +32,7 @@ interface Registration {
   askedMs: number;
   timer: Timer | undefined;
   isClaiming: boolean;
+  isFailing: boolean;
   isRemoved: boolean;
   /** Called when the claim that is under way has ended. */
   onIdle: (() => void) | undefined;
@@ -62,6 +69,7 @@ export class Registrar {
       askedMs: 0,
       timer: undefined,
       isClaiming: false,
+      isFailing: false,
       isRemoved: false,
       onIdle: undefined,
     };
@@ -151,6 +159,7 @@ export class Registrar {
     const { claim, standing: earlier } = registration;
     const { logger, onStanding } = this.#options;
     this.#isStoreAway = false;
+    registration.isFailing = false;
     registration.standing = standing;
     if (registration.isRemoved || isSame(earlier, standing)) return;
     const fields = { vhost: claim.vhost, app: claim.app, stream: claim.stream };
@@ -163,13 +172,15 @@ export class Registrar {
     }
   }
 
-  #onFailure({ claim }: Registration, thrown: unknown): void {
-    // One line an outage, not one a stream and try.
-    if (!this.#isStoreAway) {
-      const { vhost, app, stream } = claim;
-      this.#options.logger.warn("stream not registered, trying on", { vhost, app, stream, error: messageOf(thrown) });
+  #onFailure(registration: Registration, thrown: unknown): void {
+    const { vhost, app, stream } = registration.claim;
+    const fields = { vhost, app, stream, error: messageOf(thrown) };
+    // One line an outage, not one a stream and try; a stream that alone is refused has its own.
+    if (!this.#isStoreAway && !registration.isFailing) {
+      this.#options.logger.warn("stream not registered, trying on", fields);
     }
-    this.#isStoreAway = true;
+    if (thrown instanceof StoreUnavailable) this.#isStoreAway = true;
+    registration.isFailing = true;
   }
 
   async #release(registration: Registration, earlier: Promise<void> | undefined): Promise<void> {
