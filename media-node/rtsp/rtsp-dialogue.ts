@@ -25,6 +25,8 @@ export type RtspEvent =
   | { readonly kind: "described"; readonly sdp: string; readonly base: string }
   | { readonly kind: "set-up"; readonly index: number; readonly transport: TransportHeader }
   | { readonly kind: "set-up-refused"; readonly index: number; readonly status: number; readonly reason: string }
+  /** 461 before anything was set up: {@link RtspDialogue.setUp} may be called again with another transport. */
+  | { readonly kind: "transport-refused"; readonly status: number; readonly reason: string }
   | { readonly kind: "playing"; readonly info: readonly RtpInfo[] }
   | { readonly kind: "redirected"; readonly location: string }
   /** The server said no; the dialogue is over. */
@@ -162,6 +164,7 @@ export class RtspDialogue {
     this.#nowMs = nowMs;
     this.#aggregateUri = aggregateUri;
     this.#setUps = tracks;
+    this.#setUpIndex = 0;
     this.#phase = "set-up";
     this.#sendSetUp();
   }
@@ -349,8 +352,13 @@ export class RtspDialogue {
   }
 
   #onSetUp(pending: PendingRequest, response: RtspResponse): void {
-    const index = this.#setUpIndex++;
     const { status, reason } = response;
+    if (status === 461 && this.#setUpCount === 0) {
+      this.#phase = "described";
+      this.#events.push({ kind: "transport-refused", status, reason });
+      return;
+    }
+    const index = this.#setUpIndex++;
     if (status < 300) {
       this.#setUpCount++;
       const transport = parseTransportHeader(headerOf(response, "transport") ?? "");
