@@ -124,7 +124,7 @@ export class RtspDialogue {
   /** When {@link timeout} must be called at the latest. */
   get nextTimeoutMs(): number | undefined {
     if (this.#phase === "over") return undefined;
-    return this.#answerDueMs() ?? this.#keepAliveMs;
+    return this.#answerDueMs() ?? (this.#phase === "playing" ? this.#keepAliveMs : undefined);
   }
 
   /** Asks what the server can do, then for the description. */
@@ -243,8 +243,11 @@ export class RtspDialogue {
   #giveUpWaiting(pending: PendingRequest): void {
     this.#pending = undefined;
     // Many cameras never answer a keep-alive; as long as media flows nothing is wrong.
-    if (this.#phase === "playing") this.#abandoned.add(pending.cseq);
-    else if (pending.method === "OPTIONS") {
+    if (this.#phase === "playing") {
+      this.#abandoned.add(pending.cseq);
+      // It may know the other method: servers announce what they do not answer, and the other way round.
+      this.#keepAliveMethod = pending.method === "OPTIONS" ? "GET_PARAMETER" : "OPTIONS";
+    } else if (pending.method === "OPTIONS") {
       this.#abandoned.add(pending.cseq);
       this.#describe();
     } else {

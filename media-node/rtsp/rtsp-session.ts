@@ -333,7 +333,8 @@ export class RtspSession implements Source {
     for (const [place, { rtpTimestamp, url }] of info.entries()) {
       // Servers write relative, absolute and wrong URLs here; the order is right even then.
       const media = this.#media.find(({ uri }) => uri === url || uri.endsWith(`/${url}`)) ?? this.#media[place];
-      if (rtpTimestamp !== undefined) media?.clock.setInfo(rtpTimestamp);
+      // 0 is almost always a server that does not know.
+      if (rtpTimestamp) media?.clock.setInfo(rtpTimestamp);
     }
     this.#after(firstReportMs, () => {
       this.#sendReports();
