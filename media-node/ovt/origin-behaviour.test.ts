@@ -189,7 +189,7 @@ test("stop without a session is answered and the connection stays", async () => 
 test("an edge that stops reading costs bounded memory and is dropped; the others are not disturbed", async () => {
   const clock = new ManualClock();
   const maxQueueBytes = 1024 * 1024;
-  const { origin, fed } = await openLive(30, { clock, publisher: { maxQueueBytes, batchMs: 0 } });
+  const { origin, fed } = await openLive(30, { clock, publisher: { maxQueueBytes } });
   const stuck = new ScriptedEdge(origin.publisher, { isReading: false });
   const good = new ScriptedEdge(origin.publisher);
   stuck.write(requestBytes({ application: "play", id: 1, target: stuck.target }));
