@@ -3,8 +3,10 @@
  * prints the reference page.
  */
 
+import type { ProblemCode } from "./problem-codes.ts";
+
 /** Says something about the value being read; the reader knows where it stands. */
-export type Report = (severity: "error" | "warning", code: string, message: string, remedy: string) => void;
+export type Report = (severity: "error" | "warning", code: ProblemCode, message: string, remedy: string) => void;
 
 /** An element that holds a text with a meaning. */
 export interface ScalarNode<T> {
