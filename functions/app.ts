@@ -6,7 +6,7 @@ import { cors } from "./cors.ts";
 import { Decisions } from "./decisions.ts";
 import type { Desk, RouterContext } from "./desk.ts";
 import type { RouterEnv } from "./env.ts";
-import { notAllowed, nothingHere, ourFault, problemResponse } from "./http-errors.ts";
+import { badHost, notAllowed, nothingHere, ourFault, problemResponse } from "./http-errors.ts";
 import { hostRule } from "./host-rule.ts";
 import { cluster } from "./routes/cluster.ts";
 import { explain } from "./routes/explain.ts";
@@ -18,6 +18,7 @@ import { signalling } from "./routes/signalling.ts";
 import { whep } from "./routes/whep.ts";
 import { rawPath } from "./requested-stream.ts";
 import { ClusterMemory } from "./stores/cluster-memory.ts";
+import type { SnapshotCache } from "./stores/edge-cache.ts";
 import type { Vhosts } from "./vhosts.ts";
 
 /** What `index.ts` builds from the environment, and tests build as they like. */
@@ -29,6 +30,8 @@ export interface RouterParts {
   /** Unix ms. */
   readonly nowMs: () => number;
   readonly fetch: Desk["fetch"];
+  /** Where the last snapshot outlives the isolate. */
+  readonly cache?: SnapshotCache | undefined;
 }
 
 /** The router: decides and answers. Holds one isolate's memory of the cluster, so make it once, not per request. */
@@ -37,7 +40,7 @@ export function createRouter(parts: RouterParts): Hono<{ Bindings: RouterEnv }> 
   const views = new ClusterViewReader(key, hostRule(env.HEARTH_NODE_HOSTS));
   const desk: Desk = {
     env,
-    decisions: new Decisions(new ClusterMemory(reader, views), vhosts),
+    decisions: new Decisions(new ClusterMemory(reader, views, parts.cache), vhosts),
     vhosts,
     key,
     nowMs,
@@ -45,6 +48,7 @@ export function createRouter(parts: RouterParts): Hono<{ Bindings: RouterEnv }> 
   };
   const app = new Hono<{ Bindings: RouterEnv }>();
   app.use(cors);
+  app.use((c, next) => (URL.canParse(c.req.url) ? next() : Promise.resolve(problemResponse(badHost))));
   app.get("/-/health", health);
   app.get("/-/resolve/*", (c) => resolve(c, desk));
   app.get("/-/explain/*", (c) => explain(c, desk));

@@ -1,12 +1,13 @@
 import type { Context } from "hono";
 import type { SigningKey } from "#cluster/ticket/signing-key.ts";
-import type { ViewerProtocol } from "#cluster/ticket/ticket.ts";
+import { ticketIssuedMs, ticketQueryKey, type ViewerProtocol } from "#cluster/ticket/ticket.ts";
 import type { ViewerPlace } from "#cluster/node-choice/nearness.ts";
 import type { Decisions, Viewer } from "./decisions.ts";
 import type { RouterEnv } from "./env.ts";
 import { isProblem, parseRequestedStream } from "./requested-stream.ts";
 import type { Problem } from "./http-errors.ts";
 import { ticketedUrl, type NodeUrl } from "./node-url.ts";
+import type { Moment } from "./stores/cluster-memory.ts";
 import type { Vhosts } from "./vhosts.ts";
 
 /** What every route needs, handed to it by `app.ts`. */
@@ -29,6 +30,18 @@ export function viewerOf(c: RouterContext, desk: Desk, protocol: ViewerProtocol,
   return isProblem(stream) ? stream : { stream, protocol, place: placeOf(c.req.raw) };
 }
 
+/** Now, and the platform's way to finish work after the answer; outside of workerd it just goes on. */
+export function momentOf(c: RouterContext, desk: Desk): Moment {
+  const later = (work: Promise<unknown>) => {
+    try {
+      c.executionCtx.waitUntil(work);
+    } catch {
+      work.catch(() => {});
+    }
+  };
+  return { nowMs: desk.nowMs(), later };
+}
+
 /** Decides for a viewer, and makes the URL at the node that speaks `protocol` there. */
 export async function assign(
   c: RouterContext,
@@ -37,11 +50,26 @@ export async function assign(
   path: string,
   search = new URL(c.req.url).search,
 ): Promise<NodeUrl | Problem> {
-  const { outcome } = await desk.decisions.decide(viewer, desk.nowMs());
+  if (await isBack(c, desk)) return inCircles;
+  const { outcome } = await desk.decisions.decide(viewer, momentOf(c, desk));
   if (isProblem(outcome)) return outcome;
   if (outcome.node.url === new URL(c.req.url).origin) return ownUrl(outcome.node.id);
   return ticketedUrl(outcome.node, { ...viewer, path, search }, desk.key, desk.nowMs());
 }
+
+/** Whether this viewer was sent away with a ticket a moment ago: whoever follows a redirect does it at once. */
+async function isBack(c: RouterContext, desk: Desk): Promise<boolean> {
+  const ticket = c.req.query(ticketQueryKey);
+  const issuedMs = desk.key && ticket ? await ticketIssuedMs(desk.key, ticket) : undefined;
+  return issuedMs !== undefined && Math.abs(desk.nowMs() - issuedMs) < loopMs;
+}
+
+const loopMs = 5_000;
+const inCircles: Problem = {
+  status: 508,
+  code: "routed-twice",
+  sentence: "The router sent this viewer to a node and got it back: a node's public address leads to the router.",
+};
 
 function ownUrl(node: string): Problem {
   return {

@@ -1,4 +1,4 @@
-import { maxNameLength, nameProblem, splitPath } from "#cluster/origin-map/split-path.ts";
+import { nameProblem, splitPath } from "#cluster/origin-map/split-path.ts";
 import type { ClusterStreamName } from "#cluster/store/contract.ts";
 import { isStorableName } from "#cluster/store/keys.ts";
 import { nothingHere, type Problem } from "./http-errors.ts";
@@ -23,7 +23,9 @@ export function parseRequestedStream(url: string, vhosts: Vhosts, under = ""): R
   if (app === "" || stream === "" || app === "-") return nothingHere;
   const wrong = nameProblem("app", app) ?? nameProblem("stream", stream);
   if (wrong) return { status: 404, code: "bad-name", sentence: `No such stream: ${wrong}.` };
-  if (file.length > maxNameLength || [app, stream, file].some((word) => isDots(word))) return nothingHere;
+  // A file's name goes into the redirect as well: what a player's URL parser would read as another path is refused alike.
+  if ((file !== "" && nameProblem("stream", file)) || [app, stream, file].some((word) => isDots(word)))
+    return nothingHere;
   const vhost = vhosts.vhostOf(new URL(url).hostname);
   if (vhost === undefined)
     return { status: 404, code: "unknown-host", sentence: "No virtual host of this cluster has that host name." };

@@ -263,12 +263,20 @@ async function openDeliveries(
   if (webrtc.signalling.port !== undefined && rtc) {
     const mediaPort = await openMediaPort({
       port: webrtc.iceCandidates[0]?.ports[0]?.first ?? 10_000,
-      advertisedAddresses: config.hearth.advertisedAddresses,
+      ...(address !== undefined && { addresses: [address] }),
+      ...(config.hearth.advertisedAddresses.length > 0 && { advertisedAddresses: config.hearth.advertisedAddresses }),
       clock,
       logger,
     });
     group.add(() => mediaPort.close());
-    const guest = createWebRtc({ hub, port: mediaPort, admit, clock, logger });
+    const guest = createWebRtc({
+      hub,
+      port: mediaPort,
+      admit,
+      clock,
+      logger,
+      config: { ...(rtc.hasRtx !== undefined && { rtx: rtc.hasRtx }), createDefaultPlaylist: rtc.hasDefaultPlaylist },
+    });
     group.add((reason) => guest.close(reason));
     const port = webrtc.signalling.port;
     deliveries.push({

@@ -99,6 +99,11 @@ export class OriginConnection {
     return this.#session !== undefined;
   }
 
+  /** What waits here and in the socket. */
+  get queuedBytes(): number {
+    return (this.#session?.queue.bytes ?? 0) + this.#connection.writableLength;
+  }
+
   /** Resolves when the socket is gone. */
   get gone(): Promise<void> {
     return this.#gone.promise;
@@ -113,6 +118,7 @@ export class OriginConnection {
 
   /** Ends what is overdue; called a few times a second. */
   tick(nowMs: number): void {
+    if (this.#connection.destroyed) return;
     const isStalled = this.#connection.writableLength > 0 && nowMs - this.#lastProgressMs >= this.#host.stallMs;
     if (isStalled) this.#abandon("OVT_STALLED");
     else if (this.#endByMs !== undefined && nowMs >= this.#endByMs) this.#connection.destroy();

@@ -2,12 +2,14 @@ import type { Sample } from "../core/sample.ts";
 import type { Track } from "../core/track.ts";
 import type { Depacketizer, RtpFrame } from "../rtp/depacketizer.ts";
 import { ReceptionStatistics } from "../rtp/reception-statistics.ts";
-import { parseSenderReports, serializeReceiverReport } from "../rtp/rtcp-report.ts";
+import { parseRtcp, serializeRtcp } from "../rtp/rtcp.ts";
 import { parseRtpPacket, type RtpPacket } from "../rtp/rtp-packet.ts";
 import { RtpSequencer } from "../rtp/rtp-sequencer.ts";
 import type { RtpTrackClock } from "../rtp/rtp-timeline.ts";
+import { senderReportOf } from "../rtp/sender-report.ts";
 import { DecodeTimes } from "./decode-times.ts";
-import { describeParameterSets, haveSameBytes, type MediaPlan } from "./media-plan.ts";
+import type { MediaPlan } from "./media-plan.ts";
+import { describeKeyframe } from "./video-formats.ts";
 
 export interface MediaReceiverOptions {
   readonly plan: MediaPlan;
@@ -132,7 +134,9 @@ export class MediaReceiver {
 
   receiveRtcp(bytes: Uint8Array, nowMs: number, wallMs: number): void {
     try {
-      for (const report of parseSenderReports(bytes).reports) {
+      for (const packet of parseRtcp(bytes)) {
+        if (packet.type !== "sender-report") continue;
+        const report = senderReportOf(packet);
         this.#statistics.onSenderReport(report, nowMs);
         this.#options.clock.onSenderReport(report, wallMs);
       }
@@ -144,7 +148,11 @@ export class MediaReceiver {
   /** A receiver report to send. */
   takeReport(nowMs: number): Uint8Array {
     const { ssrc, cname } = this.#options;
-    return serializeReceiverReport(ssrc, this.#statistics.takeReport(nowMs), cname);
+    const report = this.#statistics.takeReport(nowMs);
+    return serializeRtcp([
+      { type: "receiver-report", ssrc, reports: report ? [report] : [] },
+      { type: "source-description", chunks: [{ ssrc, cname }] },
+    ]);
   }
 
   /** Whether a packet that differs from those before it is the track's all the same. */
@@ -186,7 +194,7 @@ export class MediaReceiver {
         this.#withheld++;
         return;
       }
-      if (frame.isKeyframe && frame.parameterSets) this.#learn(frame.parameterSets);
+      if (frame.isKeyframe) this.#learn(frame);
     }
     const pts = this.#options.clock.toTicks(frame.timestamp, this.#wallMs);
     this.#options.onSample({
@@ -199,12 +207,13 @@ export class MediaReceiver {
     });
   }
 
-  #learn(parameterSets: readonly Uint8Array[]): void {
-    const described = describeParameterSets(this.#track, parameterSets);
-    if (!described || haveSameBytes(described.decoderConfig, this.#track.decoderConfig)) return;
-    this.#decodeTimes.deepen(described.reorderFrames);
-    const { video, decoderConfig } = described;
-    this.#track = { ...this.#track, video, decoderConfig };
+  /** Key frames may bring parameter sets that differ from those known. */
+  #learn({ parameterSets, data }: RtpFrame): void {
+    const described = describeKeyframe(this.#track, parameterSets, data);
+    if (!described) return;
+    const { video, decoderConfig, reorderFrames } = described;
+    this.#decodeTimes.deepen(reorderFrames);
+    this.#track = { ...this.#track, video, ...(decoderConfig && { decoderConfig }) };
     this.#options.onTrack(this.#track);
   }
 }

@@ -58,7 +58,7 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
   try {
     await listen(server, options.port, host);
   } catch (thrown) {
-    link.close();
+    await link.close();
     throw thrown;
   }
   const address = server.address();
@@ -67,14 +67,16 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
   return {
     url: `http://${host.includes(":") ? `[${host}]` : host}:${address.port}`,
     close() {
-      closing ??= new Promise<void>((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-        link.close();
-      });
+      closing ??= closeBoth(server, link);
       return closing;
     },
   };
+}
+
+async function closeBoth(server: Server, link: RedisLink): Promise<void> {
+  const closed = new Promise((resolve) => server.close(resolve));
+  server.closeAllConnections();
+  await Promise.all([closed, link.close()]);
 }
 
 interface BridgeDesk extends BridgeOptions {

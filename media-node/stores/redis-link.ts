@@ -41,6 +41,8 @@ export class RedisLink {
   readonly #options: RedisLinkOptions;
   readonly #backoff: Backoff;
   readonly #waiters = new Set<(client: RedisClient) => void>();
+  /** Connections that are being made, given up ones included: they end by their own time-out. */
+  readonly #dials = new Set<Promise<void>>();
   #client: RedisClient | undefined;
   #isReady = false;
   #retry: Timer | undefined;
@@ -96,8 +98,8 @@ export class RedisLink {
     });
   }
 
-  /** Lets go of the connection; what is under way fails. May be called twice. */
-  close(): void {
+  /** Lets go of the connection; what is under way fails. Resolves when no socket is left. May be called twice. */
+  async close(): Promise<void> {
     this.#isClosed = true;
     this.#retry?.cancel();
     this.#retry = undefined;
@@ -105,6 +107,7 @@ export class RedisLink {
     this.#client = undefined;
     this.#isReady = false;
     client?.destroy();
+    await Promise.all(this.#dials);
   }
 
   #connect(): void {
@@ -113,10 +116,15 @@ export class RedisLink {
     const client = newClient(this.#address, deadlineMs, ca);
     this.#client = client;
     client.on("error", (thrown: unknown) => this.#drop(client, messageOf(thrown)));
-    void this.#whenConnected(client);
+    // Destroyed while it dials, it would keep the socket that comes of it.
+    client.on("connect", () => {
+      if (this.#client !== client) client.destroy();
+    });
+    const dial = this.#dial(client).finally(() => this.#dials.delete(dial));
+    this.#dials.add(dial);
   }
 
-  async #whenConnected(client: RedisClient): Promise<void> {
+  async #dial(client: RedisClient): Promise<void> {
     // The handshake's AUTH has no limit of its own.
     const { clock, deadlineMs } = this.#options;
     const deadline = clock.after(deadlineMs, () => this.#drop(client, "no connection within the deadline"));

@@ -1,7 +1,7 @@
 import type { RandomBytes } from "./random.ts";
 import { randomUint32 } from "./random.ts";
 import type { PeerTransport } from "./media-port.ts";
-import type { PacketFrame } from "./packet-history.ts";
+import type { PacketFrame, PacketHistory } from "./packet-history.ts";
 import { TokenBucket } from "./token-bucket.ts";
 import type { TrackFanOut } from "./track-fan-out.ts";
 import type { WebRtcConfig } from "./config.ts";
@@ -46,8 +46,9 @@ export class TrackSender {
   readonly #onLag: () => void;
   #fanOut: TrackFanOut | undefined;
   #next: TrackFanOut | undefined;
-  /** Next history index to send; undefined while waiting for a key frame. */
+  /** Next history index to send; undefined while waiting for a key frame at `#waitFrom` or later. */
   #cursor: number | undefined;
+  #waitFrom = 0;
   #isBursting = false;
   #runs: Run[] = [];
   #packets = 0;
@@ -106,7 +107,8 @@ export class TrackSender {
     this.#fanOut = fanOut;
     fanOut.senders.add(this);
     if (this.format.kind === "audio") return this.#jumpTo(fanOut.history.endIndex);
-    const keyframe = fanOut.history.latestKeyframe();
+    this.#waitFrom = fanOut.history.endIndex;
+    const keyframe = fanOut.history.latestKeyframe;
     if (!keyframe || nowMs - keyframe.arrivedMs > this.#config.burstMaxAgeMs) return;
     if (fanOut.history.bytesSince(keyframe) > this.#config.burstMaxBytes) return;
     this.#isBursting = true;
@@ -137,33 +139,27 @@ export class TrackSender {
     this.#onArrived?.();
   }
 
-  /** A frame was added to the track. */
-  onFrame(frame: PacketFrame, nowMs: number): void {
-    if (this.#cursor === undefined) {
-      if (!frame.isKeyframe) return;
-      this.#jumpTo(frame.firstIndex);
-    }
-    this.resume(nowMs);
-  }
-
   /** Video starts again at the next key frame: what follows does not join up with what came before. */
   waitForKeyframe(): void {
-    if (this.format.kind === "video") this.#cursor = undefined;
+    if (this.format.kind !== "video") return;
+    this.#cursor = undefined;
+    this.#waitFrom = this.#fanOut?.history.endIndex ?? 0;
   }
 
   /** Queues what pace and backlog allow. The caller flushes. */
   resume(nowMs: number): void {
     const fanOut = this.#fanOut;
-    if (!fanOut || this.#cursor === undefined) return;
+    if (!fanOut) return;
     if (this.isBlocked) {
       if (this.isLagging) this.#drop();
       return;
     }
     const { history } = fanOut;
-    while (this.#cursor < history.endIndex) {
-      const frame = history.frameOf(this.#cursor);
+    if (this.#cursor === undefined && !this.#beginAtKeyframe(history)) return;
+    while (this.#cursor! < history.endIndex) {
+      const frame = history.frameOf(this.#cursor!);
       if (!frame) return this.#skipGap(nowMs);
-      const from = this.#cursor - frame.firstIndex;
+      const from = this.#cursor! - frame.firstIndex;
       const to = this.format.kind === "audio" ? frame.packets.count : this.#allowedEnd(frame, from, nowMs);
       if (to > from) this.#send(frame, from, to);
       if (to < frame.packets.count) return this.#onLag();
@@ -239,20 +235,24 @@ export class TrackSender {
     if (this.format.kind === "video") this.#bucket.spend(bytes);
   }
 
-  /** The packet it stood at fell out of the history. */
+  #beginAtKeyframe({ latestKeyframe }: PacketHistory): boolean {
+    if (!latestKeyframe || latestKeyframe.firstIndex < this.#waitFrom) return false;
+    this.#jumpTo(latestKeyframe.firstIndex);
+    return true;
+  }
+
+  /** The packet it stood at fell out of the history: go on at the newest key frame after it, or the next. */
   #skipGap(nowMs: number): void {
     const stoodAt = this.#cursor!;
     this.#drop();
-    const { history } = this.#fanOut!;
-    if (this.format.kind === "audio") return this.#jumpTo(history.endIndex);
-    const keyframe = history.latestKeyframe();
-    if (!keyframe || keyframe.firstIndex <= stoodAt) return;
-    this.#jumpTo(keyframe.firstIndex);
+    if (this.format.kind === "audio") return this.#jumpTo(this.#fanOut!.history.endIndex);
+    this.#waitFrom = stoodAt + 1;
     this.resume(nowMs);
   }
 
   #drop(): void {
     this.#cursor = undefined;
+    this.#waitFrom = this.#fanOut!.history.endIndex;
     this.#isBursting = false;
     this.#drops++;
   }

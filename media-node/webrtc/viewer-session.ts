@@ -184,7 +184,7 @@ export class ViewerSession implements FanOutViewer {
     fanOut.add(this);
     counters.add(this);
     this.#sections = formats.map((format) => {
-      const onLag = (): void => fanOut.schedulePacing();
+      const onLag = (): void => fanOut.schedulePacing(this);
       const sender = new TrackSender(format, this.peer, config, { random, nowMs, onLag });
       return { sender, retransmitter: new Retransmitter(sender, this.peer, random, nowMs) };
     });

@@ -5,7 +5,8 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { promisify } from "node:util";
 import { chromium, type Page } from "playwright-core";
-import { makeClip, type Clip } from "../support/clip.ts";
+import { hearthEpochMs } from "../../media-node/core/epoch.ts";
+import { makeClip, type Clip, type ClipOptions } from "../support/clip.ts";
 import { startLlHlsNode, type LlHlsNode } from "../support/llhls-node.ts";
 import { loopingSource } from "../support/looping-source.ts";
 
@@ -88,6 +89,23 @@ test("hls.js plays 15 s in low-latency mode without a stall, with times since 19
     assert.ok(playback.latency < 2, `${playback.latency} s behind`);
   });
 });
+
+const kinds: Record<string, ClipOptions> = {
+  "key frames further apart than a segment": { seconds: 16, gop: 120 },
+  "29.97 Hz and B-frames": { seconds: 10, framerate: 30000 / 1001, gop: 60, videoArgs: ["-bf", "2", "-b:v", "500k"] },
+  "audio alone": { seconds: 10, hasVideo: false },
+};
+
+for (const [kind, options] of Object.entries(kinds)) {
+  test(`hls.js plays ${kind}`, { timeout: 90_000 }, async (t) => {
+    await withNode(await makeClip(options), hearthEpochMs, async (node) => {
+      const playback = await playInChromium(node, 10);
+      t.diagnostic(JSON.stringify(playback));
+      assert.deepEqual(playback.errors, []);
+      assert.equal(playback.stalls, 0);
+    });
+  });
+}
 
 test("hls.js plays Opus where there is no AAC", { timeout: 90_000 }, async (t) => {
   await withNode(await makeClip({ seconds: 10, audio: "opus" }), Date.now() - 60_000, async (node) => {

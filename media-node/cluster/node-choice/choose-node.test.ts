@@ -2,8 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { NodeRecord } from "../store/contract.ts";
 import { chooseNode, type NodeRequest } from "./choose-node.ts";
-import type { ClusterView } from "./cluster-view.ts";
-import { hashText } from "./rendezvous.ts";
+import { viewNode, type ClusterView } from "./cluster-view.ts";
 
 const stream = { vhost: "default", app: "app", stream: "stream" };
 const key = "default/app/stream";
@@ -27,8 +26,8 @@ function node(id: string, more: Partial<NodeRecord> = {}): NodeRecord {
 }
 
 function view(live: NodeRecord[], silent: NodeRecord[] = []): ClusterView {
-  const seen = (isSilent: boolean) => (record: NodeRecord) => ({ record, hash: hashText(record.id), isSilent });
-  return { nowMs: 0, nodes: [...live.map(seen(false)), ...silent.map(seen(true))], refused: [] };
+  const nodes = [...live.map((record) => viewNode(record, false)), ...silent.map((record) => viewNode(record, true))];
+  return { nowMs: 0, nodes, refused: [] };
 }
 
 const choose = (live: NodeRecord[], more: Partial<NodeRequest> = {}, silent: NodeRecord[] = []) =>

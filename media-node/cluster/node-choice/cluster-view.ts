@@ -2,14 +2,22 @@ import type { ClusterSnapshot, ClusterStreamName, NodeRecord } from "../store/co
 import { nodeLeaseMs } from "../store/keys.ts";
 import { parseNodeRecord, type NodeRecordVerdict } from "../store/node-record.ts";
 import type { SigningKey } from "../ticket/signing-key.ts";
+import { regionWords } from "./nearness.ts";
 import { hashText } from "./rendezvous.ts";
 
 /** A node as decisions see it: what it says of itself, believed, and what is worked out once per snapshot. */
 export interface NodeView {
   readonly record: NodeRecord;
   readonly hash: number;
+  /** See {@link regionWords}. */
+  readonly region: readonly string[];
   /** Its record has run out, and it did not say good-bye: perhaps gone, perhaps only its report is missing. */
   readonly isSilent: boolean;
+}
+
+/** What decisions need of a node besides its record. */
+export function viewNode(record: NodeRecord, isSilent: boolean): NodeView {
+  return { record, hash: hashText(record.id), region: regionWords(record.region), isSilent };
 }
 
 /** The cluster at one moment, checked. */
@@ -38,7 +46,7 @@ export class ClusterViewReader {
   readonly #key: SigningKey | undefined;
   readonly #isAllowedHost: (host: string) => boolean;
   #verdicts = new Map<string, NodeRecordVerdict>();
-  readonly #seen = new Map<string, { record: NodeRecord; hash: number; lastMs: number }>();
+  readonly #seen = new Map<string, { view: NodeView; lastMs: number }>();
 
   /** @param isAllowedHost whether viewers may be sent to that host name, whatever a record says */
   constructor(key: SigningKey | undefined, isAllowedHost: (host: string) => boolean = () => true) {
@@ -59,8 +67,9 @@ export class ClusterViewReader {
         latest.set(verdict.record.id, verdict);
     }
     for (const { record } of latest.values()) {
-      const hash = this.#seen.get(record.id)?.hash ?? hashText(record.id);
-      this.#seen.set(record.id, { record, hash, lastMs: snapshot.nowMs });
+      const known = this.#seen.get(record.id)?.view;
+      const view = known?.record === record ? known : viewNode(record, false);
+      this.#seen.set(record.id, { view, lastMs: snapshot.nowMs });
     }
     return { nowMs: snapshot.nowMs, nodes: this.#views(snapshot.nowMs), refused };
   }
@@ -80,11 +89,11 @@ export class ClusterViewReader {
 
   #views(nowMs: number): NodeView[] {
     const views: NodeView[] = [];
-    for (const [id, { record, hash, lastMs }] of this.#seen) {
+    for (const [id, { view, lastMs }] of this.#seen) {
       const isSilent = lastMs !== nowMs;
       // A node that was draining when it left has left.
-      if (isSilent && (nowMs - lastMs > rememberMs || record.state !== "serving")) this.#seen.delete(id);
-      else views.push({ record, hash, isSilent });
+      if (isSilent && (nowMs - lastMs > rememberMs || view.record.state !== "serving")) this.#seen.delete(id);
+      else views.push(isSilent ? { ...view, isSilent } : view);
     }
     return views;
   }

@@ -43,7 +43,6 @@ export async function signTicket(key: SigningKey, scope: TicketScope, nowMs: num
 
 /**
  * Whether `ticket` admits a viewer in this scope now. Never throws: a ticket is a stranger's input.
- * The signature is checked before anything the ticket says is looked at.
  * @param nowMs Unix ms at the node
  */
 export async function verifyTicket(
@@ -52,13 +51,8 @@ export async function verifyTicket(
   scope: TicketScope,
   nowMs: number,
 ): Promise<TicketVerdict> {
-  if (!ticket) return refuse("missing");
-  const dot = ticket.indexOf(".");
-  if (dot < 0 || ticket.length > maxTicketLength) return refuse("malformed");
-  const payload = ticket.slice(0, dot);
-  if (!(await isSignatureOf(key, purpose, payload, ticket.slice(dot + 1)))) return refuse("forged");
-  const claims = parseClaims(payload);
-  if (!claims) return refuse("malformed");
+  const claims = await readTicket(key, ticket);
+  if (typeof claims === "string") return refuse(claims);
   const [node, vhost, app, stream, protocol, expiresMs] = claims;
   if (nowMs > expiresMs + clockToleranceMs || expiresMs > nowMs + ticketLifetimeMs + clockToleranceMs)
     return refuse("expired");
@@ -67,6 +61,28 @@ export async function verifyTicket(
     return refuse("other-stream");
   if (protocol !== scope.protocol) return refuse("other-protocol");
   return { admitted: true, expiresMs };
+}
+
+/**
+ * Unix ms at which this cluster's router issued the ticket, whatever it is for; `undefined` when it did not. A router that
+ * is handed what it issued a moment ago is in a loop.
+ */
+export async function ticketIssuedMs(key: SigningKey, ticket: string): Promise<number | undefined> {
+  const claims = await readTicket(key, ticket);
+  return typeof claims === "string" ? undefined : claims[5] - ticketLifetimeMs;
+}
+
+/** The signature is checked before anything the ticket says is looked at. */
+async function readTicket(
+  key: SigningKey,
+  ticket: string | null | undefined,
+): Promise<Claims | "missing" | "malformed" | "forged"> {
+  if (!ticket) return "missing";
+  const dot = ticket.indexOf(".");
+  if (dot < 0 || ticket.length > maxTicketLength) return "malformed";
+  const payload = ticket.slice(0, dot);
+  if (!(await isSignatureOf(key, purpose, payload, ticket.slice(dot + 1)))) return "forged";
+  return parseClaims(payload) ?? "malformed";
 }
 
 type Claims = readonly [node: string, vhost: string, app: string, stream: string, protocol: string, expiresMs: number];
