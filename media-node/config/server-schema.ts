@@ -25,6 +25,8 @@ const iceCandidatesSchema = group("Addresses that viewers are told to send their
   TcpRelay: unused("TURN relay inside OvenMediaEngine."),
   EnableLinkLocalAddress: flag("Offer IPv6 link-local addresses, too.", false),
   TcpForce: unused("Makes viewers use the relay."),
+  TcpRelayForce: unused("Makes viewers use the relay."),
+  TcpIceWorkerCount: workerCount,
   IceWorkerCount: workerCount,
   TcpRelayWorkerCount: workerCount,
 });
@@ -70,6 +72,8 @@ const modulesSchema = group("Switches for whole features.", {
   Recovery: unused("Deleting congested streams."),
   ETag: unused("ETag headers."),
   ERTMP: unused("Enhanced RTMP ingest."),
+  Jemalloc: unused("Memory allocation of OvenMediaEngine."),
+  TaskPool: unused("Threads of OvenMediaEngine."),
 });
 
 const originSchema = group("A rule: where to pull from for which request. The first that matches is used.", {
