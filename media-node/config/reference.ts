@@ -46,6 +46,7 @@ function printRow(name: string, node: SchemaNode): string[] {
   const facts = inner.kind === "group" ? ["group"] : scalarFacts(inner);
   if (isList) facts.push("any number");
   if (node.kind !== "unused" && node.isRequired) facts.push("required");
+  if (inner.isPending) facts.push("not followed yet");
   return [`- \`${name}\` (${facts.join(", ")})${inner.doc === "" ? "" : `: ${inner.doc}`}`];
 }
 
