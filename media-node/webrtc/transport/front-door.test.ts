@@ -182,6 +182,25 @@ test("the node's close tells the viewer", async (t) => {
   assert.deepEqual(states, ["connected", "closed: stopped"]);
 });
 
+test("after the first report, too, both ends can say goodbye", async (t) => {
+  const opened = await openPort(t);
+  const [first, second] = [await connected(opened), await connected(opened)];
+  for (const { viewer, rtcp } of [first, second]) {
+    viewer.sendRtcp(report);
+    await viewer.until(() => rtcp.length === 1);
+  }
+  first.peer.close("stopped");
+  await first.viewer.until(() => first.viewer.dtlsStatus === "closed");
+  // Not an alert, not authentic: nothing happens.
+  second.viewer.send(Buffer.from(`15fefd0001000000000007001a${"ab".repeat(26)}`, "hex"));
+  second.viewer.sendRtcp(report);
+  await second.viewer.until(() => second.rtcp.length === 2);
+  assert.equal(second.peer.state, "connected");
+  second.viewer.shutdown();
+  await second.viewer.until(() => second.peer.state === "closed");
+  assert.deepEqual(second.states, ["connected", "closed: close-notify"]);
+});
+
 test("a viewer that calls itself controlled is told of the conflict", async (t) => {
   const opened = await openPort(t);
   const { peer } = opened.peer();

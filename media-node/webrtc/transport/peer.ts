@@ -58,6 +58,7 @@ export class Peer implements PeerTransport {
   #dtls: DtlsSession | undefined;
   /** Where handshake datagrams go: the address the last one came from. */
   #dtlsPath: KnownPath | undefined;
+  #isSettled = false;
   #srtp: SrtpContext | undefined;
   #state: PeerState = "new";
   #authenticAtMs: number;
@@ -184,6 +185,10 @@ export class Peer implements PeerTransport {
       return;
     }
     this.#authenticAtMs = this.#host.nowMs();
+    if (!this.#isSettled) {
+      this.#isSettled = true;
+      this.#dtls?.settle();
+    }
     this.#host.guard(this, () => this.#events.onRtcp(plain));
   }
 
