@@ -280,7 +280,7 @@ test("bad packets end the connection and nothing else", async () => {
 
 test("10,000 connections that say nothing, or only half of a request, are let go", async () => {
   const clock = new ManualClock();
-  const { origin } = await openLive(30, { clock });
+  const { origin } = await openLive(30, { clock, publisher: { maxIdle: 10_000 } });
   const half = requestBytes({ application: "play", id: 1, target: "ovt://origin:9000/app/cam" }).subarray(0, 40);
   const edges = Array.from({ length: 10_000 }, (_, i) => {
     const edge = new ScriptedEdge(origin.publisher, { remote: `10.0.${i >> 8}.${i & 255}` });
@@ -307,6 +307,18 @@ test("one address may not hold more than its share of connections without a sess
   const edges = Array.from({ length: 5 }, () => new ScriptedEdge(origin.publisher));
   assert.ok(origin.publisher.stats.connectionsRefused >= 2);
   for (const edge of [...playing, ...edges]) edge.close();
+  await origin.close();
+});
+
+test("a flood of connections that say nothing pushes out its oldest, not the sessions", async () => {
+  const { origin } = await openLive(30, { publisher: { maxIdle: 100 } });
+  const playing = new ScriptedEdge(origin.publisher);
+  await playing.ask("play");
+  const flood = Array.from({ length: 300 }, (_, i) => new ScriptedEdge(origin.publisher, { remote: `10.0.1.${i}` }));
+  await until(() => origin.publisher.stats.connectionsLive === 101, "the oldest are gone");
+  await until(() => flood[0]!.isClosed, "the oldest sees it");
+  assert.ok(!flood[299]!.isClosed && !playing.isClosed);
+  for (const edge of [playing, ...flood]) edge.close();
   await origin.close();
 });
 

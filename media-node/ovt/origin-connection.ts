@@ -30,6 +30,7 @@ export interface OriginHost {
   readonly sendsDataToOthers: boolean;
   readonly stats: OriginStats;
   resolveVhost(host: string): string | undefined;
+  onSession(connection: OriginConnection): void;
   outletOf(hold: StreamHold): StreamOutlet;
   leaveOutlet(outlet: StreamOutlet, tap: OutletTap): void;
 }
@@ -150,7 +151,8 @@ export class OriginConnection {
 
   async #answer(request: OriginRequest): Promise<void> {
     const { guard, clock } = this.#host;
-    if (!guard.admits(request, this.remote, clock.wallMs())) return this.#abandon("OVT_UNAUTHORIZED");
+    // Who plays was admitted; its token may have expired since.
+    if (!this.#session && !guard.admits(request, this.remote, clock.wallMs())) return this.#abandon("OVT_UNAUTHORIZED");
     if (request.application === "describe") await this.#describe(request);
     else if (request.application === "play") await this.#play(request);
     else this.#stop();
@@ -222,6 +224,7 @@ export class OriginConnection {
       onEnd: (reason) => this.#onStreamEnd(reason),
     };
     this.#session = { hold, outlet, queue, tap, reportedDrops: 0 };
+    this.#host.onSession(this);
     stats.sessionsStarted++;
     stats.sessionsLive++;
     const { name } = hold.stream;
