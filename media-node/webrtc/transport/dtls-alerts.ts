@@ -33,7 +33,7 @@ export class DtlsAlerts {
   constructor({ master, clientRandom, serverRandom }: DtlsSecrets) {
     // RFC 5246 §6.3; AEAD suites have no MAC keys.
     const seed = Buffer.concat([Buffer.from("key expansion"), serverRandom, clientRandom]);
-    const block = prf(master, seed, 2 * (keyBytes + saltBytes));
+    const block = prfSha256(master, seed, 2 * (keyBytes + saltBytes));
     this.#clientKey = block.subarray(0, keyBytes);
     this.#serverKey = block.subarray(keyBytes, 2 * keyBytes);
     this.#clientSalt = block.subarray(2 * keyBytes, 2 * keyBytes + saltBytes);
@@ -81,8 +81,8 @@ function additionalData(record: Uint8Array): Buffer {
   return Buffer.concat([record.subarray(3, 11), record.subarray(0, 3), Buffer.from([0, alertBytes])]);
 }
 
-/** RFC 5246 §5, SHA-256. */
-function prf(secret: Uint8Array, seed: Uint8Array, length: number): Uint8Array {
+/** The pseudo-random function of TLS 1.2 with SHA-256 (RFC 5246 §5); `seed` begins with the label. */
+export function prfSha256(secret: Uint8Array, seed: Uint8Array, length: number): Uint8Array {
   const hmac = (...parts: readonly Uint8Array[]): Buffer => {
     const hash = createHmac("sha256", secret);
     for (const part of parts) hash.update(part);

@@ -94,6 +94,7 @@ for (const [name, force] of [
   ["without trains", { send: "ffi" }],
   ["portable", { send: "portable", crypto: "portable" }],
   ["native crypto, portable sending", { send: "portable" }],
+  ["werift's handshake", { dtls: "werift" }],
 ] as const) {
   test(`${name}: a viewer connects, receives RTP and RTCP in order, reports, and leaves`, async (t) => {
     const opened = await openPort(t, { force });
@@ -266,21 +267,26 @@ test("no handshake completes before the viewer's fingerprint is known; then it d
   await viewer.until(() => peer.state === "connected");
 });
 
-test("another certificate than the signalled one gets no keys and no packet", async (t) => {
-  const opened = await openPort(t);
-  const states: string[] = [];
-  const peer = opened.port.open({ onState: (state, reason) => states.push(`${state}: ${reason}`), onRtcp() {} });
-  peer.setRemote({ fingerprints: [newCertificate(0).fingerprint, "sha-1 00", "md5", ""] });
-  const viewer = await opened.viewer(peer);
-  viewer.check();
-  await viewer.until(() => viewer.received.length === 1);
-  viewer.startDtls();
-  await viewer.until(() => peer.state === "closed");
-  peer.queueRtp(batchOf(1, 10), 0, 1, { ssrc: 1, payloadType: 98, packetIndex: 1 });
-  opened.port.flush();
-  assert.deepEqual(states, ["closed: dtls-fingerprint"]);
-  assert.equal(opened.port.stats["packetsOut"], 0);
-});
+for (const [name, force] of [
+  ["openssl", {}],
+  ["werift", { dtls: "werift" }],
+] as const) {
+  test(`${name}: another certificate than the signalled one gets no keys and no packet`, async (t) => {
+    const opened = await openPort(t, { force });
+    const states: string[] = [];
+    const peer = opened.port.open({ onState: (state, reason) => states.push(`${state}: ${reason}`), onRtcp() {} });
+    peer.setRemote({ fingerprints: [newCertificate(0).fingerprint, "sha-1 00", "md5", ""] });
+    const viewer = await opened.viewer(peer);
+    viewer.check();
+    await viewer.until(() => viewer.received.length === 1);
+    viewer.startDtls();
+    await viewer.until(() => peer.state === "closed");
+    peer.queueRtp(batchOf(1, 10), 0, 1, { ssrc: 1, payloadType: 98, packetIndex: 1 });
+    opened.port.flush();
+    assert.deepEqual(states, ["closed: dtls-fingerprint"]);
+    assert.equal(opened.port.stats["packetsOut"], 0);
+  });
+}
 
 test("a throw of the layer above ends that viewer only", async (t) => {
   const opened = await openPort(t);
