@@ -113,12 +113,14 @@ function flipLastBit(datagram: Uint8Array, target: number | "encrypted"): Uint8A
   return changed;
 }
 
+const ignoreData = (_bytes: Buffer): void => {};
+
 async function shakeWithWerift(server: Watched, certificate: NodeCertificate, key: NodeCertificate): Promise<void> {
   const transport = {
     type: "memory",
     address: { address: "", family: "", port: 0 },
     closed: false,
-    onData: (_: Buffer): void => {},
+    onData: ignoreData,
     send: async (bytes: Buffer): Promise<void> => server.session.receive(bytes, 0),
     close: async (): Promise<void> => {},
   };

@@ -4,7 +4,13 @@ import { randomBytes } from "node:crypto";
 import { test, type TestContext } from "node:test";
 import { silentLogger } from "../../flow/logger.ts";
 import { ManualClock } from "../../time/manual-clock.ts";
-import { makeCheck, stunTypesOf, TransportViewer, viewerCertificate } from "../../../test/support/transport-viewer.ts";
+import {
+  makeCheck,
+  stunTypesOf,
+  viewerCredentials,
+  TransportViewer,
+  viewerCertificate,
+} from "../../../test/support/transport-viewer.ts";
 import type { MediaPort, PeerTransport, RtpBatch } from "../media-port.ts";
 import { newCertificate } from "./certificate.ts";
 import { openMediaPort, type MediaPortOptions } from "./open-media-port.ts";
@@ -230,6 +236,34 @@ test("media follows the last nominated address", async (t) => {
   port.flush();
   await viewer.until(() => viewer.rtp.length === 2);
   assert.equal(peer.state, "connected");
+});
+
+test("a new address gets media only after it has answered", async (t) => {
+  const opened = await openPort(t);
+  const { port } = opened;
+  const peer = port.open({ onState() {}, onRtcp() {} });
+  peer.setRemote({ fingerprints: [viewerCertificate.fingerprint], ...viewerCredentials });
+  const viewer = await opened.viewer(peer);
+  await viewer.connect();
+  const deaf = await opened.viewer(peer);
+  deaf.isSilent = true;
+  for (let i = 0; i < 20; i++) deaf.check();
+  await deaf.until(() => stunTypesOf(deaf).filter((type) => type === stunTypes.bindingSuccess).length === 20);
+  assert.ok(stunTypesOf(deaf).includes(stunTypes.bindingRequest), "it was asked");
+  peer.queueRtp(batchOf(2, 100), 0, 2, { ssrc: 1, payloadType: 98, packetIndex: 1 });
+  port.flush();
+  await viewer.until(() => viewer.rtp.length === 2);
+  assert.ok(deaf.bytesIn <= 3 * deaf.bytesOut);
+  await viewer.reopen();
+  viewer.received.length = 0;
+  viewer.check();
+  await viewer.until(() => stunTypesOf(viewer).length === 2);
+  const before = port.stats["datagramsIn"]!;
+  viewer.check();
+  await taken(viewer, port, before, 1);
+  peer.queueRtp(batchOf(2, 100), 0, 2, { ssrc: 1, payloadType: 98, packetIndex: 3 });
+  port.flush();
+  await viewer.until(() => viewer.rtp.length === 4);
 });
 
 test("consent ends 30 s after the last authentic packet, and SRTCP counts as one", async (t) => {

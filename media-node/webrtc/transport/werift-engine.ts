@@ -28,6 +28,8 @@ export function weriftEngine(certificate: NodeCertificate): DtlsEngine {
   };
 }
 
+const ignoreData = (_bytes: Buffer): void => {};
+
 class WeriftSession implements DtlsSession {
   readonly #events: DtlsEvents;
   readonly #fingerprints: readonly string[];
@@ -44,7 +46,7 @@ class WeriftSession implements DtlsSession {
       type: "hearth",
       address: { address: "", family: "", port: 0 },
       closed: false,
-      onData: (_: Buffer): void => {},
+      onData: ignoreData,
       send: async (bytes: Buffer): Promise<void> => {
         if (!this.#isClosed && !this.#alerts) this.#events.send(Uint8Array.prototype.slice.call(bytes));
       },
@@ -145,7 +147,7 @@ class WeriftSession implements DtlsSession {
     server.dtls.flight = 6;
     server.onConnect.allUnsubscribe();
     server.onError.allUnsubscribe();
-    this.#transport.onData = () => {};
+    this.#transport.onData = ignoreData;
     this.#server = undefined;
   }
 }
