@@ -130,6 +130,41 @@ for (const [name, force] of [
   });
 }
 
+for (const protocol of ["udp", "tcp"] as const) {
+  test(`over IPv6 and ${protocol} a viewer connects and receives`, async (t) => {
+    const opened = await openPort(t, { addresses: ["::1"], advertisedAddresses: ["::1"] });
+    const { peer, viewer } = await connected(opened, protocol);
+    peer.queueRtp(batchOf(20, 1188), 0, 20, { ssrc: 42, payloadType: 98, packetIndex: 7 });
+    opened.port.flush();
+    await viewer.until(() => viewer.rtp.length === 20);
+  });
+}
+
+test("one port serves IPv4 and IPv6, UDP and TCP, on one number", async (t) => {
+  const { port } = await openPort(t, { addresses: ["127.0.0.1", "::1"], advertisedAddresses: ["127.0.0.1", "::1"] });
+  assert.deepEqual(
+    port.candidates.map(({ protocol, address }) => `${protocol} ${address}`),
+    ["udp 127.0.0.1", "udp ::1", "tcp 127.0.0.1", "tcp ::1"],
+  );
+  assert.equal(new Set(port.candidates.map((candidate) => candidate.port)).size, 1);
+  const priorities = port.candidates.map(({ priority }) => priority);
+  assert.deepEqual(
+    priorities,
+    priorities.toSorted((a, b) => b - a),
+  );
+});
+
+test("a thousand viewers that vanish are gone after 35 s, and nothing of them remains", async (t) => {
+  const { port, clock } = await openPort(t);
+  const states: string[] = [];
+  for (let i = 0; i < 1000; i++) port.open({ onState: (state) => states.push(state), onRtcp() {} });
+  assert.equal(port.stats["peers"], 1000);
+  clock.advance(35_000);
+  assert.equal(states.length, 1000);
+  assert.equal(port.stats["peers"], 0);
+  assert.equal(port.stats["paths"], 0);
+});
+
 test("over TCP a viewer connects, receives, reports, and its disconnection ends the session", async (t) => {
   const opened = await openPort(t);
   const { peer, viewer, rtcp, states } = await connected(opened, "tcp");
