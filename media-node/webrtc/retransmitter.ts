@@ -14,6 +14,9 @@ const budgetDepthBytes = 96_000;
  * request refused because it came a little early costs them another one.
  */
 const minRepeatMs = 20;
+/** Padding of one call. */
+const maxPadBytes = 200_000;
+const maxPadPackets = 256;
 /** Remembered repeats; a power of two. */
 const slots = 512;
 
@@ -70,6 +73,20 @@ export class Retransmitter {
         this.#plain.packetIndex = found.packetIndex;
         this.#peer.queueRtp(packets, found.index, found.index + 1, this.#plain);
       }
+    }
+  }
+
+  /** Repeats the newest packets by RTX, `bytes` in all, unasked: padding for a bandwidth probe. Nothing without RTX. */
+  pad(bytes: number): void {
+    const newest = this.#sender.newestSequence;
+    if (!this.#rtx || newest === undefined) return;
+    let left = Math.min(bytes, maxPadBytes);
+    for (let back = 0; left > 0 && back < maxPadPackets; back++) {
+      const found = this.#sender.find((newest - back) & 0xffff);
+      if (!found) return;
+      const { packets } = found.frame;
+      left -= packets.offsets[found.index + 1]! - packets.offsets[found.index]!;
+      this.#sendRtx(packets, found.index, found.packetIndex, this.#rtx);
     }
   }
 

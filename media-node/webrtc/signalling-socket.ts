@@ -181,6 +181,15 @@ export class SignallingSocket {
     offered.session.accept(negotiated, answer.fingerprints, offered.current);
     this.#send(playlistMessage(offered.playlist, offered.renditions, offered.isAuto));
     this.#send(renditionChangedMessage(offered.current.name, offered.isAuto));
+    this.#adapt(offered);
+  }
+
+  /** Lets the session choose among renditions while the player leaves it to us. */
+  #adapt(offered: Offered): void {
+    offered.session.chooseAmong(offered.isAuto ? offered.renditions : [], (rendition) => {
+      offered.current = rendition;
+      this.#send(renditionChangedMessage(rendition.name, offered.isAuto));
+    });
   }
 
   #negotiate(offered: Offered, answer: ReturnType<typeof parseRemoteDescription>) {
@@ -198,12 +207,16 @@ export class SignallingSocket {
     if (isAuto !== undefined) {
       offered.isAuto = isAuto;
       this.#send(renditionChangedMessage(offered.current.name, isAuto));
+      this.#adapt(offered);
     }
     if (name === undefined) return;
     const rendition = offered.renditions.find((other) => other.name === name);
     if (!rendition) return this.#fail(403, "Forbidden", closeCodes.policy);
     // Choosing by hand ends automatic switching, as players' menus show it.
-    if (isAuto === undefined) offered.isAuto = false;
+    if (isAuto === undefined && offered.isAuto) {
+      offered.isAuto = false;
+      this.#adapt(offered);
+    }
     offered.session.switchTo(rendition, () => {
       offered.current = rendition;
       this.#send(renditionChangedMessage(rendition.name, offered.isAuto));

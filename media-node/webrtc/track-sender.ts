@@ -99,6 +99,11 @@ export class TrackSender {
     return this.#drops;
   }
 
+  /** Sequence number of the packet sent last; undefined before the first. */
+  get newestSequence(): number | undefined {
+    return this.#packets === 0 ? undefined : (this.#route.packetIndex - 1) & 0xffff;
+  }
+
   get isLagging(): boolean {
     return this.#cursor !== undefined && this.#fanOut !== undefined && this.#cursor < this.#fanOut.history.endIndex;
   }

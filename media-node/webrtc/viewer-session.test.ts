@@ -379,6 +379,30 @@ test("a switch of rendition happens at the target's key frame and keeps numbers 
   assert.ok(peer.of(98).at(-1)!.payload.length < 200);
 });
 
+test("in automatic mode it probes with repeated packets, and goes up when the viewer's estimate follows", async () => {
+  const low = { ...videoTrack, id: 2, name: "low", bitrate: 200_000 };
+  const room = await liveRoom(0, descriptionOf([videoTrack, low]));
+  const renditions = [videoTrack, low].map((track) => ({ name: track.name, video: track, audio: undefined }));
+  const { peer, session } = await room.join([video], renditions[1]);
+  const switched: [number, string][] = [];
+  session.chooseAmong(renditions, ({ name }) => switched.push([Math.floor(now / 30), name]));
+  let now = 0;
+  for (; now < 30 * 14; now++) {
+    room.hub.source.push(videoSample(now, { isKeyframe: now % 30 === 0, bytes: 4_000 }));
+    room.hub.source.push(videoSample(now, { isKeyframe: now % 30 === 0, bytes: 800, trackId: 2 }));
+    if (now % 30 === 0) {
+      const bitrate = peer.of(99).length > 0 ? 2_500_000 : 250_000;
+      peer.receive(serializeRtcp([{ type: "remb", senderSsrc: 1, bitrate, ssrcs: [11] }]));
+    }
+    room.hub.clock.advance(1000 / 30);
+  }
+  const probed = peer.of(99).reduce((sum, { payload }) => sum + payload.length, 0);
+  assert.ok(probed > 80_000 && probed < 200_000, `${probed} bytes of padding: a second up to 1.2 Mbit/s`);
+  assert.deepEqual(switched, [[12, "bypass_video"]]);
+  assertContiguous(peer.of(98));
+  assertContiguous(peer.of(99));
+});
+
 test("the session ends with BYE, with the transport, and with the stream; holds and timers are given back", async () => {
   const room = await liveRoom(31);
   const ends: [string, (peer: MemoryPeer) => void][] = [
