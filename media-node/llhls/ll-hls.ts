@@ -64,6 +64,8 @@ export interface LlHls extends HttpGuest {
 
 /** Requests wait for a stream that is coming, and for a part, at most this long: players give up at 10 s. */
 const maxHoldMs = 8_000;
+/** Longer `session` values are none of ours. */
+const maxSessionLength = 128;
 const defaultSessionTtlMs = 12 * 3_600_000;
 const defaultLimits: HoldLimits = { total: 20_000, perAddress: 1_024, perSession: 8 };
 
@@ -182,10 +184,9 @@ class LlHlsGuest implements LlHls {
 
   async #answerMaster(exchange: Exchange, playlist: string): Promise<void> {
     const { response, target } = exchange;
-    const admitted = await this.#options.admit(target, "llhls");
-    if (!admitted.isAdmitted) {
-      replyStatus(response, admitted.status);
-      return;
+    if (!this.#isGenuine(exchange)) {
+      const admitted = await this.#options.admit(target, "llhls");
+      if (!admitted.isAdmitted) return replyStatus(response, admitted.status);
     }
     // OvenPlayer asks again after 202, and after no other status.
     const live = await this.#playable(exchange, () => replyStatus(response, 202, { "Retry-After": "1" }));
@@ -203,10 +204,17 @@ class LlHlsGuest implements LlHls {
     replyText(exchange.request, response, new PreparedText(text), "no-cache, no-store");
   }
 
+  /** Whether the request carries the token of a viewer this cluster admitted. Without a secret nothing proves that. */
+  #isGenuine({ session, target }: Exchange): boolean {
+    const { clock, secret } = this.#options;
+    return secret !== undefined && this.#tokens.verify(session, nameOf(target), clock.wallMs());
+  }
+
   /** A returning viewer keeps the token it came with. */
-  #tokenFor({ session, target }: Exchange, live: LiveStream): string {
+  #tokenFor(exchange: Exchange, live: LiveStream): string {
     const { clock } = this.#options;
-    const isKnown = session !== "" && this.#tokens.verify(session, nameOf(target), clock.wallMs());
+    const { session, target } = exchange;
+    const isKnown = this.#tokens.verify(session, nameOf(target), clock.wallMs());
     const token = isKnown ? session : this.#tokens.issue(nameOf(target), clock.wallMs());
     live.viewers.saw(token, clock.nowMs());
     return token;
@@ -217,11 +225,10 @@ class LlHlsGuest implements LlHls {
     const { clock, secret } = this.#options;
     const directives = parseDirectives(target.query);
     if (!directives) return replyStatus(response, 400);
-    const isGenuine = session !== "" && this.#tokens.verify(session, nameOf(target), clock.wallMs());
-    if (secret !== undefined && !isGenuine) return replyStatus(response, 401);
+    if (secret !== undefined && !this.#isGenuine(exchange)) return replyStatus(response, 401);
     const live = await this.#playable(exchange, () => replyStatus(response, 503, { "Retry-After": "1" }));
     if (!live) return;
-    if (isGenuine) live.viewers.saw(session, clock.nowMs());
+    if (session.length <= maxSessionLength && session !== "") live.viewers.saw(session, clock.nowMs());
     const track = live.output.streamKey === name.key ? live.output.track(name.trackId) : undefined;
     if (!track || track.type !== name.type) return replyStatus(response, 404);
     const readiness = readinessOf(track, directives);

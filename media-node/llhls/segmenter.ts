@@ -76,6 +76,7 @@ export class LeadCutter {
     if (this.#pending) this.#settle(this.#pending, sample);
     this.#pending = sample;
     const cell = this.#grid.cellAt(timeMs);
+    if (this.#hasBegun) this.#leaveEmpty(cell);
     if (!this.#hasBegun) this.#begin(Math.max(cell, (this.#open ?? cell - 1) + 1), sample, false);
     else if (sample.isKeyframe && cell > this.#open!) this.#begin(cell, sample, true);
   }
@@ -90,10 +91,10 @@ export class LeadCutter {
       if (cell > this.#open!) this.#begin(cell, pending, true);
       this.#sink.add(pending, guessedDuration(pending, this.#lastDuration));
     }
-    this.#passedMs = timeMs;
     const cell = this.#grid.cellAt(timeMs);
-    const first = Math.max(this.#open! + 1, cell - maxEmptySegments);
-    for (let empty = first; empty < cell; empty++) this.#announce(empty, this.#grid.startOf(empty), true);
+    // The boundary of a cell that goes on is not known: samples may still come in it.
+    this.#passedMs = this.#open === cell ? timeMs : this.#grid.startOf(cell);
+    this.#leaveEmpty(cell);
   }
 
   /** Puts out the sample that waits for its successor. Nothing may be pushed afterwards. */
@@ -114,10 +115,15 @@ export class LeadCutter {
   }
 
   #begin(msn: number, sample: Sample, isCanonical: boolean): void {
-    const first = this.#open === undefined ? msn : Math.max(this.#open + 1, msn - maxEmptySegments);
+    if (this.#open !== undefined) this.#leaveEmpty(msn);
     this.#hasBegun = true;
-    for (let empty = first; empty < msn; empty++) this.#announce(empty, this.#grid.startOf(empty), true);
     this.#announce(msn, this.#timeMs(sample.pts), isCanonical);
+  }
+
+  /** Cells before `cell` that have no boundary yet had no sample either. */
+  #leaveEmpty(cell: number): void {
+    const first = Math.max(this.#open! + 1, cell - maxEmptySegments);
+    for (let empty = first; empty < cell; empty++) this.#announce(empty, this.#grid.startOf(empty), true);
   }
 
   #announce(msn: number, timeMs: number, isCanonical: boolean): void {

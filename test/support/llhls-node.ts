@@ -1,10 +1,10 @@
 import { createServer, type Server } from "node:http";
-import type { ViewerTarget } from "../../media-node/core/guest.ts";
+import type { AdmitViewer, ViewerTarget } from "../../media-node/core/guest.ts";
 import type { OpenSource } from "../../media-node/core/source.ts";
 import { StreamHub } from "../../media-node/core/stream-hub.ts";
 import { silentLogger } from "../../media-node/flow/logger.ts";
 import { createLlHls, type LlHls, type LlHlsConfig } from "../../media-node/llhls/ll-hls.ts";
-import { systemClock } from "../../media-node/time/clock.ts";
+import { systemClock, type Clock } from "../../media-node/time/clock.ts";
 
 export interface LlHlsNode {
   readonly baseUrl: string;
@@ -17,18 +17,21 @@ export interface LlHlsNodeOptions {
   readonly open: OpenSource;
   readonly config?: Partial<LlHlsConfig>;
   readonly secret?: string;
+  readonly clock?: Clock;
+  readonly admit?: AdmitViewer;
   /** Answers what the guest does not take. */
   readonly page?: (path: string) => { readonly type: string; readonly body: string } | undefined;
 }
 
 /** One edge on an ephemeral loopback port that pulls every stream of application `app` from `open`. */
-export async function startLlHlsNode({ open, config, secret, page }: LlHlsNodeOptions): Promise<LlHlsNode> {
+export async function startLlHlsNode(options: LlHlsNodeOptions): Promise<LlHlsNode> {
+  const { open, config, secret, page, clock = systemClock, admit = async () => ({ isAdmitted: true }) } = options;
   const hub = new StreamHub({
-    clock: systemClock,
+    clock,
     logger: silentLogger,
     nodeId: "test",
     openers: new Map([["test", open]]),
-    recentMs: 6_000,
+    recentMs: 10_000,
     plan: async ({ app }) =>
       app === "app"
         ? {
@@ -44,8 +47,8 @@ export async function startLlHlsNode({ open, config, secret, page }: LlHlsNodeOp
   });
   const guest = createLlHls({
     hub,
-    admit: async () => ({ isAdmitted: true }),
-    clock: systemClock,
+    admit,
+    clock,
     logger: silentLogger,
     config: { partMs: 200, segmentMs: 2_000, segmentCount: 10, ...config },
     ...(secret !== undefined && { secret }),

@@ -1,7 +1,7 @@
 import { timingSafeEqual } from "node:crypto";
-import { ReplayWindow } from "../transport/replay-window.ts";
+import { ReplayWindows } from "../transport/replay-window.ts";
 import type { SrtpContext, SrtpCrypto } from "../transport/srtp-context.ts";
-import { deriveSrtpKey, srtpProfiles, type SrtpMasterKeys, type SrtpSessionKey } from "../transport/srtp-keys.ts";
+import { srtpProfiles, type SrtpSessionKey, type SrtpSessionKeys } from "../transport/srtp-keys.ts";
 import {
   gcmTagBytes,
   readU32,
@@ -61,7 +61,7 @@ export class EvpSrtp implements SrtpCrypto {
     this.#addressOf = library.addressOf;
   }
 
-  open(keys: SrtpMasterKeys): SrtpContext {
+  open(keys: SrtpSessionKeys): SrtpContext {
     return keys.profile === srtpProfiles.aes128Gcm ? new GcmContext(this, keys) : new CmContext(this, keys);
   }
 
@@ -97,15 +97,16 @@ abstract class EvpContext implements SrtpContext {
   protected readonly rtcpOut: SrtpSessionKey;
   protected readonly rtcpIn: SrtpSessionKey;
   protected cipher: number;
-  readonly #replay = new ReplayWindow();
+  readonly #replay = new ReplayWindows();
   #rtcpIndex = 0;
 
-  constructor(srtp: EvpSrtp, cipher: number, rtp: SrtpSessionKey, keys: SrtpMasterKeys) {
+  constructor(srtp: EvpSrtp, cipher: number, keys: SrtpSessionKeys) {
     this.srtp = srtp;
-    this.rtpSalt = rtp.salt;
-    this.rtcpOut = deriveSrtpKey(keys.profile, keys.local, "rtcp");
-    this.rtcpIn = deriveSrtpKey(keys.profile, keys.remote, "rtcp");
-    this.cipher = srtp.newCipher(cipher, rtp.key);
+    this.rtpSalt = keys.rtpOut.salt;
+    this.rtcpOut = keys.rtcpOut;
+    this.rtcpIn = keys.rtcpIn;
+    this.cipher = srtp.newCipher(cipher, keys.rtpOut.key);
+    keys.rtpOut.key.fill(0);
   }
 
   abstract protectRtp(
@@ -130,11 +131,12 @@ abstract class EvpContext implements SrtpContext {
     if (this.cipher === 0 || packet.length < rtcpClearBytes + trailer || packet.length > maxRtcpBytes) return undefined;
     const word = readU32(packet, packet.length - this.indexFromEnd);
     const index = word - 0x8000_0000;
-    if (index < 0 || !this.#replay.mayCome(index)) return undefined;
+    const ssrc = readU32(packet, 4);
+    if (index < 0 || !this.#replay.mayCome(ssrc, index)) return undefined;
     const { bytes } = this.srtp.scratch;
     bytes.set(packet, inAt);
-    if (!this.openSealed(packet.length, readU32(packet, 4), index)) return undefined;
-    this.#replay.accept(index);
+    if (!this.openSealed(packet.length, ssrc, index)) return undefined;
+    this.#replay.accept(ssrc, index);
     bytes.copyWithin(plainAt, inAt, inAt + rtcpClearBytes);
     return bytes.subarray(plainAt, plainAt + packet.length - trailer);
   }
@@ -169,8 +171,8 @@ class GcmContext extends EvpContext {
   protected readonly trailerBytes = gcmTagBytes + srtcpIndexBytes;
   protected readonly indexFromEnd = srtcpIndexBytes;
 
-  constructor(srtp: EvpSrtp, keys: SrtpMasterKeys) {
-    super(srtp, srtp.gcm, deriveSrtpKey(keys.profile, keys.local, "rtp"), keys);
+  constructor(srtp: EvpSrtp, keys: SrtpSessionKeys) {
+    super(srtp, srtp.gcm, keys);
   }
 
   protectRtp(
@@ -251,15 +253,13 @@ class CmContext extends EvpContext {
   readonly #row: NativeRow;
   readonly #authenticRtcp = Buffer.alloc(sha1TagBytes);
 
-  constructor(srtp: EvpSrtp, keys: SrtpMasterKeys) {
-    const rtp = deriveSrtpKey(keys.profile, keys.local, "rtp");
-    super(srtp, srtp.ctr, rtp, keys);
+  constructor(srtp: EvpSrtp, keys: SrtpSessionKeys) {
+    super(srtp, srtp.ctr, keys);
     this.#row = srtp.rows.take();
-    this.#prepare(rtpSha, rtp.authKey);
+    this.#prepare(rtpSha, keys.rtpOut.authKey);
     this.#prepare(rtcpOutSha, this.rtcpOut.authKey);
     this.#prepare(rtcpInSha, this.rtcpIn.authKey);
-    rtp.key.fill(0);
-    rtp.authKey.fill(0);
+    keys.rtpOut.authKey.fill(0);
   }
 
   protectRtp(

@@ -4,7 +4,7 @@ import { answerCheck } from "./ice-lite.ts";
 import { SendBudget, type Path } from "./path.ts";
 import type { PortCounters } from "./port-counters.ts";
 import { srtpSlackBytes, type SrtpContext, type SrtpCrypto } from "./srtp-context.ts";
-import type { SrtpMasterKeys } from "./srtp-keys.ts";
+import { deriveSessionKeys, type SrtpMasterKeys } from "./srtp-keys.ts";
 import { rewriteRtpHeader, rtpHeaderLength } from "./srtp-wire.ts";
 import type { StunMessage } from "./stun.ts";
 
@@ -127,6 +127,7 @@ export class Peer implements PeerTransport {
     this.#srtp = undefined;
     this.#early = [];
     this.#host.forget(this, undefined);
+    for (const { path } of this.#paths.values()) path.release();
     this.#paths.clear();
     this.#active = undefined;
     this.#host.counters.closed(reason);
@@ -220,6 +221,7 @@ export class Peer implements PeerTransport {
     const added = { path, budget: new SendBudget(), lastCheckMs: nowMs };
     this.#paths.set(path.key, added);
     this.#host.adopt(this, path);
+    path.adopt();
     return added;
   }
 
@@ -227,6 +229,7 @@ export class Peer implements PeerTransport {
     this.#paths.delete(known.path.key);
     if (this.#dtlsPath === known) this.#dtlsPath = undefined;
     this.#host.forget(this, known.path);
+    known.path.release();
   }
 
   /** The last nominated pair carries media; before any nomination, the first that was checked. */
@@ -271,7 +274,7 @@ export class Peer implements PeerTransport {
   #connect(keys: SrtpMasterKeys): void {
     if (this.#state !== "new" || !this.#active) return;
     if (this.#dtlsPath) this.#dtlsPath.budget.isProven = true;
-    this.#srtp = this.#host.srtp.open(keys);
+    this.#srtp = this.#host.srtp.open(deriveSessionKeys(keys));
     for (const { key } of [keys.local, keys.remote]) key.fill(0);
     this.#authenticAtMs = this.#host.nowMs();
     this.#moveDestination(this.#active);

@@ -1,8 +1,8 @@
 import { createCipheriv, createDecipheriv, createHmac, timingSafeEqual } from "node:crypto";
 import type { Slab } from "../native/slab.ts";
-import { ReplayWindow } from "./replay-window.ts";
+import { ReplayWindows } from "./replay-window.ts";
 import type { SrtpContext, SrtpCrypto } from "./srtp-context.ts";
-import { deriveSrtpKey, srtpProfiles, type SrtpMasterKeys, type SrtpSessionKey } from "./srtp-keys.ts";
+import { srtpProfiles, type SrtpSessionKey, type SrtpSessionKeys } from "./srtp-keys.ts";
 import { gcmTagBytes, readU32, rtcpClearBytes, sha1TagBytes, srtcpIndexBytes, writeIv, writeU32 } from "./srtp-wire.ts";
 
 /** SRTP with `node:crypto` alone: for runtimes without FFI, and the yardstick that the fast tier is tested against. */
@@ -16,13 +16,13 @@ abstract class PortableContext implements SrtpContext {
   protected readonly rtp: SrtpSessionKey;
   protected readonly rtcpOut: SrtpSessionKey;
   protected readonly rtcpIn: SrtpSessionKey;
-  readonly #replay = new ReplayWindow();
+  readonly #replay = new ReplayWindows();
   #rtcpIndex = 0;
 
-  constructor(keys: SrtpMasterKeys) {
-    this.rtp = deriveSrtpKey(keys.profile, keys.local, "rtp");
-    this.rtcpOut = deriveSrtpKey(keys.profile, keys.local, "rtcp");
-    this.rtcpIn = deriveSrtpKey(keys.profile, keys.remote, "rtcp");
+  constructor(keys: SrtpSessionKeys) {
+    this.rtp = keys.rtpOut;
+    this.rtcpOut = keys.rtcpOut;
+    this.rtcpIn = keys.rtcpIn;
   }
 
   abstract protectRtp(
@@ -45,9 +45,11 @@ abstract class PortableContext implements SrtpContext {
 
   unprotectRtcp(packet: Uint8Array): Uint8Array | undefined {
     const index = this.indexOf(packet);
-    if (index === undefined || !this.#replay.mayCome(index)) return undefined;
+    if (index === undefined) return undefined;
+    const ssrc = readU32(packet, 4);
+    if (!this.#replay.mayCome(ssrc, index)) return undefined;
     const plain = this.openSealed(packet, index);
-    if (plain) this.#replay.accept(index);
+    if (plain) this.#replay.accept(ssrc, index);
     return plain;
   }
 

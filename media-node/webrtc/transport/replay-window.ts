@@ -34,3 +34,23 @@ export class ReplayWindow {
     }
   }
 }
+
+/** Media has at most audio, video and their repairs in one connection; a viewer that uses more sources is refused them. */
+const maxSources = 16;
+
+/** A window for each sender: SRTCP counts per SSRC (RFC 3711 §3.2.3), and a browser reports from several. */
+export class ReplayWindows {
+  readonly #windows = new Map<number, ReplayWindow>();
+
+  mayCome(ssrc: number, index: number): boolean {
+    const window = this.#windows.get(ssrc);
+    return window ? window.mayCome(index) : this.#windows.size < maxSources;
+  }
+
+  /** Only after the packet was authenticated. */
+  accept(ssrc: number, index: number): void {
+    let window = this.#windows.get(ssrc);
+    if (!window) this.#windows.set(ssrc, (window = new ReplayWindow()));
+    window.accept(index);
+  }
+}

@@ -1,5 +1,5 @@
 import type { Slab } from "../native/slab.ts";
-import type { SrtpMasterKeys } from "./srtp-keys.ts";
+import type { SrtpSessionKeys } from "./srtp-keys.ts";
 
 /** Room a caller leaves behind a packet: the largest trailer, or a whole SHA-1 before it is cut to 10 bytes. */
 export const srtpSlackBytes = 32;
@@ -35,6 +35,7 @@ export interface SrtpContext {
 /** Makes contexts; one a port, since it owns scratch memory. */
 export interface SrtpCrypto {
   readonly name: "ffi" | "portable";
-  open(keys: SrtpMasterKeys): SrtpContext;
+  /** The context takes over `keys` and wipes them when it closes. */
+  open(keys: SrtpSessionKeys): SrtpContext;
   close(): void;
 }

@@ -44,6 +44,23 @@ export function masterKeysOfServer(profile: SrtpProfile, material: Uint8Array): 
   };
 }
 
+/** What a context works with. */
+export interface SrtpSessionKeys {
+  readonly profile: SrtpProfile;
+  readonly rtpOut: SrtpSessionKey;
+  readonly rtcpOut: SrtpSessionKey;
+  readonly rtcpIn: SrtpSessionKey;
+}
+
+export function deriveSessionKeys({ profile, local, remote }: SrtpMasterKeys): SrtpSessionKeys {
+  return {
+    profile,
+    rtpOut: deriveSrtpKey(profile, local, "rtp"),
+    rtcpOut: deriveSrtpKey(profile, local, "rtcp"),
+    rtcpIn: deriveSrtpKey(profile, remote, "rtcp"),
+  };
+}
+
 /** Labels of RFC 3711 §4.3.2, first of three (encryption, authentication, salt). */
 const firstLabel = { rtp: 0, rtcp: 3 } as const;
 

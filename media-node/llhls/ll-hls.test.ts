@@ -1,0 +1,319 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { get, request as httpRequest, type IncomingMessage } from "node:http";
+import { connect } from "node:net";
+import { test, type TestContext } from "node:test";
+import { gunzipSync } from "node:zlib";
+import { FakeSource } from "../../test/support/fake-source.ts";
+import { startLlHlsNode, type LlHlsNode, type LlHlsNodeOptions } from "../../test/support/llhls-node.ts";
+import { audioTrack, describe, syntheticSamples, videoTrack } from "../../test/support/synthetic-media.ts";
+import { until } from "../../test/support/until.ts";
+import { NoSuchStream } from "../core/source.ts";
+import { ManualClock } from "../time/manual-clock.ts";
+
+const samples = syntheticSamples({ durationMs: 120_000 });
+const timeMs = ({ trackId, dts }: { trackId: number; dts: number }): number => dts / (trackId === 0 ? 90 : 48);
+
+/** A node whose source delivers exactly as much as a test says. */
+class Room {
+  readonly clock = new ManualClock();
+  readonly sources: FakeSource[] = [];
+  node!: LlHlsNode;
+  #fed = 0;
+
+  static async open(t: TestContext, options: Partial<LlHlsNodeOptions> = {}): Promise<Room> {
+    const room = new Room();
+    const open = async (): Promise<FakeSource> => {
+      const source = new FakeSource(describe([videoTrack, audioTrack]));
+      room.sources.push(source);
+      return source;
+    };
+    room.node = await startLlHlsNode({ open, clock: room.clock, ...options });
+    t.after(() => room.node.close());
+    return room;
+  }
+
+  /** Delivers the stream up to this media time. */
+  feed(untilMs: number): void {
+    while (this.#fed < samples.length && timeMs(samples[this.#fed]!) <= untilMs) {
+      this.sources.at(-1)!.sink!.onSample(samples[this.#fed++]!);
+    }
+  }
+
+  url(file: string): string {
+    return `${this.node.baseUrl}/app/stream/${file}`;
+  }
+
+  fetch(file: string, init?: RequestInit): Promise<Response> {
+    return fetch(this.url(file), init);
+  }
+
+  async held(count: number): Promise<void> {
+    await until(`${count} held requests`, 5_000, () => this.node.guest.stats.heldRequests === count);
+  }
+
+  /** Opens the stream and plays it up to `untilMs`; resolves with the URIs of the video and audio playlists. */
+  async play(untilMs: number): Promise<{ video: string; audio: string; master: string }> {
+    const answer = this.fetch("llhls.m3u8");
+    await until("the source to be started", 5_000, () => this.sources.at(-1)?.sink !== undefined);
+    this.feed(untilMs);
+    const master = await (await answer).text();
+    return {
+      master,
+      video: /^chunklist_0_video.*$/m.exec(master)![0],
+      audio: /URI="(chunklist_1_audio[^"]*)"/.exec(master)![1]!,
+    };
+  }
+}
+
+test("the first request is held until there is something to play", async (t) => {
+  const room = await Room.open(t);
+  const answer = room.fetch("llhls.m3u8");
+  await room.held(1);
+  room.feed(1_900);
+  assert.equal(room.node.guest.stats.heldRequests, 1);
+  room.feed(2_200);
+  const response = await answer;
+  assert.equal(response.status, 200);
+  assert.equal(response.headers.get("content-type"), "application/vnd.apple.mpegurl");
+  assert.match(await response.text(), /CODECS="avc1.42c014,mp4a.40.2",RESOLUTION=320x180,AUDIO="audio_aac"/);
+});
+
+test("a stream that does not come in time is 202 for the master, 404 for a name nobody has", async (t) => {
+  const room = await Room.open(t);
+  const answer = room.fetch("llhls.m3u8");
+  await room.held(1);
+  room.clock.advance(8_500);
+  assert.equal((await answer).status, 202);
+  const unknown = await fetch(`${room.node.baseUrl}/elsewhere/stream/llhls.m3u8`);
+  assert.equal(unknown.status, 404);
+  const denied = await Room.open(t, { open: () => Promise.reject(new NoSuchStream("404")) });
+  assert.equal((await denied.fetch("llhls.m3u8")).status, 404);
+  const failing = await Room.open(t, { open: () => Promise.reject(new Error("refused")) });
+  const unavailable = await failing.fetch("llhls.m3u8");
+  assert.deepEqual([unavailable.status, unavailable.headers.get("retry-after")], [503, "1"]);
+});
+
+test("a playlist request waits for its part, and is answered with it", async (t) => {
+  const room = await Room.open(t);
+  const { video } = await room.play(4_100);
+  const [base] = video.split("?");
+  const whole = await (await room.fetch(base!)).text();
+  assert.match(whole, /PRELOAD-HINT:TYPE=PART,URI="part_0_2_0_/);
+  const answer = room.fetch(`${base}?_HLS_msn=2&_HLS_part=1`);
+  await room.held(1);
+  room.feed(4_300);
+  await room.held(1);
+  room.feed(4_500);
+  assert.match(await (await answer).text(), /part_0_2_1_video_[^,]*\n/);
+});
+
+test("asking for a whole segment waits for its end; a part after the last means the next segment's first", async (t) => {
+  const room = await Room.open(t);
+  const { video } = await room.play(4_100);
+  const segment = room.fetch(`${video}&_HLS_msn=2`);
+  const beyond = room.fetch(`${video}&_HLS_msn=1&_HLS_part=10`);
+  await room.held(2);
+  room.feed(4_300);
+  assert.match(await (await beyond).text(), /part_0_2_0_/);
+  await room.held(1);
+  room.feed(6_100);
+  assert.match(await (await segment).text(), /seg_0_2_video/);
+});
+
+test("what can never be answered is refused at once, what is old is answered at once", async (t) => {
+  const room = await Room.open(t);
+  const { video } = await room.play(4_100);
+  const statusOf = async (query: string): Promise<number> => (await room.fetch(`${video}&${query}`)).status;
+  for (const bad of ["_HLS_part=1", "_HLS_msn=x", "_HLS_msn=4", "_HLS_msn=2&_HLS_part=40", "_HLS_msn=3&_HLS_part=99"]) {
+    assert.equal(await statusOf(bad), 400, bad);
+  }
+  assert.equal(await statusOf("_HLS_msn=0"), 200);
+  assert.equal(await statusOf("_HLS_msn=1&_HLS_part=3"), 200);
+  assert.equal(room.node.guest.stats.heldRequests, 0);
+});
+
+test("a part that does not come is 503 after the hold limit", async (t) => {
+  const room = await Room.open(t);
+  const { video } = await room.play(4_100);
+  const answer = room.fetch(`${video}&_HLS_msn=2&_HLS_part=0`);
+  await room.held(1);
+  room.clock.advance(8_500);
+  assert.equal((await answer).status, 503);
+});
+
+test("a hinted part can be asked for before it exists, also when its segment ends first", async (t) => {
+  const room = await Room.open(t);
+  const { video } = await room.play(5_900);
+  const text = await (await room.fetch(video)).text();
+  const [hint] = /part_0_2_9_video_\w+_llhls\.m4s/.exec(text)!;
+  const early = room.fetch(hint);
+  const next = room.fetch(hint.replace("2_9", "2_10"));
+  assert.equal((await next).status, 404, "two parts ahead is not hinted at");
+  await room.held(1);
+  room.feed(6_100);
+  const part = new Uint8Array(await (await early).arrayBuffer());
+  assert.deepEqual(part, new Uint8Array(await (await room.fetch(hint)).arrayBuffer()));
+  const alias = room.fetch(hint.replace("2_9", "2_10"));
+  await room.held(1);
+  room.feed(6_300);
+  const first = await room.fetch(hint.replace("2_9", "3_0"));
+  assert.deepEqual(await (await alias).arrayBuffer(), await first.arrayBuffer());
+});
+
+test("a segment is its parts, one after another; ranges and HEAD work", async (t) => {
+  const room = await Room.open(t);
+  const { video } = await room.play(4_100);
+  const text = await (await room.fetch(video)).text();
+  const [segment] = /^seg_0_1_.*$/m.exec(text)!;
+  const whole = Buffer.from(await (await room.fetch(segment)).arrayBuffer());
+  const parts: Buffer[] = [];
+  for (const [uri] of text.matchAll(/part_0_1_\d+_video_\w+_llhls\.m4s/g)) {
+    parts.push(Buffer.from(await (await room.fetch(uri)).arrayBuffer()));
+  }
+  assert.equal(parts.length, 10);
+  assert.ok(whole.equals(Buffer.concat(parts)));
+  const range = await room.fetch(segment, { headers: { Range: "bytes=100-299" } });
+  assert.deepEqual([range.status, range.headers.get("content-range")], [206, `bytes 100-299/${whole.length}`]);
+  assert.ok(whole.subarray(100, 300).equals(Buffer.from(await range.arrayBuffer())));
+  const head = await room.fetch(segment, { method: "HEAD" });
+  assert.equal(head.headers.get("content-length"), String(whole.length));
+  assert.equal(head.headers.get("content-type"), "video/mp4");
+  assert.match(head.headers.get("cache-control")!, /immutable/);
+  assert.equal((await room.fetch(segment.replace(/_(\w{16})_/, "_0123456789abcdef_"))).status, 404);
+});
+
+test("playlists are compressed for who takes it, open to any page, and cached as long as they hold", async (t) => {
+  const room = await Room.open(t);
+  const { video } = await room.play(4_100);
+  const raw = await new Promise<IncomingMessage>((resolve) => {
+    get(room.url(video), { headers: { "accept-encoding": "gzip", origin: "null" } }, resolve);
+  });
+  const body = Buffer.concat(await raw.toArray());
+  assert.equal(raw.headers["content-encoding"], "gzip");
+  assert.equal(raw.headers["access-control-allow-origin"], "*");
+  assert.equal(raw.headers["access-control-allow-credentials"], undefined);
+  const plain = await room.fetch(video, { headers: { "accept-encoding": "identity" } });
+  assert.equal(gunzipSync(body).toString(), await plain.text());
+  assert.equal(plain.headers.get("cache-control"), "no-cache");
+  const [base] = video.split("?");
+  const shared = await room.fetch(`${base}?_HLS_msn=1`);
+  assert.equal(shared.headers.get("cache-control"), "max-age=24");
+  const preflight = await room.fetch(video, { method: "OPTIONS" });
+  assert.deepEqual(
+    [preflight.status, preflight.headers.get("access-control-allow-methods")],
+    [204, "OPTIONS, GET, HEAD"],
+  );
+  assert.equal((await room.fetch(video, { method: "POST" })).status, 405);
+});
+
+test("a delta leaves out what the client has, and together they are the full playlist", async (t) => {
+  const room = await Room.open(t, { config: { segmentCount: 30 } });
+  const { video } = await room.play(50_100);
+  const full = (await (await room.fetch(video)).text()).split("\n");
+  const delta = (await (await room.fetch(`${video}&_HLS_skip=YES`)).text()).split("\n");
+  const at = delta.findIndex((line) => line.startsWith("#EXT-X-SKIP"));
+  const skipped = Number(/SKIPPED-SEGMENTS=(\d+)/.exec(delta[at]!)![1]);
+  assert.ok(skipped > 8, `${skipped} skipped`);
+  const segmentEnds = full.flatMap((line, index) => (line.startsWith("seg_") ? [index] : []));
+  const firstKept = segmentEnds[skipped - 1]! + 1;
+  assert.deepEqual(delta.slice(at + 1), full.slice(firstKept));
+  assert.deepEqual(delta.slice(0, at), full.slice(0, at));
+});
+
+test("legacy players get whole segments only", async (t) => {
+  const room = await Room.open(t);
+  await room.play(6_500);
+  const master = await (await room.fetch("llhls.m3u8?_HLS_legacy=YES")).text();
+  const [video] = /^chunklist_0_video.*$/m.exec(master)!;
+  const text = await (await room.fetch(video)).text();
+  assert.doesNotMatch(text, /PART|SERVER-CONTROL|PRELOAD/);
+  assert.match(text, /seg_0_2_video/);
+});
+
+test("the end of the stream answers everybody at once and marks the list", async (t) => {
+  const room = await Room.open(t);
+  const { video } = await room.play(4_100);
+  const answer = room.fetch(`${video}&_HLS_msn=2&_HLS_part=5`);
+  await room.held(1);
+  await room.node.hub.close({ code: "test" });
+  assert.match(await (await answer).text(), /seg_0_2_video.*\n#EXT-X-ENDLIST\n$/);
+});
+
+test("with a secret, children need the token that the master gave; another edge takes it too", async (t) => {
+  const room = await Room.open(t, { secret: "s3cret" });
+  const { video } = await room.play(4_100);
+  const [base, query] = video.split("?");
+  assert.equal((await room.fetch(base!)).status, 401);
+  assert.equal((await room.fetch(`${base}?session=forged`)).status, 401);
+  assert.equal((await room.fetch(video)).status, 200);
+  const other = await Room.open(t, { secret: "s3cret" });
+  const answer = other.fetch(`${base}?${query}`);
+  await other.held(1);
+  other.feed(4_100);
+  assert.equal((await answer).status, 200);
+  const stranger = await Room.open(t, { secret: "another" });
+  assert.equal((await stranger.fetch(video)).status, 404, "names differ where the secret does");
+  assert.equal(stranger.sources.length, 0, "nothing is pulled for it");
+});
+
+test("who is not admitted gets no master and starts no pull", async (t) => {
+  const admit = async () => ({ isAdmitted: false, status: 403, reason: "no" }) as const;
+  const room = await Room.open(t, { admit });
+  assert.equal((await room.fetch("llhls.m3u8")).status, 403);
+  assert.equal(room.sources.length, 0);
+});
+
+test("viewers are counted once each, and a stream nobody asks for is let go", async (t) => {
+  const room = await Room.open(t);
+  const { video } = await room.play(4_100);
+  const { video: second } = await room.play(4_100);
+  await room.fetch(video);
+  await room.fetch(second);
+  assert.equal(room.node.guest.stats.viewers, 2);
+  room.clock.advance(1_500);
+  assert.deepEqual(room.node.hub.list()[0]!.viewers, { llhls: 2 });
+  room.clock.advance(11_000);
+  assert.equal(room.node.guest.stats.streams, 0);
+  assert.deepEqual(room.node.hub.list()[0]?.viewers ?? {}, {});
+});
+
+test("a client that goes is forgotten", async (t) => {
+  const room = await Room.open(t);
+  const { video } = await room.play(4_100);
+  const request = httpRequest(room.url(`${video}&_HLS_msn=2&_HLS_part=0`)).on("error", () => {});
+  request.end();
+  await room.held(1);
+  request.destroy();
+  await room.held(0);
+});
+
+test("more held requests than a session may have are told to come again", async (t) => {
+  const room = await Room.open(t, { config: { holdLimits: { perSession: 2 } } });
+  const { video } = await room.play(4_100);
+  const held = [0, 1].map(() => room.fetch(`${video}&_HLS_msn=2&_HLS_part=0`));
+  await room.held(2);
+  assert.equal((await room.fetch(`${video}&_HLS_msn=2&_HLS_part=0`)).status, 503);
+  room.feed(4_300);
+  for (const answer of held) assert.equal((await answer).status, 200);
+});
+
+test("whatever is asked for, an answer comes and the node lives", async (t) => {
+  const room = await Room.open(t);
+  const { video } = await room.play(4_100);
+  const { port } = new URL(room.node.baseUrl);
+  const paths = [
+    "%00.m3u8",
+    "seg_0_1_video__llhls.m4s",
+    `${video}&_HLS_msn=%ff`,
+    "part_9_9_9_video_k_llhls.m4s",
+    "x.m3u8",
+  ];
+  for (const path of paths) {
+    const socket = connect(Number(port), "127.0.0.1");
+    socket.end(`GET /app/stream/${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+    const [answer] = (await once(socket, "data")) as [Buffer];
+    assert.match(answer.toString(), /^HTTP\/1\.1 (400|404) /, path);
+  }
+  assert.equal((await room.fetch(video)).status, 200);
+});

@@ -1,0 +1,228 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import {
+  audioTrack,
+  describe,
+  newStream,
+  syntheticSamples,
+  videoTrack,
+  type SyntheticOptions,
+} from "../../test/support/synthetic-media.ts";
+import type { Sample } from "../core/sample.ts";
+import { silentLogger } from "../flow/logger.ts";
+import { isGap, type MediaSegment } from "./media-segment.ts";
+import { StreamOutput } from "./stream-output.ts";
+
+const segmentMs = 2_000;
+const tracks = [videoTrack, audioTrack];
+
+/** One edge, and every complete segment it ever listed, by file name. */
+interface Edge {
+  readonly output: StreamOutput;
+  readonly feed: (samples: readonly Sample[]) => void;
+  readonly seen: Map<string, MediaSegment>;
+  readonly msns: Map<number, number[]>;
+}
+
+function edge(usedTracks = tracks, epochMs = 0): Edge {
+  const stream = newStream(usedTracks, epochMs);
+  const seen = new Map<string, MediaSegment>();
+  const msns = new Map<number, number[]>();
+  const output = new StreamOutput(stream, {
+    segmentMs,
+    partMs: 200,
+    segmentCount: 10,
+    streamKey: "key",
+    logger: silentLogger,
+    onProgress: () => collect(output, seen, msns),
+  });
+  output.start();
+  return { output, seen, msns, feed: (samples) => samples.forEach((sample) => stream.publish(sample)) };
+}
+
+function collect(output: StreamOutput, seen: Map<string, MediaSegment>, msns: Map<number, number[]>): void {
+  for (const track of output.tracks) {
+    const list = msns.get(track.trackId) ?? [];
+    msns.set(track.trackId, list);
+    for (const segment of track.segments) {
+      if (list.at(-1) === undefined || segment.msn > list.at(-1)!) list.push(segment.msn);
+      if (segment.isComplete) seen.set(segment.uri, segment);
+    }
+  }
+}
+
+const seeded = (seed: number) => () => {
+  seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0;
+  return seed / 2 ** 32;
+};
+
+/** Key frames at irregular distances of 0.3 to 7 s, the same for every edge. */
+const irregularKeys = (() => {
+  const random = seeded(7);
+  const keys = new Set<number>();
+  for (let index = 0; index < 4_000; index += 8 + Math.floor(random() * 170)) keys.add(index);
+  return keys;
+})();
+const irregularFrames = Array.from({ length: 8_000 }, seeded(3)).map((x) => 15 + Math.floor(x * 90));
+
+const sources: Record<string, SyntheticOptions> = {
+  "a key frame every second": { durationMs: 60_000 },
+  "key frames further apart than a segment": { durationMs: 60_000, isKeyframe: (index) => index % 175 === 0 },
+  "key frames at changing distances": { durationMs: 60_000, isKeyframe: (index) => irregularKeys.has(index) },
+  "29.97 Hz drifting over the grid": {
+    durationMs: 60_000,
+    startMs: 1_950_000,
+    frameMs: () => 1001 / 30,
+    isKeyframe: (index) => index % 60 === 0,
+  },
+  "a variable frame rate": { durationMs: 60_000, frameMs: (index) => irregularFrames[index]! },
+  "B-frames": { durationMs: 60_000, reorder: (index) => [3_600, 10_800, 3_600, 0][index % 4]! },
+  "times since 1970": { durationMs: 60_000, startMs: 1_763_800_000_123 },
+  "audio alone": { durationMs: 60_000, hasVideo: false },
+  "video alone": { durationMs: 60_000, hasAudio: false },
+};
+
+for (const [name, options] of Object.entries(sources)) {
+  const used = tracks.filter((track) => (track.kind === "video" ? options.hasVideo : options.hasAudio) ?? true);
+
+  test(`edges that join at different moments agree on every name and byte: ${name}`, () => {
+    const samples = syntheticSamples(options);
+    const first = edge(used);
+    first.feed(samples);
+    const starts = samples.flatMap((sample, at) => (sample.trackId === used[0]!.id && sample.isKeyframe ? [at] : []));
+    for (const at of starts.filter((_, index) => index % 5 === 1).slice(0, 8)) {
+      const second = edge(used);
+      second.feed(samples.slice(at));
+      let compared = 0;
+      for (const [uri, segment] of second.seen) {
+        if (!segment.isCanonical) continue;
+        const other = first.seen.get(uri);
+        assert.ok(other, `${uri} is known to both`);
+        assert.deepEqual(contentOf(segment), contentOf(other));
+        compared++;
+      }
+      assert.ok(compared > 0, "something was compared");
+    }
+  });
+
+  test(`numbers neither skip nor go back, and times join up: ${name}`, () => {
+    const only = edge(used);
+    only.feed(syntheticSamples(options));
+    for (const track of only.output.tracks) {
+      const msns = only.msns.get(track.trackId)!;
+      assert.ok(msns.length >= 28, `${msns.length} segments`);
+      assert.deepEqual(
+        msns,
+        msns.map((_, index) => msns[0]! + index),
+      );
+      let endMs: number | undefined;
+      for (const segment of [...only.seen.values()].filter(({ uri }) => uri.includes(`seg_${track.trackId}_`))) {
+        assert.ok(segment.durationMs < 2 * segmentMs, `${segment.durationMs} ms`);
+        assert.ok(segment.parts.every((part) => part.durationMs <= 200));
+        assert.ok(!isGap(segment));
+        if (endMs !== undefined) assert.ok(Math.abs(segment.startMs - endMs) < 1, `${segment.startMs} after ${endMs}`);
+        endMs = segment.startMs + segment.durationMs;
+      }
+    }
+  });
+
+  test(`audio segments begin with video's: ${name}`, { skip: used.length < 2 && "one track only" }, () => {
+    const only = edge(used);
+    only.feed(syntheticSamples(options));
+    const [video, audio] = only.output.tracks;
+    for (const segment of video!.segments) {
+      const other = audio!.segments.find(({ msn }) => msn === segment.msn);
+      if (!other?.isComplete) continue;
+      const offMs = other.startMs - segment.startMs;
+      assert.ok(offMs >= 0 && offMs < 1024 / 48 + 0.001, `${offMs} ms apart`);
+    }
+  });
+}
+
+function contentOf(segment: MediaSegment): unknown {
+  const { msn, startMs, durationMs, initUri, parts } = segment;
+  return {
+    msn,
+    startMs,
+    durationMs,
+    initUri,
+    parts: parts.map(({ uri, durationMs, isIndependent, bytes }) => [uri, durationMs, isIndependent, [...bytes]]),
+  };
+}
+
+test("an edge agrees again after it lost samples", () => {
+  const samples = syntheticSamples({ durationMs: 30_000 });
+  const whole = edge();
+  whole.feed(samples);
+  const lossy = edge();
+  lossy.feed(samples.filter((_, index) => index < 400 || index > 430));
+  const isHurt = [...lossy.seen].filter(([uri, segment]) => {
+    const other = whole.seen.get(uri);
+    return other && JSON.stringify(contentOf(other)) !== JSON.stringify(contentOf(segment));
+  });
+  assert.deepEqual(new Set(isHurt.map(([, { msn }]) => msn)).size, 1);
+});
+
+test("a silence of the source keeps the numbers of the clock and lists gaps", () => {
+  const only = edge();
+  only.feed(syntheticSamples({ durationMs: 10_000 }));
+  only.feed(syntheticSamples({ durationMs: 10_000, startMs: 17_000 }));
+  for (const track of only.output.tracks) {
+    const segments = [...only.seen.values()].filter(({ uri }) => uri.includes(`seg_${track.trackId}_`));
+    assert.deepEqual(
+      segments.map(({ msn }) => msn),
+      segments.map((_, index) => index),
+    );
+    assert.deepEqual(
+      segments.filter(isGap).map(({ msn }) => msn),
+      [5, 6, 7],
+    );
+  }
+});
+
+test("goes on with audio when video falls silent, and with video when it is back", () => {
+  const samples = syntheticSamples({ durationMs: 40_000 });
+  const only = edge();
+  only.feed(samples.filter(({ trackId, dts }) => trackId === 1 || dts < 10_000 * 90 || dts > 25_000 * 90));
+  const [video, audio] = only.output.tracks;
+  assert.ok(video!.lastCompleteMsn! >= 18 && audio!.lastCompleteMsn! >= 17);
+  const audioGaps = [...only.seen.values()].filter((segment) => segment.uri.includes("audio") && isGap(segment));
+  assert.deepEqual(audioGaps, []);
+  const videoGaps = [...only.seen.values()].filter((segment) => segment.uri.includes("video") && isGap(segment));
+  assert.ok(videoGaps.length >= 6 && videoGaps.length <= 8, `${videoGaps.length} segments without video`);
+});
+
+test("a change of parameters is a discontinuity with the next number and another init segment", () => {
+  const stream = newStream(tracks);
+  const options = { segmentMs, partMs: 200, segmentCount: 10, streamKey: "key", logger: silentLogger };
+  const output = new StreamOutput(stream, { ...options, onProgress: () => {} });
+  output.start();
+  for (const sample of syntheticSamples({ durationMs: 9_000 })) stream.publish(sample);
+  const decoderConfig = Uint8Array.from(videoTrack.decoderConfig!);
+  decoderConfig[3] = 0x1e;
+  stream.describe(describe([{ ...videoTrack, decoderConfig }, audioTrack]), true);
+  for (const sample of syntheticSamples({ durationMs: 9_000, startMs: 9_000 })) stream.publish(sample);
+  for (const track of output.tracks) {
+    const msns = track.segments.map(({ msn }) => msn);
+    assert.deepEqual(
+      msns,
+      msns.map((_, index) => index),
+    );
+    assert.deepEqual(
+      track.segments.filter((segment) => segment.isDiscontinuity).map(({ msn }) => msn),
+      [5],
+    );
+  }
+  const inits = new Set(output.track(0)!.segments.map(({ initUri }) => initUri));
+  assert.equal(inits.size, 2);
+});
+
+test("the end completes the last segment and marks the list", () => {
+  const only = edge();
+  only.feed(syntheticSamples({ durationMs: 5_000 }));
+  only.output.stream.close({ code: "test" });
+  for (const track of only.output.tracks) {
+    assert.ok(track.isEnded);
+    assert.ok(track.segments.every((segment) => segment.isComplete));
+  }
+});
