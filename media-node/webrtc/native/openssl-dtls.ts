@@ -34,6 +34,7 @@ const NO_RENEGOTIATION = 2 ** 30;
 export const dtlsMtu = 1200;
 /** A viewer's certificate chain; browsers send one certificate of 300 bytes. */
 const maxCertificateBytes = 16_384;
+const bothProfiles = "SRTP_AEAD_AES_128_GCM:SRTP_AES128_CM_SHA1_80";
 const exporterLabel = "EXTRACTOR-dtls_srtp";
 
 // Scratch layout.
@@ -63,8 +64,17 @@ export class OpensslDtls {
   #context: number;
   #connections = 0;
 
-  /** @throws {Error} when OpenSSL refuses a setting: use the fallback then */
-  constructor(library: NativeLibrary, ssl: Ssl, role: DtlsRole, certificate: NodeCertificate) {
+  /**
+   * @param srtpProfiles OpenSSL's names, best first
+   * @throws {Error} when OpenSSL refuses a setting: use the fallback then
+   */
+  constructor(
+    library: NativeLibrary,
+    ssl: Ssl,
+    role: DtlsRole,
+    certificate: NodeCertificate,
+    srtpProfiles = bothProfiles,
+  ) {
     this.ssl = ssl;
     this.role = role;
     this.scratch = library.newSlab(scratchBytes);
@@ -73,7 +83,7 @@ export class OpensslDtls {
     this.readBio = ssl.BIO_new(ssl.BIO_s_mem());
     this.writeBio = ssl.BIO_new(ssl.BIO_s_mem());
     try {
-      this.#configure(library, certificate);
+      this.#configure(library, certificate, srtpProfiles);
     } catch (thrown) {
       this.close();
       throw thrown;
@@ -126,7 +136,7 @@ export class OpensslDtls {
     return Buffer.from(this.scratch.bytes.subarray(textAt, end)).toString("latin1");
   }
 
-  #configure(library: NativeLibrary, certificate: NodeCertificate): void {
+  #configure(library: NativeLibrary, certificate: NodeCertificate, srtpProfiles: string): void {
     const { ssl, scratch } = this;
     const context = this.#context;
     const must = (isDone: boolean, what: string): void => {
@@ -148,8 +158,7 @@ export class OpensslDtls {
     must(ssl.SSL_CTX_set_cipher_list(context, this.text("ECDHE-ECDSA-AES128-GCM-SHA256")) === 1, "the cipher suite");
     must(ctrl(SSL_CTRL_SET_GROUPS_LIST, 0, this.text("X25519:P-256")) === 1, "the groups");
     // Zero is success here.
-    const profiles = this.text("SRTP_AEAD_AES_128_GCM:SRTP_AES128_CM_SHA1_80");
-    must(ssl.SSL_CTX_set_tlsext_use_srtp(context, profiles) === 0, "use_srtp");
+    must(ssl.SSL_CTX_set_tlsext_use_srtp(context, this.text(srtpProfiles)) === 0, "use_srtp");
     ssl.SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, 0);
     // Any function that returns 1 accepts the chain; this one takes no arguments and is always there.
     must(ssl.RAND_status() === 1, "its random numbers");

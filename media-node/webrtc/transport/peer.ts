@@ -44,6 +44,8 @@ interface KnownPath {
 export class Peer implements PeerTransport {
   readonly iceUfrag: string;
   readonly icePwd: string;
+  /** Its datagrams in the queue of handshakes. */
+  waitingDatagrams = 0;
   readonly #host: PeerHost;
   readonly #events: PeerEvents;
   readonly #openedAtMs: number;
