@@ -118,6 +118,22 @@ test("OvenPlayer starts again by itself, on the same socket, when the stream's t
   await expectNoSession(node);
 });
 
+test("where UDP is blocked, transport=tcp plays over ICE-TCP", async (t) => {
+  const played = await playForTenSeconds(`${whepPage(node)}?transport=tcp`);
+  t.diagnostic(`first frame ${Math.round(played.state.firstMs)} ms, ${JSON.stringify(played.stats)}`);
+  assertPlayed(played);
+  assert.equal(played.stats.packetsLost, 0);
+  await fetch(played.state.location!, { method: "DELETE" });
+  await expectNoSession(node);
+});
+
+test("it plays over IPv6", async (t) => {
+  await using six = await openWebRtcNode(open, { address: "::1" });
+  const played = await playForTenSeconds(whepPage(six));
+  t.diagnostic(`first frame ${Math.round(played.state.firstMs)} ms, ${JSON.stringify(played.stats)}`);
+  assertPlayed(played);
+});
+
 test("OvenPlayer lists the renditions and changes to the one its viewer picks", async () => {
   const [large, small] = await Promise.all([
     makeClip({ seconds: 4, gop: 30, audio: "opus" }),
