@@ -455,6 +455,43 @@ test("tracks WebRTC cannot carry are withheld with a reason", async () => {
   assert.equal(line?.fields.effect, "viewers get no audio");
 });
 
+test("when B-frames begin in the middle, its viewers are ended so that they ask again", async () => {
+  const room = await liveRoom(31);
+  const { session } = await room.join();
+  for (let i = 0; i < 4; i++) {
+    const [p, b] = [room.frame + 2, room.frame + 1];
+    room.hub.source.push({ ...videoSample(room.frame++), pts: p * 3_000 });
+    room.hub.source.push({ ...videoSample(room.frame++), pts: b * 3_000 });
+  }
+  assert.equal(session.isEnded, true);
+  assert.equal(room.table.stats.ended["tracks-changed"], 1);
+  assert.ok(room.logger.lines.some(({ event }) => event === "track withdrawn from WebRTC"));
+});
+
+test("a failure while sending ends that viewer alone", async () => {
+  const room = await liveRoom(31);
+  const good = await room.join();
+  const bad = await room.join();
+  bad.peer.queueRtp = () => {
+    throw new Error("broken");
+  };
+  room.play(3);
+  assert.equal(bad.session.isEnded, true);
+  assert.equal(good.session.isEnded, false);
+  assert.equal(room.table.stats.ended["internal"], 1);
+});
+
+test("a port that cannot open a place leaves nothing behind", async () => {
+  const room = await liveRoom(1);
+  room.port.open = () => {
+    throw new Error("full");
+  };
+  await assert.rejects(room.join(), /full/);
+  assert.equal(room.table.size, 0);
+  assert.equal(room.hub.viewers.webrtc, undefined);
+  assert.deepEqual(room.table.streams, {});
+});
+
 test("a video track whose pictures are reordered is withheld", async () => {
   const { decoderConfig: _unused, ...unknown } = videoTrack;
   const room = await liveRoom(0, descriptionOf([unknown]));

@@ -160,6 +160,11 @@ export class ViewerSession implements FanOutViewer {
     if (isLost) this.close({ code: "tracks-changed", message: "the stream's tracks changed" });
   }
 
+  onTrackWithdrawn(trackId: number): void {
+    const isPlayed = (["video", "audio"] as const).some((kind) => this.#rendition?.[kind]?.id === trackId);
+    if (isPlayed) this.close({ code: "tracks-changed", message: "a track cannot be played any more" });
+  }
+
   onStreamEnd(reason: CloseReason): void {
     this.close({ code: "stream-ended", message: reason.code });
   }
@@ -235,7 +240,8 @@ export class ViewerSession implements FanOutViewer {
     counters.add(this);
     this.#sections = formats.map((format) => {
       const onLag = (): void => fanOut.schedulePacing(this);
-      const sender = new TrackSender(format, this.peer, config, { random, nowMs, onLag });
+      const onFailure = (message: string): void => this.close({ code: "internal", message });
+      const sender = new TrackSender(format, this.peer, config, { random, nowMs, onLag, onFailure });
       return { sender, retransmitter: new Retransmitter(sender, this.peer, random, nowMs) };
     });
     for (const { sender } of this.#sections) {

@@ -420,6 +420,14 @@ test("signalling: a player that leaves while it is held leaves nothing behind", 
   );
 });
 
+test("signalling: a flood of messages ends the socket", async (t) => {
+  const { url } = await node(t);
+  const player = new Player(`${url}/app/live`);
+  for (let i = 0; i < 250; i++) await player.send({ command: "pong" });
+  assert.deepEqual(await player.message(0), { code: 400, error: "Too many messages" });
+  await until(() => player.closeCode === 1008);
+});
+
 test("signalling: messages over 64 KiB end the socket; who is not admitted gets no socket", async (t) => {
   const { url } = await node(t);
   const player = new Player(`${url}/app/live`);
