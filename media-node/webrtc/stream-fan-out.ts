@@ -212,9 +212,10 @@ export class StreamFanOut {
     const samples = this.stream.recentSamples().filter((sample) => sample.trackId === track.id);
     const last = samples.at(-1);
     if (!last) return;
-    const nowMs = this.#options.clock.nowMs();
+    // A source that fell silent does not get younger by that.
+    const { lastSampleMs } = this.stream.stats;
     for (const sample of samples) {
-      fanOut.remember(sample, nowMs - ((last.dts - sample.dts) / track.timescale) * 1000);
+      fanOut.remember(sample, lastSampleMs - ((last.dts - sample.dts) / track.timescale) * 1000);
     }
   }
 }

@@ -328,6 +328,29 @@ test("many viewers are served in slices, each within its turn of the event loop,
   assert.deepEqual(room.deferred, []);
 });
 
+test("sequence numbers wrap, and packets on both sides of it are found again", async () => {
+  const room = await liveRoom(1);
+  const { peer } = await room.join([video]);
+  while ((peer.packets.at(-1)?.packetIndex ?? 0) < 65_600) room.play(1, { bytes: 100_000 });
+  room.hub.clock.advance(200);
+  assertContiguous(peer.of(98));
+  const lost = peer.of(98).filter(({ packetIndex }) => packetIndex >= 65_530 && packetIndex < 65_540);
+  assert.deepEqual(new Set(lost.map(({ sequence }) => sequence < 10)), new Set([false, true]));
+  const sequences = lost.map(({ sequence }) => sequence);
+  peer.receive(serializeRtcp([{ type: "nack", senderSsrc: 1, mediaSsrc: 11, sequences }]));
+  assert.deepEqual(
+    peer.of(99).map(({ payload }) => payload.slice(2)),
+    lost.map(({ payload }) => payload),
+  );
+});
+
+test("a source that fell silent long ago gives no burst of stale pictures", async () => {
+  const room = await liveRoom(31);
+  room.hub.clock.advance(5_000);
+  const { peer } = await room.join([video]);
+  assert.deepEqual(peer.of(98), []);
+});
+
 test("a viewer who falls out of the history goes on at the newest key frame", async () => {
   const room = await liveRoom(1);
   const { peer } = await room.join([video]);

@@ -6,6 +6,7 @@ import type { OpenSource } from "../../media-node/core/source.ts";
 import type { Track } from "../../media-node/core/track.ts";
 import { openBrowser } from "../support/browser.ts";
 import { makeClip } from "../support/clip.ts";
+import { makeVp8Clip } from "../support/vp8-clip.ts";
 import { loopingSource } from "../support/looping-source.ts";
 import { servePages } from "../support/page-server.ts";
 import { seededRandom } from "../support/seeded-random.ts";
@@ -125,6 +126,14 @@ test("where UDP is blocked, transport=tcp plays over ICE-TCP", async (t) => {
   assert.equal(played.stats.packetsLost, 0);
   await fetch(played.state.location!, { method: "DELETE" });
   await expectNoSession(node);
+});
+
+test("a VP8 stream plays", async (t) => {
+  const vp8 = loopingSource(await makeVp8Clip(), { epochMs: Date.now() - 60_000, burstMs: 2_000 });
+  await using node = await openWebRtcNode(vp8);
+  const { stats, state } = await playForTenSeconds(whepPage(node));
+  t.diagnostic(`first frame ${Math.round(state.firstMs)} ms, ${JSON.stringify(stats)}`);
+  assert.ok(stats.framesDecoded >= 200, `${stats.framesDecoded} frames`);
 });
 
 test("it plays over IPv6", async (t) => {
