@@ -35,6 +35,7 @@ import type { Clock } from "./time/clock.ts";
 import { admitByTicket } from "./viewer-admission.ts";
 import { openMediaPort } from "./webrtc/transport/open-media-port.ts";
 import { createWebRtc } from "./webrtc/web-rtc.ts";
+import { webRtcMetrics } from "./web-rtc-metrics.ts";
 
 export interface NodeOptions {
   readonly config: ServerConfig;
@@ -61,6 +62,7 @@ interface Delivery {
   readonly guest: HttpGuest;
   /** Bytes that do not pass the HTTP server. */
   readonly egressBytes?: () => number;
+  readonly metrics?: readonly Metric[];
 }
 
 /** What viewers reach: the public URL, and what went out by HTTP. */
@@ -144,7 +146,7 @@ async function wire(options: NodeOptions, group: CloseGroup): Promise<RunningNod
   const operatorPort = await openOperatorDoor(
     config,
     {
-      metrics: [...streamMetrics, ...ovtMetrics(ovt?.publisher)],
+      metrics: [...streamMetrics, ...ovtMetrics(ovt?.publisher), ...deliveries.flatMap(({ metrics }) => metrics ?? [])],
       describe: () => report.peek(),
       isReady: () => state === "serving",
     },
@@ -299,6 +301,7 @@ async function openDeliveries(
       port,
       guest: publishedBy(config, "webrtc", guest),
       egressBytes: () => mediaPort.stats["bytesOut"] ?? 0,
+      metrics: webRtcMetrics(guest),
     });
   }
   return deliveries;
