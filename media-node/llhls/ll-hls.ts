@@ -16,12 +16,12 @@ import { PlaylistTexts } from "./playlist-texts.ts";
 import { readinessOf } from "./readiness.ts";
 import { PreparedText, replyBytes, replyOptions, replyStatus, replyText } from "./reply.ts";
 import { isKeyOf } from "./stream-key.ts";
-import type { TrackOutput } from "./track-output.ts";
+import { partTargetMs, type TrackOutput } from "./track-output.ts";
 import { createViewerTokens, type ViewerTokens } from "./viewer-token.ts";
 
 /** Settings of the publisher. Every node of a cluster must have the same `partMs` and `segmentMs`. */
 export interface LlHlsConfig {
-  /** Longest part (OvenMediaEngine: `ChunkDuration`). */
+  /** Length of a part (OvenMediaEngine: `ChunkDuration`); a whole number of frames may be 5 % longer. */
   readonly partMs: number;
   /** Length of the numbering grid; segments are this long where key frames allow it (`SegmentDuration`). */
   readonly segmentMs: number;
@@ -114,7 +114,7 @@ class LlHlsGuest implements LlHls {
     });
     this.#texts = new PlaylistTexts({
       targetSeconds: this.#targetSeconds,
-      partHoldBackMs: Math.max(config.partHoldBackMs ?? 0, 3 * partMs),
+      partHoldBackMs: Math.max(config.partHoldBackMs ?? 0, 3 * partTargetMs(partMs)),
       hasPreloadHint: config.hasPreloadHint ?? true,
     });
     this.#streams = new LiveStreams({
