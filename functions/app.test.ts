@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { verifyTicket, type ViewerProtocol } from "#cluster/ticket/ticket.ts";
-import { nodeRecord, routerFixture, type RouterFixture } from "../test/support/router.ts";
+import { nodeRecord, routerFixture, startMs, type RouterFixture } from "../test/support/router.ts";
+import { singleVhost } from "./vhosts.ts";
+import { edgeCache, type SnapshotCache } from "./stores/edge-cache.ts";
 
 const offer = { method: "POST", headers: { "Content-Type": "application/sdp" }, body: "v=0\r\n" };
 
@@ -36,6 +38,14 @@ describe("a playlist", () => {
       Array.from({ length: 20 }, async () => (await ask("/app/stream/llhls.m3u8")).headers.get("Location")),
     );
     assert.equal(new Set(locations.map((location) => new URL(location!).host)).size, 1);
+  });
+
+  test("?avoid= names nodes that failed the viewer", async () => {
+    const { ask } = await routerFixture();
+    const host = async (path: string) => new URL((await ask(path)).headers.get("Location")!).hostname;
+    const first = (await host("/app/stream/llhls.m3u8")).replace(".test", "");
+    assert.notEqual(await host(`/app/stream/llhls.m3u8?avoid=x,${first}`), `${first}.test`);
+    assert.equal((await ask("/app/stream/llhls.m3u8?avoid=edge1,edge2")).status, 503);
   });
 
   test("an old ticket in the query is replaced", async () => {
@@ -156,7 +166,7 @@ describe("which streams exist", () => {
   });
 
   test("one that a local rule can pull", async () => {
-    const vhosts = { vhostOf: () => "default", ruleFor: () => "rule 1" };
+    const vhosts = { ...singleVhost, vhostOf: () => "default", ruleFor: () => "rule 1" };
     assert.equal(await status(await routerFixture({ origins: {} }, { vhosts })), 302);
   });
 
@@ -170,7 +180,7 @@ describe("which streams exist", () => {
   });
 
   test("none on a host that no virtual host has", async () => {
-    const vhosts = { vhostOf: () => undefined, ruleFor: () => undefined };
+    const vhosts = { ...singleVhost, vhostOf: () => undefined, ruleFor: () => undefined };
     assert.equal(await status(await routerFixture({}, { vhosts })), 404);
   });
 });
@@ -189,6 +199,17 @@ describe("no node", () => {
       assert.equal(((await answer.json()) as { code: string }).code, "no-node");
     });
   }
+
+  test("a viewer who comes back with the ticket just given is in a loop; later it is a viewer again", async () => {
+    const { ask, cluster } = await routerFixture();
+    const location = (await ask("/app/stream/llhls.m3u8")).headers.get("Location")!;
+    const again = `/app/stream/llhls.m3u8${new URL(location).search}`;
+    const answer = await ask(again);
+    assert.equal(answer.status, 508);
+    assert.equal(((await answer.json()) as { code: string }).code, "routed-twice");
+    cluster.nowMs += 6_000;
+    assert.equal((await ask(again)).status, 302);
+  });
 
   test("a node that gives the router's address as its own is a loop, not a target", async () => {
     const { ask } = await routerFixture({ nodes: [nodeRecord("edge1", { url: "http://router.test" })] });
@@ -222,6 +243,55 @@ describe("a silent store", () => {
     for (let i = 0; i < 20; i++) await ask(`/app/s${i}/llhls.m3u8`);
     assert.equal(cluster.reads, 1);
   });
+});
+
+describe("a silent store and a new isolate", () => {
+  /** The data centre's cache, as far as the router uses it. */
+  function memoryCache(): SnapshotCache {
+    const held = new Map<string, string>();
+    return edgeCache({
+      match: async (url) => (held.has(url) ? new Response(held.get(url)) : undefined),
+      put: async (url, response) => void held.set(url, await response.text()),
+    });
+  }
+
+  test("known streams are routed from what another isolate left in the cache, for 300 s", async () => {
+    const cache = memoryCache();
+    const { ask } = await routerFixture({}, { cache });
+    assert.equal((await ask("/app/stream/llhls.m3u8")).status, 302);
+    assert.equal((await ask("/app/missing/llhls.m3u8")).status, 404);
+    const later = async (afterMs: number, path: string) => {
+      const fresh = await routerFixture({ isSilent: true, nowMs: startMs + afterMs }, { cache });
+      return (await fresh.ask(path)).status;
+    };
+    assert.equal(await later(10, "/app/stream/llhls.m3u8"), 302);
+    assert.equal(await later(10, "/app/missing/llhls.m3u8"), 503);
+    assert.equal(await later(299_000, "/app/stream/llhls.m3u8"), 302);
+    assert.equal(await later(301_000, "/app/stream/llhls.m3u8"), 503);
+  });
+
+  test("a cache that holds nonsense, or fails, changes nothing", async () => {
+    for (const match of [
+      async () => new Response("x"),
+      async () => Response.json({ nodes: 1 }),
+      () => Promise.reject(new Error("no cache here")),
+    ]) {
+      const cache = edgeCache({ match, put: () => Promise.reject(new Error("no cache here")) });
+      const { ask, cluster } = await routerFixture({ isSilent: true }, { cache });
+      assert.equal((await ask("/app/stream/llhls.m3u8")).status, 503);
+      cluster.isSilent = false;
+      cluster.nowMs += 2_000;
+      assert.equal((await ask("/app/stream/llhls.m3u8")).status, 302);
+    }
+  });
+});
+
+test("a store that lost all nodes does not lose their viewers: those of the last minute are used", async () => {
+  const { ask, cluster } = await routerFixture();
+  assert.equal((await ask("/app/stream/llhls.m3u8")).status, 302);
+  cluster.nodes = [];
+  cluster.nowMs += 5_000;
+  assert.equal((await ask("/app/stream/llhls.m3u8")).status, 302);
 });
 
 describe("round trips", () => {

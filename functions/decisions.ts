@@ -6,7 +6,7 @@ import type { NodeRecord } from "#cluster/store/contract.ts";
 import type { ViewerProtocol } from "#cluster/ticket/ticket.ts";
 import type { Problem } from "./http-errors.ts";
 import type { RequestedStream } from "./requested-stream.ts";
-import { isCarried, type ClusterMemory, type Sight } from "./stores/cluster-memory.ts";
+import { isCarried, type ClusterMemory, type Moment, type Sight } from "./stores/cluster-memory.ts";
 import type { Vhosts } from "./vhosts.ts";
 
 /** Which node, or which problem; with all that led to it, for `explain`. */
@@ -19,9 +19,13 @@ export interface Decision {
 }
 
 export interface Viewer {
+  /** As the viewer asked. */
+  readonly url: URL;
   readonly stream: RequestedStream;
   readonly protocol: ViewerProtocol;
   readonly place?: ViewerPlace | undefined;
+  /** Nodes that the viewer says failed it. */
+  readonly avoid?: readonly string[] | undefined;
 }
 
 /** A node that refused or failed a connection is left out this long. */
@@ -40,10 +44,10 @@ export class Decisions {
   }
 
   /** Decides without counting the viewer: for `explain`. */
-  async consider(viewer: Viewer, nowMs: number): Promise<Decision> {
+  async consider(viewer: Viewer, moment: Moment): Promise<Decision> {
     const { name } = viewer.stream;
     const rule = this.#vhosts.ruleFor(name);
-    const sight = await this.#memory.see(name, rule !== undefined, nowMs);
+    const sight = await this.#memory.see(name, rule !== undefined, moment);
     const existence = existenceOf(viewer.stream, rule, sight);
     if (!existence.isKnown || !sight)
       return {
@@ -56,8 +60,8 @@ export class Decisions {
       name,
       protocol: viewer.protocol,
       place: viewer.place,
-      avoid: this.#failedNodes(nowMs),
-      assigned: this.#assigned.counts(nowMs),
+      avoid: new Set([...this.#failedNodes(moment.nowMs), ...(viewer.avoid ?? [])]),
+      assigned: this.#assigned.counts(moment.nowMs),
     });
     const outcome = choice.node
       ? { node: choice.node }
@@ -66,9 +70,9 @@ export class Decisions {
   }
 
   /** Decides and counts the viewer for the node. */
-  async decide(viewer: Viewer, nowMs: number): Promise<Decision> {
-    const decision = await this.consider(viewer, nowMs);
-    if ("node" in decision.outcome) this.#assigned.add(decision.outcome.node.id, nowMs);
+  async decide(viewer: Viewer, moment: Moment): Promise<Decision> {
+    const decision = await this.consider(viewer, moment);
+    if ("node" in decision.outcome) this.#assigned.add(decision.outcome.node.id, moment.nowMs);
     return decision;
   }
 
@@ -78,13 +82,13 @@ export class Decisions {
   }
 
   /** The whole cluster, for its map. */
-  see(nowMs: number): Promise<Sight | undefined> {
-    return this.#memory.seeNodes(nowMs);
+  see(moment: Moment): Promise<Sight | undefined> {
+    return this.#memory.seeNodes(moment);
   }
 
-  #failedNodes(nowMs: number): ReadonlySet<string> {
+  #failedNodes(nowMs: number): string[] {
     for (const [node, sinceMs] of this.#failed) if (nowMs - sinceMs > failedMs) this.#failed.delete(node);
-    return new Set(this.#failed.keys());
+    return [...this.#failed.keys()];
   }
 }
 

@@ -24,6 +24,13 @@ export const nothingHere: Problem = {
     "Nothing is here. Streams are at /{app}/{stream}/llhls.m3u8 (LL-HLS), /{app}/{stream}/whep (WHEP) and /{app}/{stream} (WebSocket signalling).",
 };
 
+/** The runtime hands over whatever the Host header said. */
+export const badHost: Problem = {
+  status: 400,
+  code: "bad-host",
+  sentence: "The request names no host that could exist.",
+};
+
 export function notAllowed(allow: string): Problem {
   return { status: 405, code: "method-not-allowed", sentence: `Only ${allow} is answered here.`, allow };
 }

@@ -4,6 +4,8 @@ import { createRouter } from "./app.ts";
 import type { RouterEnv } from "./env.ts";
 import { problemResponse } from "./http-errors.ts";
 import bundledServerXml from "./Server.xml";
+import { workerdSockets } from "./sockets.ts";
+import { edgeCache } from "./stores/edge-cache.ts";
 import { noStore, UpstashReader } from "./stores/upstash.ts";
 import { openVhosts } from "./vhosts.ts";
 
@@ -11,7 +13,7 @@ import { openVhosts } from "./vhosts.ts";
 let router: Hono<{ Bindings: RouterEnv }> | undefined;
 
 export default {
-  async fetch(request: Request, env: RouterEnv): Promise<Response> {
+  async fetch(request: Request, env: RouterEnv, context: ExecutionContext): Promise<Response> {
     try {
       router ??= await open(env);
     } catch (thrown) {
@@ -19,7 +21,7 @@ export default {
       console.error(sentence);
       return problemResponse({ status: 500, code: "settings", sentence });
     }
-    return router.fetch(request, env);
+    return router.fetch(request, env, context);
   },
 };
 
@@ -32,6 +34,8 @@ async function open(env: RouterEnv): Promise<Hono<{ Bindings: RouterEnv }>> {
     key: secret ? await importSigningKey(secret) : undefined,
     nowMs: () => Date.now(),
     fetch: (target, init) => fetch(target, init),
+    cache: edgeCache(caches.default),
+    sockets: workerdSockets,
   });
 }
 

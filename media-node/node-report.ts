@@ -21,8 +21,6 @@ export interface NodeReportOptions {
 
 /** Protocols whose holders are people. */
 const viewerProtocols = new Set(["webrtc", "whep", "llhls"]);
-/** For a node without a limit of its own: what fits a record, and far beyond any machine. */
-const unlimited = 1_000_000;
 
 /** Describes this node as of now; rates are means since the last call. */
 export class NodeReport {
@@ -73,7 +71,7 @@ export class NodeReport {
       protocols,
       region,
       ...countViewers(hub),
-      maxViewers: maxViewers || unlimited,
+      maxViewers,
       egressBps,
       cpu,
       origins: origins(),

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
-import { listenForViewers } from "./api/http-server.ts";
+import { listenForViewers, type HttpServer } from "./api/http-server.ts";
 import { listenForOperators, type Metric } from "./api/operator-server.ts";
 import { chooseVhost } from "./cluster/origin-map/choose-vhost.ts";
 import { splitPath } from "./cluster/origin-map/split-path.ts";
@@ -23,6 +23,7 @@ import { NodeReport } from "./node-report.ts";
 import { listenForEdges } from "./ovt-listener.ts";
 import { OvtPublisher } from "./ovt/ovt-publisher.ts";
 import { openOvtSource } from "./ovt/ovt-source.ts";
+import { admitBySignedPolicy, admitByWebhooks, admitInTurn } from "./policy-admission.ts";
 import { Prewarm } from "./prewarm.ts";
 import { publishedBy } from "./published-by.ts";
 import { planPulls } from "./pull-planner.ts";
@@ -58,7 +59,14 @@ interface Delivery {
   readonly protocols: NodeRecord["protocols"];
   readonly port: number;
   readonly guest: HttpGuest;
-  readonly egressBytes: () => number;
+  /** Bytes that do not pass the HTTP server. */
+  readonly egressBytes?: () => number;
+}
+
+/** What viewers reach: the public URL, and what went out by HTTP. */
+interface Doors {
+  readonly url: string | undefined;
+  readonly bytesSent: () => number;
 }
 
 /**
@@ -98,9 +106,16 @@ async function wire(options: NodeOptions, group: CloseGroup): Promise<RunningNod
 
   const ovt = await publishOvt({ ...options, logger }, id, secret, hub, address, group);
   const ovtPort = ovt?.port;
-  const admit = admitByTicket(id, key, clock);
+  const byUrl = key ? admitByTicket(id, key, clock) : admitBySignedPolicy(config, clock);
+  const admit = admitInTurn(byUrl, admitByWebhooks(config, clock));
   const deliveries = await openDeliveries({ ...options, logger }, hub, admit, secret, address, group);
-  const url = await openDoors(deliveries, { ...options, logger }, address, () => state === "serving", group);
+  const { url, bytesSent } = await openDoors(
+    deliveries,
+    { ...options, logger },
+    address,
+    () => state === "serving",
+    group,
+  );
 
   const claims = new StreamClaims({ config, hub, stores, ovtPort, clock, logger });
   group.add(() => claims.close());
@@ -114,7 +129,7 @@ async function wire(options: NodeOptions, group: CloseGroup): Promise<RunningNod
     clock,
     state: () => state,
     origins: () => claims.names,
-    egressBytes: () => deliveries.reduce((sum, { egressBytes }) => sum + egressBytes(), 0),
+    egressBytes: () => deliveries.reduce((sum, { egressBytes }) => sum + (egressBytes?.() ?? 0), bytesSent()),
   });
   state = "serving";
   for (const store of stores.all) {
@@ -263,12 +278,20 @@ async function openDeliveries(
   if (webrtc.signalling.port !== undefined && rtc) {
     const mediaPort = await openMediaPort({
       port: webrtc.iceCandidates[0]?.ports[0]?.first ?? 10_000,
-      advertisedAddresses: config.hearth.advertisedAddresses,
+      ...(address !== undefined && { addresses: [address] }),
+      ...(config.hearth.advertisedAddresses.length > 0 && { advertisedAddresses: config.hearth.advertisedAddresses }),
       clock,
       logger,
     });
     group.add(() => mediaPort.close());
-    const guest = createWebRtc({ hub, port: mediaPort, admit, clock, logger });
+    const guest = createWebRtc({
+      hub,
+      port: mediaPort,
+      admit,
+      clock,
+      logger,
+      config: { ...(rtc.hasRtx !== undefined && { rtx: rtc.hasRtx }), createDefaultPlaylist: rtc.hasDefaultPlaylist },
+    });
     group.add((reason) => guest.close(reason));
     const port = webrtc.signalling.port;
     deliveries.push({
@@ -288,7 +311,8 @@ async function openDoors(
   address: string | undefined,
   isReady: () => boolean,
   group: CloseGroup,
-): Promise<string | undefined> {
+): Promise<Doors> {
+  const servers: HttpServer[] = [];
   let url: string | undefined;
   for (const port of new Set(deliveries.map((delivery) => delivery.port))) {
     const server = await listenForViewers({
@@ -304,9 +328,10 @@ async function openDoors(
       portSetting: "Bind/Publishers/{LLHLS,WebRTC} in Server.xml",
     });
     group.add(() => server.close());
+    servers.push(server);
     url ??= publicUrl(config, address, port, server.port);
   }
-  return url;
+  return { url, bytesSent: () => servers.reduce((sum, server) => sum + server.bytesSent, 0) };
 }
 
 /** As configured; a port that was chosen here is added, since nobody could have written it down. */

@@ -51,7 +51,7 @@ async function why(protocol) {
   const { node, reason } = await explain(stream, protocol);
   const item = document.createElement("li");
   const time = document.createElement("time");
-  time.textContent = new Date().toLocaleTimeString();
+  time.textContent = new Date().toTimeString().slice(0, 8);
   const kind = document.createElement("span");
   kind.textContent = protocol;
   const text = document.createElement("div");

@@ -26,7 +26,10 @@ export function playWebRtc(stream, viewing, why) {
 
   function create(url) {
     player?.remove();
-    const mine = window.OvenPlayer.create("ovenplayer", {
+    const place = document.createElement("div");
+    place.id = "ovenplayer";
+    document.querySelector("#webrtc .screen").replaceChildren(place);
+    const mine = window.OvenPlayer.create(place, {
       sources: [{ type: "webrtc", file: url }],
       autoStart: true,
       autoFallback: false,
@@ -36,13 +39,27 @@ export function playWebRtc(stream, viewing, why) {
       webrtcConfig: { generatePublicCandidate: false, connectionTimeout: 8_000, timeoutMaxRetry: 0 },
     });
     player = mine;
-    viewing.watch(document.querySelector("#webrtc video"));
+    whenVideo((video) => viewing.watch(video));
     mine.on("stateChanged", ({ newstate }) => {
       if (newstate === "playing") retryMs = 250;
     });
     mine.on("error", () => {
       if (player === mine) again();
     });
+  }
+
+  /** OvenPlayer makes its video element in its own time. */
+  function whenVideo(use) {
+    const screen = document.querySelector("#webrtc .screen");
+    const video = screen.querySelector("video");
+    if (video) return use(video);
+    const observer = new MutationObserver(() => {
+      const made = screen.querySelector("video");
+      if (!made) return;
+      observer.disconnect();
+      use(made);
+    });
+    observer.observe(screen, { childList: true, subtree: true });
   }
 
   function again() {

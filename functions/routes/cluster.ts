@@ -1,5 +1,5 @@
 import { capacityOf } from "#cluster/node-choice/choose-node.ts";
-import type { Desk, RouterContext } from "../desk.ts";
+import { momentOf, type Desk, type RouterContext } from "../desk.ts";
 import { problemResponse } from "../http-errors.ts";
 import { refuseStranger } from "../operator.ts";
 
@@ -7,7 +7,7 @@ import { refuseStranger } from "../operator.ts";
 export async function cluster(c: RouterContext, desk: Desk): Promise<Response> {
   const stranger = await refuseStranger(c, desk.env);
   if (stranger) return problemResponse(stranger);
-  const sight = await desk.decisions.see(desk.nowMs());
+  const sight = await desk.decisions.see(momentOf(c, desk));
   if (!sight)
     return problemResponse({
       status: 503,

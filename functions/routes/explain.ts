@@ -1,4 +1,4 @@
-import { viewerOf, type Desk, type RouterContext } from "../desk.ts";
+import { momentOf, viewerOf, type Desk, type RouterContext } from "../desk.ts";
 import { problemResponse } from "../http-errors.ts";
 import { refuseStranger } from "../operator.ts";
 import { isProblem } from "../requested-stream.ts";
@@ -12,17 +12,17 @@ export async function explain(c: RouterContext, desk: Desk): Promise<Response> {
   if (!protocol) return problemResponse(unknownProtocol);
   const viewer = viewerOf(c, desk, protocol, "/-/explain");
   if (isProblem(viewer)) return problemResponse(viewer);
-  const { outcome, existence, choice, sight } = await desk.decisions.consider(viewer, desk.nowMs());
+  const { outcome, existence, choice, sight } = await desk.decisions.consider(viewer, momentOf(c, desk));
   return c.json({
     stream: viewer.stream.name,
     protocol,
-    host: new URL(c.req.url).hostname,
+    host: viewer.url.hostname,
     place: viewer.place,
     existence,
     node: isProblem(outcome) ? undefined : { id: outcome.node.id, url: outcome.node.url },
     problem: isProblem(outcome) ? outcome : undefined,
     reason: choice?.reason ?? existence,
-    runnersUp: choice?.node ? choice.runnersUp : [],
+    runnersUp: choice?.node ? choice.runnersUp.map(({ node, reason }) => ({ node, reason })) : [],
     excluded: choice?.excluded ?? [],
     origins: sight?.origins?.map(withoutUser),
     snapshot: sight && { from: sight.from, ageMs: sight.ageMs, nodes: sight.view.nodes.length },

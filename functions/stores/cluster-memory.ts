@@ -1,5 +1,6 @@
 import { carries, recordKey, type ClusterView, type ClusterViewReader } from "#cluster/node-choice/cluster-view.ts";
 import { StoreUnavailable, type ClusterReader, type ClusterStreamName } from "#cluster/store/contract.ts";
+import type { SnapshotCache } from "./edge-cache.ts";
 
 /** The cluster as a decision sees it, and how far that can be relied on. */
 export interface Sight {
@@ -10,6 +11,14 @@ export interface Sight {
   readonly from: "store" | "memory";
 }
 
+/** When a request is, and who finishes what may end after it. */
+export interface Moment {
+  /** Unix ms. */
+  readonly nowMs: number;
+  /** Takes work whose end nobody waits for. */
+  readonly later: (work: Promise<unknown>) => void;
+}
+
 /** A decision within a second of the last read needs no other. Reports come every 2 s. */
 const freshMs = 1_000;
 /** How long decisions go on without a store. */
@@ -18,63 +27,94 @@ export const outageMs = 300_000;
 const silenceMs = 1_000;
 /** While somebody reads anew, the others decide on what was true until now. */
 const staleMs = 2_000;
+/** How often the last snapshot is put where other isolates find it. */
+const saveEveryMs = 10_000;
 /** No viewer can ask for it: `/-/` is the router's own. */
 const noStream: ClusterStreamName = { vhost: "-", app: "-", stream: "-" };
 /** Streams whose origins are remembered, known and unknown alike. */
 const maxStreams = 10_000;
 
+interface KnownOrigins {
+  readonly urls: readonly string[];
+  readonly atMs: number;
+  readonly savedMs: number;
+}
+
 /** One isolate's memory of the store. Never asks twice within a second for the same thing; answers through an outage. */
 export class ClusterMemory {
   readonly #reader: ClusterReader;
   readonly #views: ClusterViewReader;
+  readonly #cache: SnapshotCache | undefined;
   #latest: { view: ClusterView; atMs: number } | undefined;
-  #origins = new Map<string, { urls: readonly string[]; atMs: number }>();
+  #origins = new Map<string, KnownOrigins>();
   #silentSinceMs = Number.NEGATIVE_INFINITY;
   #readingSinceMs = Number.NEGATIVE_INFINITY;
 
-  constructor(reader: ClusterReader, views: ClusterViewReader) {
+  constructor(reader: ClusterReader, views: ClusterViewReader, cache?: SnapshotCache) {
     this.#reader = reader;
     this.#views = views;
+    this.#cache = cache;
   }
 
   /**
    * The cluster for a decision about `name`: one round trip at most.
    * @param isKnown whether the stream needs no lookup because a local rule can pull it
-   * @param nowMs Unix ms
    * @returns `undefined` when the store is silent and nothing is remembered
    */
-  async see(name: ClusterStreamName, isKnown: boolean, nowMs: number): Promise<Sight | undefined> {
+  async see(name: ClusterStreamName, isKnown: boolean, moment: Moment): Promise<Sight | undefined> {
+    const { nowMs } = moment;
     const remembered = this.#recall(name, nowMs);
     const allowedMs = nowMs - this.#readingSinceMs < freshMs ? staleMs : freshMs;
     if (remembered && remembered.ageMs < allowedMs && (isKnown || this.#isSettled(remembered, name, nowMs)))
       return remembered;
-    if (nowMs - this.#silentSinceMs < silenceMs) return remembered;
+    if (nowMs - this.#silentSinceMs < silenceMs) return this.#withoutStore(name, isKnown, nowMs);
     this.#readingSinceMs = nowMs;
     try {
-      return await this.#read(name, nowMs);
+      return await this.#read(name, moment);
     } catch (thrown) {
       if (!(thrown instanceof StoreUnavailable)) throw thrown;
       this.#silentSinceMs = nowMs;
-      return remembered;
+      return await this.#withoutStore(name, isKnown, nowMs);
     } finally {
       this.#readingSinceMs = Number.NEGATIVE_INFINITY;
     }
   }
 
   /** The nodes alone, for a map of them. */
-  seeNodes(nowMs: number): Promise<Sight | undefined> {
-    return this.see(noStream, true, nowMs);
+  seeNodes(moment: Moment): Promise<Sight | undefined> {
+    return this.see(noStream, true, moment);
   }
 
-  async #read(name: ClusterStreamName, nowMs: number): Promise<Sight> {
+  async #read(name: ClusterStreamName, { nowMs, later }: Moment): Promise<Sight> {
     const snapshot = await this.#reader.snapshot(name);
+    const key = recordKey(name);
+    const savedMs = this.#origins.get(key)?.savedMs ?? Number.NEGATIVE_INFINITY;
+    const isDue = this.#cache !== undefined && nowMs - savedMs >= saveEveryMs;
+    if (isDue) later(this.#cache.save(name, snapshot, nowMs));
     const view = await this.#views.read(snapshot);
     this.#latest = { view, atMs: nowMs };
-    const key = recordKey(name);
-    this.#origins.delete(key);
-    this.#origins.set(key, { urls: snapshot.origins, atMs: nowMs });
-    if (this.#origins.size > maxStreams) this.#origins.delete(this.#origins.keys().next().value!);
+    this.#remember(key, { urls: snapshot.origins, atMs: nowMs, savedMs: isDue ? nowMs : savedMs });
     return { view, origins: snapshot.origins, ageMs: 0, from: "store" };
+  }
+
+  #remember(key: string, origins: KnownOrigins): void {
+    this.#origins.delete(key);
+    this.#origins.set(key, origins);
+    if (this.#origins.size > maxStreams) this.#origins.delete(this.#origins.keys().next().value!);
+  }
+
+  /** What this isolate remembers; where that is not enough, what another one left in the cache. */
+  async #withoutStore(name: ClusterStreamName, isKnown: boolean, nowMs: number): Promise<Sight | undefined> {
+    const remembered = this.#recall(name, nowMs);
+    const key = recordKey(name);
+    if (remembered && (isKnown || remembered.origins || isCarried(remembered.view, key))) return remembered;
+    const cached = await this.#cache?.load(name);
+    if (!cached || nowMs - cached.savedMs > outageMs) return remembered;
+    const { savedMs, origins: urls } = cached;
+    if (!this.#latest || this.#latest.atMs < savedMs)
+      this.#latest = { view: await this.#views.read(cached), atMs: savedMs };
+    if (urls.length > 0) this.#remember(key, { urls, atMs: savedMs, savedMs });
+    return this.#recall(name, nowMs);
   }
 
   #recall(name: ClusterStreamName, nowMs: number): Sight | undefined {

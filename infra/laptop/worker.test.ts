@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import { connect, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -117,6 +117,36 @@ test("answers a WebSocket for an unknown stream with an error, not a socket", { 
   assert.equal(answer.statusCode, 404);
   answer.destroy();
 });
+
+test("answers requests as no browser sends them with sentences, and redirects none elsewhere", async () => {
+  for (const [target, host, status] of [
+    ["/app/stream/x.m3u8", "evil.test@x", 302],
+    ["http://evil.test/app/stream/x.m3u8", "router.test", 302],
+    ["//evil.test/stream/x.m3u8", "router.test", 404],
+    ["/app/../app/stream/x.m3u8", "router.test", 404],
+    ["/app/stream\\..\\evil/x.m3u8", "router.test", 404],
+    ["/app/stream/a\\b.m3u8", "router.test", 404],
+    ["/app/%73tream/x.m3u8", "router.test", 404],
+    ["/app/stream/x.m3u8", "a b", 400],
+    ["/app/stream/x.m3u8", "[::1", 400],
+    ["/app/stream/x.m3u8", "a:99999", 400],
+    ["/app/stream/x.m3u8", "", 400],
+  ] as const) {
+    const answer = await rawRequest(target, host);
+    assert.match(answer, new RegExp(`^HTTP/1\\.1 ${status} `), target);
+    const location = /^location: (.*)$/im.exec(answer)?.[1];
+    assert.equal(location === undefined || location.startsWith(`${nodeUrl}/app/stream/`), true, location);
+  }
+});
+
+/** One request, byte for byte; the whole answer as text. */
+async function rawRequest(target: string, host: string): Promise<string> {
+  const socket = connect(Number(new URL(router.url).port), "127.0.0.1");
+  socket.end(`GET ${target} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
+  const chunks: Buffer[] = [];
+  for await (const chunk of socket) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString("latin1");
+}
 
 test("serves the page", async () => {
   const answer = await ask("/");

@@ -26,7 +26,6 @@ export interface RouterOptions {
 export interface RunningRouter {
   /** `http://host:port`, without a slash at the end. */
   readonly url: string;
-  readonly pid: number;
   /** Resolves when the process ended by itself, with its exit code. */
   readonly exited: Promise<number | null>;
   /** Ends it; resolves when the process is gone. May be called twice. */
@@ -70,18 +69,27 @@ export async function startRouter(options: RouterOptions): Promise<RunningRouter
   }
 }
 
+/**
+ * Runs its arguments until they end or standard input does. The kernel closes that pipe however this process ends, so
+ * that no router outlives its launcher and holds the port.
+ */
+const endWithStdin = `
+exec 4<&0
+"$@" </dev/null 4<&- &
+program=$!
+( read -r _; kill "$program" 2>/dev/null ) <&4 3>&- >/dev/null 2>&1 &
+wait "$program"`;
+
 async function run(config: string, host: string, port: number, log: (line: string) => void): Promise<RunningRouter> {
-  const child = spawn(workerdPath(), ["serve", "--control-fd=3", config], {
-    stdio: ["ignore", "pipe", "pipe", "pipe"],
+  const child = spawn("/bin/sh", ["-c", endWithStdin, "sh", workerdPath(), "serve", "--control-fd=3", config], {
+    stdio: ["pipe", "pipe", "pipe", "pipe"],
   });
-  const killWithUs = () => child.kill("SIGKILL");
-  process.once("exit", killWithUs);
   const exited = once(child, "exit").then(([code]) => {
-    process.off("exit", killWithUs);
+    child.stdin!.destroy();
     return typeof code === "number" ? code : null;
   });
   const close = async () => {
-    if (child.exitCode === null && child.signalCode === null) child.kill("SIGTERM");
+    child.stdin!.destroy();
     await exited;
   };
   const printed: string[] = [];
@@ -93,7 +101,7 @@ async function run(config: string, host: string, port: number, log: (line: strin
   }
   try {
     const actualPort = await listening(child, exited, printed, port);
-    return { url: `http://${host}:${actualPort}`, pid: child.pid!, exited, close };
+    return { url: `http://${host}:${actualPort}`, exited, close };
   } catch (thrown) {
     await close();
     throw thrown;

@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { HttpGuest, ViewerTarget } from "../core/guest.ts";
 import { messageOf, SettingError } from "../flow/errors.ts";
@@ -27,6 +27,8 @@ export interface HttpServerOptions {
 
 export interface HttpServer {
   readonly port: number;
+  /** Sent to viewers since the start, headers included. */
+  readonly bytesSent: number;
   /** Stops accepting, ends idle connections, cuts the rest. Resolves when all are gone. */
   close(): Promise<void>;
 }
@@ -34,10 +36,14 @@ export interface HttpServer {
 /** The viewers' door of a node: splits the path, finds the virtual host, and offers the request to each guest in turn. */
 export async function listenForViewers(options: HttpServerOptions): Promise<HttpServer> {
   const server = createServer({ headersTimeout: 10_000, requestTimeout: 15_000, keepAliveTimeout: 20_000 });
-  const sockets = new Set<Duplex>();
-  server.on("connection", (socket: Duplex) => {
+  const sockets = new Set<Socket>();
+  let bytesOfClosed = 0;
+  server.on("connection", (socket) => {
     sockets.add(socket);
-    socket.once("close", () => sockets.delete(socket));
+    socket.once("close", () => {
+      sockets.delete(socket);
+      bytesOfClosed += socket.bytesWritten;
+    });
   });
   server.on("request", (request, response) => answer(request, response, options));
   server.on("upgrade", (request, socket: Duplex, head) => upgrade(request, socket, head, options));
@@ -48,6 +54,11 @@ export async function listenForViewers(options: HttpServerOptions): Promise<Http
   const { port } = server.address() as AddressInfo;
   return {
     port,
+    get bytesSent() {
+      let bytes = bytesOfClosed;
+      for (const socket of sockets) bytes += socket.bytesWritten;
+      return bytes;
+    },
     async close() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       server.closeIdleConnections();

@@ -1,5 +1,6 @@
-import { buildConfig, type ServerValue } from "./build-config.ts";
+import { buildConfig } from "./build-config.ts";
 import { IncludeResolver, type ReadInclude } from "./include.ts";
+import { lintServer } from "./lint.ts";
 import type { MacroValues } from "./macros.ts";
 import { XmlError, type Problem } from "./problem.ts";
 import { ProblemList } from "./problem-list.ts";
@@ -22,25 +23,14 @@ export interface ParsedServerXml {
   readonly problems: readonly Problem[];
 }
 
-/** What the linter sees besides the configuration: values with their places. */
-export interface ReadServerXml extends ParsedServerXml {
-  readonly value: ServerValue | undefined;
-}
-
 /**
  * Reads a Server.xml of OvenMediaEngine, versions 8 to 10, or the older shape of its documentation. Never throws:
  * whatever is wrong or odd is a problem with its place and a remedy.
  */
 export function parseServerXml(text: string, options: ParseServerXmlOptions): ParsedServerXml {
-  const { config, problems } = readServerXml(text, options);
-  return { config, problems };
-}
-
-/** As {@link parseServerXml}, and with the values as they stand in the file. */
-export function readServerXml(text: string, options: ParseServerXmlOptions): ReadServerXml {
   const problems = new ProblemList();
   const root = readRoot(text, options.path, problems);
-  if (!root) return { config: undefined, problems: problems.sorted(), value: undefined };
+  if (!root) return { config: undefined, problems: problems.sorted() };
   const version = readVersion(root, problems);
   const includes = new IncludeResolver(options.readInclude, text.length, problems);
   const reader = new SchemaReader({
@@ -50,8 +40,9 @@ export function readServerXml(text: string, options: ParseServerXmlOptions): Rea
     problems,
   });
   const value = reader.readRoot(root, serverSchema);
-  const config = problems.hasErrors ? undefined : buildConfig(value);
-  return { config, problems: problems.sorted(), value };
+  const config = buildConfig(value);
+  lintServer(value, config, problems);
+  return { config: problems.hasErrors ? undefined : config, problems: problems.sorted() };
 }
 
 const oldestCurrentVersion = 8;

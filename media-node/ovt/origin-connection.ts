@@ -30,6 +30,7 @@ export interface OriginHost {
   readonly sendsDataToOthers: boolean;
   readonly stats: OriginStats;
   resolveVhost(host: string): string | undefined;
+  onSession(connection: OriginConnection): void;
   outletOf(hold: StreamHold): StreamOutlet;
   leaveOutlet(outlet: StreamOutlet, tap: OutletTap): void;
 }
@@ -99,6 +100,11 @@ export class OriginConnection {
     return this.#session !== undefined;
   }
 
+  /** What waits here and in the socket. */
+  get queuedBytes(): number {
+    return (this.#session?.queue.bytes ?? 0) + this.#connection.writableLength;
+  }
+
   /** Resolves when the socket is gone. */
   get gone(): Promise<void> {
     return this.#gone.promise;
@@ -113,6 +119,7 @@ export class OriginConnection {
 
   /** Ends what is overdue; called a few times a second. */
   tick(nowMs: number): void {
+    if (this.#connection.destroyed) return;
     const isStalled = this.#connection.writableLength > 0 && nowMs - this.#lastProgressMs >= this.#host.stallMs;
     if (isStalled) this.#abandon("OVT_STALLED");
     else if (this.#endByMs !== undefined && nowMs >= this.#endByMs) this.#connection.destroy();
@@ -144,7 +151,8 @@ export class OriginConnection {
 
   async #answer(request: OriginRequest): Promise<void> {
     const { guard, clock } = this.#host;
-    if (!guard.admits(request, this.remote, clock.wallMs())) return this.#abandon("OVT_UNAUTHORIZED");
+    // Who plays was admitted; its token may have expired since.
+    if (!this.#session && !guard.admits(request, this.remote, clock.wallMs())) return this.#abandon("OVT_UNAUTHORIZED");
     if (request.application === "describe") await this.#describe(request);
     else if (request.application === "play") await this.#play(request);
     else this.#stop();
@@ -216,6 +224,7 @@ export class OriginConnection {
       onEnd: (reason) => this.#onStreamEnd(reason),
     };
     this.#session = { hold, outlet, queue, tap, reportedDrops: 0 };
+    this.#host.onSession(this);
     stats.sessionsStarted++;
     stats.sessionsLive++;
     const { name } = hold.stream;

@@ -1,6 +1,7 @@
 import type { CloseReason } from "../flow/close-group.ts";
 import type { Sample } from "../core/sample.ts";
 import type { Stream } from "../core/stream.ts";
+import type { Clock, Timer } from "../time/clock.ts";
 import { SampleEncoder, type EncodedSample } from "./sample-encoder.ts";
 
 /** Samples that are sent together: one write for each session that takes all of them. */
@@ -17,6 +18,13 @@ export interface OutletTap {
   onEnd(reason: CloseReason): void;
 }
 
+export interface StreamOutletOptions {
+  readonly clock: Clock;
+  /** How long audio may wait for video with one session, and with many. */
+  readonly minWaitMs: number;
+  readonly maxWaitMs: number;
+}
+
 /** A batch is sent as soon as it holds this much, since joining more saves nothing. */
 const maxBatchBytes = 65_536;
 
@@ -28,15 +36,16 @@ export class StreamOutlet {
   readonly stream: Stream;
   readonly #encoder = new SampleEncoder();
   readonly #taps = new Set<OutletTap>();
-  readonly #onPending: (outlet: StreamOutlet) => void;
+  readonly #options: StreamOutletOptions;
   readonly #removeReader: () => void;
   #pending: EncodedSample[] = [];
   #pendingBytes = 0;
+  #timer: Timer | undefined;
+  #isTimerShort = false;
 
-  /** @param onPending called when samples wait for {@link flush} */
-  constructor(stream: Stream, onPending: (outlet: StreamOutlet) => void) {
+  constructor(stream: Stream, options: StreamOutletOptions) {
     this.stream = stream;
-    this.#onPending = onPending;
+    this.#options = options;
     this.#encoder.describe(stream.description.tracks);
     this.#removeReader = stream.addReader({
       onSample: (sample) => this.#onSample(sample),
@@ -72,6 +81,8 @@ export class StreamOutlet {
 
   /** Sends what waits. */
   flush(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
     if (this.#pending.length === 0) return;
     const batch = batchOf(this.#pending);
     this.#pending = [];
@@ -82,6 +93,7 @@ export class StreamOutlet {
   /** Stops reading the stream; sessions are not told. */
   close(): void {
     this.#removeReader();
+    this.#timer?.cancel();
     this.#pending = [];
   }
 
@@ -92,7 +104,17 @@ export class StreamOutlet {
     this.#pending.push(encoded);
     this.#pendingBytes += encoded.bytes.length;
     if (this.#pendingBytes >= maxBatchBytes) this.flush();
-    else if (this.#pending.length === 1) this.#onPending(this);
+    else this.#arm(encoded.isVideo);
+  }
+
+  /** Video goes at once, with what waits; audio waits for it, the longer the more sessions a write would cost. */
+  #arm(isVideo: boolean): void {
+    if (this.#timer && (this.#isTimerShort || !isVideo)) return;
+    this.#timer?.cancel();
+    this.#isTimerShort = isVideo;
+    const { clock, minWaitMs, maxWaitMs } = this.#options;
+    const waitMs = isVideo ? 0 : Math.min(maxWaitMs, minWaitMs + this.#taps.size / 2);
+    this.#timer = clock.after(waitMs, () => this.flush());
   }
 
   #end(reason: CloseReason): void {

@@ -1,16 +1,17 @@
-import { forEachNal } from "../codecs/annex-b.ts";
 import { nalType, nalTypeOf, parseAvcConfig } from "../codecs/h264.ts";
+import {
+  aggregableRun,
+  boundsOf,
+  copyOf,
+  equalPieceBytes,
+  lengthOf,
+  nalBoundsOf,
+  type NalBounds,
+} from "./nal-units.ts";
 import { copyBytes, rtpHeaderBytes, type PacketSlab } from "./packet-slab.ts";
 
 const stapA = 24;
 const fuA = 28;
-
-/** A NAL unit in a buffer, its header byte included. */
-interface NalBounds {
-  readonly bytes: Uint8Array;
-  readonly start: number;
-  readonly end: number;
-}
 
 /**
  * H.264 into RTP, packetization mode 1 (RFC 6184): parameter sets and SEI aggregated in a STAP-A, large NAL units in
@@ -33,9 +34,9 @@ export class H264Packetizer {
   }
 
   packetize(data: Uint8Array, slab: PacketSlab): void {
-    const nals = this.#withParameterSets(sendableNals(data));
+    const nals = this.#withParameterSets(nalBoundsOf(data, isSendable));
     for (let i = 0; i < nals.length;) {
-      const run = this.#aggregableRun(nals, i);
+      const run = aggregableRun(nals, i, { headerBytes: 1, maxPayload: this.#maxPayload, isAggregable });
       if (run > 1) this.#aggregate(nals, i, i + run, slab);
       else this.#single(nals[i]!, slab);
       i += run;
@@ -52,17 +53,6 @@ export class H264Packetizer {
     if (idr < 0 || (sps.length > 0 && pps.length > 0)) return nals;
     const others = nals.filter((nal) => typeOf(nal) !== nalType.sps && typeOf(nal) !== nalType.pps);
     return [...this.#sps.map(boundsOf), ...this.#pps.map(boundsOf), ...others];
-  }
-
-  /** How many NAL units from `first` on go into one packet: 1, or a run of small non-picture units. */
-  #aggregableRun(nals: readonly NalBounds[], first: number): number {
-    let size = 1;
-    let end = first;
-    for (; end < nals.length && isAggregable(nals[end]!); end++) {
-      size += 2 + lengthOf(nals[end]!);
-      if (size > this.#maxPayload) break;
-    }
-    return Math.max(1, end - first);
   }
 
   /**
@@ -101,8 +91,7 @@ export class H264Packetizer {
    */
   #fragment({ bytes, start, end }: NalBounds, slab: PacketSlab): void {
     const header = bytes[start]!;
-    const total = end - start - 1;
-    const size = Math.ceil(total / Math.ceil(total / (this.#maxPayload - 2)));
+    const size = equalPieceBytes(end - start - 1, this.#maxPayload - 2);
     for (let at = start + 1; at < end; at += size) {
       const until = Math.min(at + size, end);
       const payload = slab.add(2 + until - at);
@@ -114,33 +103,16 @@ export class H264Packetizer {
 }
 
 /** Everything but delimiters, filler, end marks and types that RTP uses for itself (24…31, and the reserved 0). */
-function sendableNals(data: Uint8Array): NalBounds[] {
-  const nals: NalBounds[] = [];
-  forEachNal(data, (start, end) => {
-    const type = nalTypeOf(data[start]!);
-    if (type === 0 || type > 23 || (type >= nalType.aud && type <= nalType.filler)) return;
-    nals.push({ bytes: data, start, end });
-  });
-  return nals;
+function isSendable(firstByte: number): boolean {
+  const type = nalTypeOf(firstByte);
+  return type > 0 && type < stapA && (type < nalType.aud || type > nalType.filler);
 }
 
-function isAggregable(nal: NalBounds): boolean {
-  const type = typeOf(nal);
+function isAggregable(firstByte: number): boolean {
+  const type = nalTypeOf(firstByte);
   return type === nalType.sps || type === nalType.pps || type === nalType.sei;
 }
 
 function typeOf(nal: NalBounds): number {
   return nalTypeOf(nal.bytes[nal.start]!);
-}
-
-function lengthOf(nal: NalBounds): number {
-  return nal.end - nal.start;
-}
-
-function copyOf(nal: NalBounds): Uint8Array {
-  return nal.bytes.slice(nal.start, nal.end);
-}
-
-function boundsOf(bytes: Uint8Array): NalBounds {
-  return { bytes, start: 0, end: bytes.length };
 }

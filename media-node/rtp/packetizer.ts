@@ -1,6 +1,8 @@
 import type { Codec } from "../codecs/codec.ts";
 import { H264Packetizer } from "./h264-packetizer.ts";
+import { H265Packetizer } from "./h265-packetizer.ts";
 import type { PacketSlab } from "./packet-slab.ts";
+import { Vp8Packetizer } from "./vp8-packetizer.ts";
 import { WholePacketizer } from "./whole-packetizer.ts";
 
 /** Cuts the samples of one track into RTP packets. */
@@ -23,6 +25,10 @@ export function createPacketizer(codec: Codec, options: PacketizerOptions): Pack
   switch (codec) {
     case "h264":
       return new H264Packetizer(options);
+    case "h265":
+      return new H265Packetizer(options);
+    case "vp8":
+      return new Vp8Packetizer(options);
     case "opus":
       return new WholePacketizer(48_000);
     case "pcmu":

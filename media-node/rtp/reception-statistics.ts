@@ -1,5 +1,6 @@
-import type { ReceptionReport, SenderReport } from "./rtcp-report.ts";
+import type { ReportBlock } from "./rtcp.ts";
 import type { RtpPacket } from "./rtp-packet.ts";
+import type { SenderReport } from "./sender-report.ts";
 
 /** Counts one RTP stream as its receiver reports need it (RFC 3550 §6.4.1, A.3, A.8). */
 export class ReceptionStatistics {
@@ -48,7 +49,7 @@ export class ReceptionStatistics {
   }
 
   /** The report block since the last call, or undefined while nothing came. */
-  takeReport(nowMs: number): ReceptionReport | undefined {
+  takeReport(nowMs: number): ReportBlock | undefined {
     if (this.#ssrc === undefined) return undefined;
     const expected = this.#cycles + this.#highest - this.#base + 1;
     const expectedNow = expected - this.#expectedBefore;

@@ -1,5 +1,5 @@
 import { RtpTimestampUnwrapper } from "./rtp-timestamp-unwrapper.ts";
-import type { SenderReport } from "./rtcp-report.ts";
+import type { SenderReport } from "./sender-report.ts";
 
 export interface RtpTimelineOptions {
   /** Unix milliseconds at which all output timestamps are 0. */
@@ -16,6 +16,8 @@ const maxFirstShiftMs = 500;
 const clockSetMs = 1_000;
 /** A timestamp this far from what the arrival suggests shows that the RTP clock began anew. */
 const rtpJumpMs = 3_000;
+/** No encoder reorders pictures by more than this. */
+const maxReorderMs = 1_000;
 /** A report that speaks of an instant this far from the media belongs to another clock. */
 const foreignReportMs = 20_000;
 /** A sender's RTP-Info may be off from the arrival by this before it is disbelieved. */
@@ -108,6 +110,8 @@ export class RtpTrackClock {
   #hasReport = false;
   #last: { rtp: number; wallMs: number } | undefined;
   #isRestarting = false;
+  /** Arrival minus output time, as it is when nothing stalls. */
+  #usualDelayMs = 0;
 
   constructor(clockRate: number, timeline: TimelineSide) {
     this.#clockRate = clockRate;
@@ -135,6 +139,7 @@ export class RtpTrackClock {
     }
     const rtp = this.#unwrapper.unwrap(timestamp);
     this.#slew(rtp);
+    this.#learnDelay(rtp, wallMs);
     if (!this.#last || rtp >= this.#last.rtp) this.#last = { rtp, wallMs };
     return rtp + this.#offset!;
   }
@@ -176,9 +181,24 @@ export class RtpTrackClock {
     this.#offset = this.#target = this.#onGrid(ticks - this.#unwrapper.unwrap(timestamp));
   }
 
+  /** A step that neither the time since the last packet nor the usual delay explains. */
   #hasJumped(timestamp: number, last: { rtp: number; wallMs: number }, wallMs: number): boolean {
-    const stepMs = ((this.#unwrapper.peek(timestamp) - last.rtp) * 1000) / this.#clockRate;
-    return Math.abs(stepMs) > rtpJumpMs && Math.abs(stepMs - (wallMs - last.wallMs)) > rtpJumpMs;
+    const rtp = this.#unwrapper.peek(timestamp);
+    const stepMs = ((rtp - last.rtp) * 1000) / this.#clockRate;
+    if (stepMs >= -maxReorderMs && stepMs <= rtpJumpMs) return false;
+    const isExplained = stepMs > 0 && Math.abs(stepMs - (wallMs - last.wallMs)) <= rtpJumpMs;
+    return !isExplained && Math.abs(this.#delayMs(rtp, wallMs) - this.#usualDelayMs) > rtpJumpMs;
+  }
+
+  #delayMs(rtp: number, wallMs: number): number {
+    return wallMs - this.#timeline.epochMs - ((rtp + this.#offset!) * 1000) / this.#clockRate;
+  }
+
+  /** The least delay counts, so that a stall does not; it rises slowly, for clocks that drift apart. */
+  #learnDelay(rtp: number, wallMs: number): void {
+    const delayMs = this.#delayMs(rtp, wallMs);
+    if (!this.#last || delayMs < this.#usualDelayMs) this.#usualDelayMs = delayMs;
+    else this.#usualDelayMs += (delayMs - this.#usualDelayMs) / 1_000;
   }
 
   /** Goes on where the output stopped, plus the time that passed since. */
@@ -200,7 +220,10 @@ export class RtpTrackClock {
     this.#offset! += Math.max(-most, Math.min(most, missing));
   }
 
+  /** Rounds modulo 2³², so that nodes that joined before and after a wrap of the RTP clock round alike. */
   #onGrid(exactOffset: number): number {
-    return Math.round((Math.round((exactOffset * gridPerSecond) / this.#clockRate) * this.#clockRate) / gridPerSecond);
+    const cycles = Math.floor(exactOffset / 2 ** 32) * 2 ** 32;
+    const steps = Math.round(((exactOffset - cycles) * gridPerSecond) / this.#clockRate);
+    return cycles + Math.round((steps * this.#clockRate) / gridPerSecond);
   }
 }

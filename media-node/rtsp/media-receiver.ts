@@ -2,12 +2,14 @@ import type { Sample } from "../core/sample.ts";
 import type { Track } from "../core/track.ts";
 import type { Depacketizer, RtpFrame } from "../rtp/depacketizer.ts";
 import { ReceptionStatistics } from "../rtp/reception-statistics.ts";
-import { parseSenderReports, serializeReceiverReport } from "../rtp/rtcp-report.ts";
+import { parseRtcp, serializeRtcp } from "../rtp/rtcp.ts";
 import { parseRtpPacket, type RtpPacket } from "../rtp/rtp-packet.ts";
 import { RtpSequencer } from "../rtp/rtp-sequencer.ts";
 import type { RtpTrackClock } from "../rtp/rtp-timeline.ts";
+import { senderReportOf } from "../rtp/sender-report.ts";
 import { DecodeTimes } from "./decode-times.ts";
-import { describeParameterSets, haveSameBytes, type MediaPlan } from "./media-plan.ts";
+import type { MediaPlan } from "./media-plan.ts";
+import { describeKeyframe } from "./video-formats.ts";
 
 export interface MediaReceiverOptions {
   readonly plan: MediaPlan;
@@ -52,8 +54,9 @@ export class MediaReceiver {
   #track: Track;
   #payloadType: number;
   #ssrc: number | undefined;
-  /** Source or payload type of foreign packets in a row. */
-  #stranger = { ssrc: -1, payloadType: -1, count: 0 };
+  #nextSequence: number | undefined;
+  /** The latest of foreign packets alike, and how many there were in a row. */
+  #stranger: { readonly packet: RtpPacket; readonly count: number } | undefined;
   #isAfterRestart = false;
   #isWaitingForKeyframe: boolean;
   #wallMs = 0;
@@ -122,17 +125,18 @@ export class MediaReceiver {
       this.#foreign++;
       return;
     }
-    if ((packet.payloadType !== this.#payloadType || packet.ssrc !== this.#ssrc) && !this.#accepts(packet)) return;
-    this.#packets++;
     this.#wallMs = wallMs;
     this.#lastRtpMs = nowMs;
-    this.#statistics.onPacket(packet, nowMs);
-    this.#sequencer.push(packet, nowMs);
+    const isKnown = packet.payloadType === this.#payloadType && packet.ssrc === this.#ssrc;
+    if (isKnown || this.#continues(packet)) this.#take(packet, nowMs);
+    else this.#considerStranger(packet, nowMs);
   }
 
   receiveRtcp(bytes: Uint8Array, nowMs: number, wallMs: number): void {
     try {
-      for (const report of parseSenderReports(bytes).reports) {
+      for (const packet of parseRtcp(bytes)) {
+        if (packet.type !== "sender-report") continue;
+        const report = senderReportOf(packet);
         this.#statistics.onSenderReport(report, nowMs);
         this.#options.clock.onSenderReport(report, wallMs);
       }
@@ -144,31 +148,51 @@ export class MediaReceiver {
   /** A receiver report to send. */
   takeReport(nowMs: number): Uint8Array {
     const { ssrc, cname } = this.#options;
-    return serializeReceiverReport(ssrc, this.#statistics.takeReport(nowMs), cname);
+    const report = this.#statistics.takeReport(nowMs);
+    return serializeRtcp([
+      { type: "receiver-report", ssrc, reports: report ? [report] : [] },
+      { type: "source-description", chunks: [{ ssrc, cname }] },
+    ]);
   }
 
-  /** Whether a packet that differs from those before it is the track's all the same. */
-  #accepts(packet: RtpPacket): boolean {
+  #take(packet: RtpPacket, nowMs: number): void {
+    this.#packets++;
+    this.#stranger = undefined;
+    this.#nextSequence = (packet.sequence + 1) & 0xffff;
+    this.#statistics.onPacket(packet, nowMs);
+    this.#sequencer.push(packet, nowMs);
+  }
+
+  /** The first packet, or one of a sender that changes its SSRC and numbers on: some do so at every key frame. */
+  #continues({ ssrc, sequence, payloadType }: RtpPacket): boolean {
+    if (payloadType !== this.#payloadType) return false;
+    if (this.#ssrc !== undefined && sequence !== this.#nextSequence) return false;
+    this.#ssrc = ssrc;
+    return true;
+  }
+
+  /** A second packet proves a new source; another payload type counts only where the announced one never came. */
+  #considerStranger(packet: RtpPacket, nowMs: number): void {
     const { ssrc, payloadType } = packet;
-    if (payloadType === this.#payloadType && this.#ssrc === undefined) {
-      this.#ssrc = ssrc;
-      return true;
-    }
-    const isSame = this.#stranger.ssrc === ssrc && this.#stranger.payloadType === payloadType;
-    this.#stranger = { ssrc, payloadType, count: isSame ? this.#stranger.count + 1 : 1 };
+    const before = this.#stranger;
+    const isSame = before?.packet.ssrc === ssrc && before.packet.payloadType === payloadType;
+    const count = isSame ? before.count + 1 : 1;
     const isWrongType = payloadType !== this.#payloadType;
-    // A second packet proves a new source; another payload type only counts where the announced one never came.
-    const isProven = isWrongType
-      ? this.#packets === 0 && this.#stranger.count >= payloadTypeProof
-      : this.#stranger.count >= 2;
+    const isProven = isWrongType ? this.#packets === 0 && count >= payloadTypeProof : count >= 2;
     if (!isProven) {
       this.#foreign++;
-      return false;
+      this.#stranger = { packet, count };
+      return;
     }
     this.#payloadType = payloadType;
     if (this.#ssrc !== undefined) this.#restart();
     this.#ssrc = ssrc;
-    return true;
+    // The first packet of a new source is often the beginning of a key frame.
+    if (before && count === 2) {
+      this.#foreign--;
+      this.#take(before.packet, nowMs);
+    }
+    this.#take(packet, nowMs);
   }
 
   /** The sender began anew: sequence numbers and timestamps do not continue. */
@@ -186,7 +210,7 @@ export class MediaReceiver {
         this.#withheld++;
         return;
       }
-      if (frame.isKeyframe && frame.parameterSets) this.#learn(frame.parameterSets);
+      if (frame.isKeyframe) this.#learn(frame);
     }
     const pts = this.#options.clock.toTicks(frame.timestamp, this.#wallMs);
     this.#options.onSample({
@@ -199,12 +223,13 @@ export class MediaReceiver {
     });
   }
 
-  #learn(parameterSets: readonly Uint8Array[]): void {
-    const described = describeParameterSets(this.#track, parameterSets);
-    if (!described || haveSameBytes(described.decoderConfig, this.#track.decoderConfig)) return;
-    this.#decodeTimes.deepen(described.reorderFrames);
-    const { video, decoderConfig } = described;
-    this.#track = { ...this.#track, video, decoderConfig };
+  /** Key frames may bring parameter sets that differ from those known. */
+  #learn({ parameterSets, data }: RtpFrame): void {
+    const described = describeKeyframe(this.#track, parameterSets, data);
+    if (!described) return;
+    const { video, decoderConfig, reorderFrames } = described;
+    this.#decodeTimes.deepen(reorderFrames);
+    this.#track = { ...this.#track, video, ...(decoderConfig && { decoderConfig }) };
     this.#options.onTrack(this.#track);
   }
 }

@@ -19,12 +19,17 @@ function audio(payloadType: number, encoding: string, clockRate: number, channel
 // play it under this one.
 const formats: Readonly<Record<string, CodecFormat>> = {
   h264: video(98, "H264", "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"),
-  h265: video(100, "H265", "level-id=93;profile-id=1;tier-flag=0;tx-mode=SRST"),
+  h265: video(100, "H265", h265Fmtp(1, 0, 93)),
   vp8: video(96, "VP8", ""),
   opus: audio(110, "opus", 48_000, 2, "minptime=10;useinbandfec=1;stereo=1;sprop-stereo=1"),
   pcmu: audio(0, "PCMU", 8_000, undefined, ""),
   pcma: audio(8, "PCMA", 8_000, undefined, ""),
 };
+
+/** RFC 7798 §7.1, as browsers match it. */
+export function h265Fmtp(profile: number, tier: number, level: number): string {
+  return `level-id=${level};profile-id=${profile};tier-flag=${tier};tx-mode=SRST`;
+}
 
 /** Every feedback kind that a viewer may send and we act on. */
 export const understoodFeedback: readonly string[] = videoFeedback;

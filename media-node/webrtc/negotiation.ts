@@ -1,8 +1,9 @@
 import type { Codec } from "../codecs/codec.ts";
+import { parseHvcConfig } from "../codecs/h265.ts";
 import type { Track } from "../core/track.ts";
 import { ProtocolError } from "../flow/errors.ts";
 import { acceptMedia, type AcceptedMedia } from "../sdp/codec-choice.ts";
-import { formatOf, understoodFeedback } from "../sdp/codec-formats.ts";
+import { formatOf, h265Fmtp, understoodFeedback } from "../sdp/codec-formats.ts";
 import {
   candidateValue,
   serializeLocalDescription,
@@ -71,23 +72,30 @@ function offeredSection(
   { random, rtx }: NegotiationOptions,
 ): OfferedSection[] {
   const tracks = playlist.renditions.flatMap((rendition) => rendition[kind] ?? []);
-  const codecs = [...new Set(tracks.map(({ codec }) => codec))];
-  const first = tracks[0];
-  if (!first) return [];
+  const firsts = tracks.filter((track, i) => tracks.findIndex(({ codec }) => codec === track.codec) === i);
+  if (firsts.length === 0) return [];
   const hasRtx = rtx && kind === "video";
   const media = {
     kind,
     mid: kind,
-    codecs: codecs.flatMap((codec) => withRtx(formatOf(codec, channelsOf(first)), hasRtx)),
+    codecs: firsts.flatMap((track) => withRtx(localFormat(track), hasRtx)),
     ssrc: randomSsrc(random),
     rtxSsrc: hasRtx ? randomSsrc(random) : undefined,
     trackId: randomToken(random, 12),
   };
-  return [{ kind, codecs, media }];
+  return [{ kind, codecs: firsts.map(({ codec }) => codec), media }];
 }
 
-function channelsOf(track: Track): number {
-  return track.audio?.channels ?? 2;
+function localFormat(track: Track): LocalCodec | undefined {
+  const format = formatOf(track.codec, track.audio?.channels);
+  if (!format || track.codec !== "h265" || !track.decoderConfig) return format;
+  try {
+    const { profileTierLevel } = parseHvcConfig(track.decoderConfig);
+    const [first = 1] = profileTierLevel;
+    return { ...format, fmtp: h265Fmtp(first & 31, (first >> 5) & 1, profileTierLevel.at(-1)!) };
+  } catch {
+    return format;
+  }
 }
 
 function withRtx(format: LocalCodec | undefined, hasRtx: boolean): LocalCodec[] {

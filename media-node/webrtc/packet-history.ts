@@ -25,6 +25,7 @@ export class PacketHistory {
   #head = 0;
   #bytes = 0;
   #endIndex = 0;
+  #keyframe: PacketFrame | undefined;
   readonly #spare: PacketSlab[] = [];
 
   constructor(keepMs: number, maxBytes: number) {
@@ -52,9 +53,15 @@ export class PacketHistory {
     return spanMs < 500 ? 0 : ((this.#bytes - this.latest!.packets.byteLength) * 8_000) / spanMs;
   }
 
-  /** An empty slab for the next frame, to be handed to {@link push}. */
-  takeSlab(): PacketSlab {
-    return this.#spare.pop() ?? new PacketSlab();
+  /**
+   * An empty slab for the next frame, to be handed to {@link push}.
+   * @param sampleBytes of the frame, so that a small one does not sit in a buffer that once held a key frame
+   */
+  takeSlab(sampleBytes: number): PacketSlab {
+    // Headers cost 2 %, parameter sets a few hundred bytes; a power of two makes buffers that fit again.
+    const needed = 2 ** Math.ceil(Math.log2(sampleBytes * 1.03 + 256));
+    const fitting = this.#spare.findIndex(({ slab }) => slab.length === needed);
+    return fitting < 0 ? new PacketSlab(needed) : this.#spare.splice(fitting, 1)[0]!;
   }
 
   /** Takes over `packets`. A frame without packets is not kept. */
@@ -65,6 +72,7 @@ export class PacketHistory {
     }
     const frame = { packets, firstIndex: this.#endIndex, isKeyframe, mediaMs, arrivedMs };
     this.#frames.push(frame);
+    if (isKeyframe) this.#keyframe = frame;
     this.#endIndex += packets.count;
     this.#bytes += packets.byteLength;
     this.#dropOld(arrivedMs);
@@ -89,14 +97,11 @@ export class PacketHistory {
   }
 
   /** The newest key frame, if it is still here. */
-  latestKeyframe(): PacketFrame | undefined {
-    for (let i = this.#frames.length - 1; i >= this.#head; i--) {
-      if (this.#frames[i]!.isKeyframe) return this.#frames[i];
-    }
-    return undefined;
+  get latestKeyframe(): PacketFrame | undefined {
+    return this.#keyframe;
   }
 
-  /** Bytes from packet frame `from` to the end. */
+  /** Bytes from frame `from` to the end. */
   bytesSince(from: PacketFrame): number {
     let bytes = 0;
     for (let i = this.#frames.length - 1; i >= this.#head; i--) {
@@ -112,6 +117,7 @@ export class PacketHistory {
       const oldest = this.#frames[this.#head]!;
       if (this.#bytes <= this.#maxBytes && nowMs - oldest.arrivedMs <= this.#keepMs) break;
       this.#bytes -= oldest.packets.byteLength;
+      if (oldest === this.#keyframe) this.#keyframe = undefined;
       this.#recycle(oldest.packets);
       this.#head++;
     }
@@ -123,6 +129,6 @@ export class PacketHistory {
 
   #recycle(packets: PacketSlab): void {
     packets.begin(0);
-    if (this.#spare.length < 8) this.#spare.push(packets);
+    if (this.#spare.length < 16) this.#spare.push(packets);
   }
 }

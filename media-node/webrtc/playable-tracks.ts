@@ -30,7 +30,7 @@ export function playableTracksOf(stream: Stream): PlayableTracks {
 
 /** Whether {@link playableTracksOf} can be sure already, or needs to see samples first. */
 export function isOrderKnown(track: Track): boolean {
-  return track.codec !== "h264" || declaredReordering(track) !== undefined;
+  return (track.codec !== "h264" && track.codec !== "h265") || declaredReordering(track) !== undefined;
 }
 
 function withholdingReason(track: Track, recent: readonly Sample[]): string | undefined {

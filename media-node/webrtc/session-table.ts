@@ -21,6 +21,8 @@ export interface RoomOptions {
   readonly logger: Logger;
   readonly random: RandomBytes;
   readonly config: WebRtcConfig;
+  /** Runs a function in a later turn of the event loop: `setImmediate`. */
+  readonly defer: (run: () => void) => void;
 }
 
 interface StreamEntry {

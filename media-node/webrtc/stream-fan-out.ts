@@ -9,6 +9,7 @@ import type { WebRtcConfig } from "./config.ts";
 import type { MediaPort } from "./media-port.ts";
 import { randomUint32, type RandomBytes } from "./random.ts";
 import { TrackFanOut } from "./track-fan-out.ts";
+import type { TrackSender } from "./track-sender.ts";
 
 /** What the fan-out calls on each of its viewers. */
 export interface FanOutViewer {
@@ -26,12 +27,21 @@ export interface FanOutOptions {
   readonly logger: Logger;
   readonly random: RandomBytes;
   readonly config: WebRtcConfig;
+  /** Runs a function in a later turn of the event loop, as soon as other work had its chance: `setImmediate`. */
+  readonly defer: (run: () => void) => void;
 }
+
+/** Viewers served in one turn: about two milliseconds of work, so that nothing else waits longer. */
+const sliceSize = 100;
 
 /** How often paced viewers get their next train. */
 const paceMs = 5;
 /** How often due sender reports are looked for; the first must leave within 100 ms of the first packet. */
 const reportMs = 90;
+
+function resumeSender(sender: TrackSender, nowMs: number): void {
+  sender.resume(nowMs);
+}
 
 /**
  * One stream on its way to all its WebRTC viewers. Reads the stream only while it has viewers; tracks nobody watches
@@ -43,6 +53,8 @@ export class StreamFanOut {
   readonly #tracks = new Map<number, TrackFanOut>();
   readonly #offsets = new Map<number, number>();
   readonly #viewers = new Set<FanOutViewer>();
+  /** Viewers that pacing left with something to send. */
+  #lagging = new Set<FanOutViewer>();
   #leave: (() => void) | undefined;
   #paceTimer: Timer | undefined;
   #reportTimer: Timer | undefined;
@@ -92,16 +104,31 @@ export class StreamFanOut {
     }
   }
 
-  /** Sends what viewers were left with, on the pacing tick. */
-  schedulePacing(): void {
-    this.#paceTimer ??= this.#options.clock.after(paceMs, () => {
-      this.#paceTimer = undefined;
-      const nowMs = this.#options.clock.nowMs();
-      let isLeft = false;
-      for (const viewer of this.#viewers) if (viewer.resume(nowMs)) isLeft = true;
-      this.#options.port.flush();
-      if (isLeft) this.schedulePacing();
+  /** `viewer` was left with packets: it is resumed on the next pacing tick. */
+  schedulePacing(viewer: FanOutViewer): void {
+    this.#lagging.add(viewer);
+    this.#paceTimer ??= this.#options.clock.after(paceMs, () => this.#pace());
+  }
+
+  #pace(): void {
+    this.#paceTimer = undefined;
+    const due = this.#lagging;
+    this.#lagging = new Set();
+    this.#inSlices(due.values(), (viewer, nowMs) => {
+      if (viewer.resume(nowMs)) this.schedulePacing(viewer);
     });
+  }
+
+  /** Calls `act` for all, flushing after each slice and letting the event loop turn in between. */
+  #inSlices<T>(all: Iterator<T>, act: (one: T, nowMs: number) => void): void {
+    const nowMs = this.#options.clock.nowMs();
+    for (let i = 0; i < sliceSize; i++) {
+      const { value, done } = all.next();
+      if (done) return this.#options.port.flush();
+      act(value, nowMs);
+    }
+    this.#options.port.flush();
+    this.#options.defer(() => this.#inSlices(all, act));
   }
 
   #onSample(sample: Sample, track: Track): void {
@@ -116,7 +143,7 @@ export class StreamFanOut {
     } catch (thrown) {
       this.#options.logger.error("sample not sent", { track: track.id, error: messageOf(thrown) });
     }
-    this.#options.port.flush();
+    this.#inSlices(fanOut.senders.values(), resumeSender);
   }
 
   #onDescription(description: StreamDescription, isDiscontinuity: boolean): void {
@@ -148,6 +175,7 @@ export class StreamFanOut {
     this.#reportTimer?.cancel();
     this.#reportTimer = undefined;
     this.#tracks.clear();
+    this.#lagging.clear();
   }
 
   #scheduleReports(): void {

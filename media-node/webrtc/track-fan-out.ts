@@ -53,18 +53,16 @@ export class TrackFanOut {
   /** Packetizes without sending: what was published before the first viewer came. */
   remember(sample: Sample, arrivedMs: number): PacketFrame | undefined {
     const { timescale } = this.#track;
-    const packets = this.history.takeSlab();
+    const packets = this.history.takeSlab(sample.data.length);
     packets.begin(rtpTicks(sample.pts, timescale, this.clockRate) + this.#timestampOffset);
     this.#packetizer.packetize(sample.data, packets);
     return this.history.push(packets, sample.isKeyframe, (sample.pts / timescale) * 1000, arrivedMs);
   }
 
-  /** Packetizes, and queues the packets for every viewer of this track; the caller flushes. */
+  /** Packetizes, and lets senders that waited for this key frame come over; then {@link senders} have something to send. */
   push(sample: Sample, nowMs: number): void {
     const frame = this.remember(sample, nowMs);
-    if (!frame) return;
-    if (frame.isKeyframe) for (const sender of this.arriving) sender.arrive(this, frame);
-    for (const sender of this.senders) sender.onFrame(frame, nowMs);
+    if (frame?.isKeyframe) for (const sender of this.arriving) sender.arrive(this, frame);
   }
 }
 

@@ -1,7 +1,7 @@
 import type { RandomBytes } from "./random.ts";
 import { randomUint32 } from "./random.ts";
 import type { PeerTransport } from "./media-port.ts";
-import type { PacketFrame } from "./packet-history.ts";
+import type { PacketFrame, PacketHistory } from "./packet-history.ts";
 import { TokenBucket } from "./token-bucket.ts";
 import type { TrackFanOut } from "./track-fan-out.ts";
 import type { WebRtcConfig } from "./config.ts";
@@ -30,6 +30,10 @@ const maxRuns = 8;
 const minPaceRate = 8_000_000;
 /** A train of packets that leaves at once. */
 const trainBytes = 20_000;
+/** An opening burst is repeated so often at most, and not before the first had time to arrive. */
+const maxReplays = 3;
+const minReplayMs = 300;
+const headStartMs = 20;
 /** Fastest burst for a joining viewer, bits per second. */
 const maxBurstRate = 25_000_000;
 
@@ -46,9 +50,13 @@ export class TrackSender {
   readonly #onLag: () => void;
   #fanOut: TrackFanOut | undefined;
   #next: TrackFanOut | undefined;
-  /** Next history index to send; undefined while waiting for a key frame. */
+  /** Next history index to send; undefined while waiting for a key frame at `#waitFrom` or later. */
   #cursor: number | undefined;
+  #waitFrom = 0;
+  #pausedUntilMs = Number.NEGATIVE_INFINITY;
   #isBursting = false;
+  /** How the viewer began, as long as it may have missed that. */
+  #opening: { readonly keyframe: PacketFrame; sentMs: number; replays: number } | undefined;
   #runs: Run[] = [];
   #packets = 0;
   #octets = 0;
@@ -106,12 +114,36 @@ export class TrackSender {
     this.#fanOut = fanOut;
     fanOut.senders.add(this);
     if (this.format.kind === "audio") return this.#jumpTo(fanOut.history.endIndex);
-    const keyframe = fanOut.history.latestKeyframe();
+    this.#waitFrom = fanOut.history.endIndex;
+    const keyframe = fanOut.history.latestKeyframe;
     if (!keyframe || nowMs - keyframe.arrivedMs > this.#config.burstMaxAgeMs) return;
     if (fanOut.history.bytesSince(keyframe) > this.#config.burstMaxBytes) return;
+    this.#opening = { keyframe, sentMs: nowMs, replays: 0 };
     this.#isBursting = true;
     this.#jumpTo(keyframe.firstIndex);
     this.resume(nowMs);
+  }
+
+  /**
+   * Sends the opening burst again to a viewer that asks for a key frame so early that it must have missed it: what
+   * arrives before the viewer has finished its side of DTLS is lost, and cannot be asked for by NACK. Later, old
+   * pictures are never sent again, for time would go back.
+   * @returns false when the viewer has to wait for the next key frame
+   */
+  replayOpening(nowMs: number): boolean {
+    const opening = this.#opening;
+    if (!opening || this.#fanOut?.history.latestKeyframe !== opening.keyframe) return false;
+    if (opening.replays >= maxReplays || nowMs - opening.keyframe.arrivedMs > this.#config.burstMaxAgeMs) return false;
+    if (nowMs - opening.sentMs < minReplayMs) return true;
+    opening.sentMs = nowMs;
+    opening.replays++;
+    this.#isBursting = true;
+    this.#jumpTo(opening.keyframe.firstIndex);
+    // Receivers throw away the picture when it overtakes the parameter sets, so those go ahead alone.
+    this.#send(opening.keyframe, 0, 1);
+    this.#pausedUntilMs = nowMs + headStartMs;
+    this.#onLag();
+    return true;
   }
 
   /** Goes on with the current track until `fanOut` has a key frame, then with that one; `onArrived` is told. */
@@ -137,33 +169,28 @@ export class TrackSender {
     this.#onArrived?.();
   }
 
-  /** A frame was added to the track. */
-  onFrame(frame: PacketFrame, nowMs: number): void {
-    if (this.#cursor === undefined) {
-      if (!frame.isKeyframe) return;
-      this.#jumpTo(frame.firstIndex);
-    }
-    this.resume(nowMs);
-  }
-
   /** Video starts again at the next key frame: what follows does not join up with what came before. */
   waitForKeyframe(): void {
-    if (this.format.kind === "video") this.#cursor = undefined;
+    if (this.format.kind !== "video") return;
+    this.#cursor = undefined;
+    this.#waitFrom = this.#fanOut?.history.endIndex ?? 0;
   }
 
   /** Queues what pace and backlog allow. The caller flushes. */
   resume(nowMs: number): void {
     const fanOut = this.#fanOut;
-    if (!fanOut || this.#cursor === undefined) return;
+    if (!fanOut) return;
     if (this.isBlocked) {
       if (this.isLagging) this.#drop();
       return;
     }
+    if (nowMs < this.#pausedUntilMs) return this.#onLag();
     const { history } = fanOut;
-    while (this.#cursor < history.endIndex) {
-      const frame = history.frameOf(this.#cursor);
+    if (this.#cursor === undefined && !this.#beginAtKeyframe(history)) return;
+    while (this.#cursor! < history.endIndex) {
+      const frame = history.frameOf(this.#cursor!);
       if (!frame) return this.#skipGap(nowMs);
-      const from = this.#cursor - frame.firstIndex;
+      const from = this.#cursor! - frame.firstIndex;
       const to = this.format.kind === "audio" ? frame.packets.count : this.#allowedEnd(frame, from, nowMs);
       if (to > from) this.#send(frame, from, to);
       if (to < frame.packets.count) return this.#onLag();
@@ -190,6 +217,7 @@ export class TrackSender {
   }
 
   #leave(): void {
+    this.#opening = undefined;
     this.#fanOut?.senders.delete(this);
     this.#fanOut = undefined;
     this.#cursor = undefined;
@@ -239,20 +267,25 @@ export class TrackSender {
     if (this.format.kind === "video") this.#bucket.spend(bytes);
   }
 
-  /** The packet it stood at fell out of the history. */
+  #beginAtKeyframe({ latestKeyframe }: PacketHistory): boolean {
+    if (!latestKeyframe || latestKeyframe.firstIndex < this.#waitFrom) return false;
+    this.#jumpTo(latestKeyframe.firstIndex);
+    return true;
+  }
+
+  /** The packet it stood at fell out of the history: go on at the newest key frame after it, or the next. */
   #skipGap(nowMs: number): void {
     const stoodAt = this.#cursor!;
     this.#drop();
-    const { history } = this.#fanOut!;
-    if (this.format.kind === "audio") return this.#jumpTo(history.endIndex);
-    const keyframe = history.latestKeyframe();
-    if (!keyframe || keyframe.firstIndex <= stoodAt) return;
-    this.#jumpTo(keyframe.firstIndex);
+    if (this.format.kind === "audio") return this.#jumpTo(this.#fanOut!.history.endIndex);
+    this.#waitFrom = stoodAt + 1;
     this.resume(nowMs);
   }
 
   #drop(): void {
     this.#cursor = undefined;
+    this.#opening = undefined;
+    this.#waitFrom = this.#fanOut!.history.endIndex;
     this.#isBursting = false;
     this.#drops++;
   }

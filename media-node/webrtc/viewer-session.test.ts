@@ -42,6 +42,7 @@ class Room {
   readonly port = new MemoryMediaPort();
   readonly logger = new MemoryLogger();
   readonly table: SessionTable;
+  readonly deferred: (() => void)[] = [];
   frame = 0;
 
   constructor(description?: StreamDescription, config: Partial<WebRtcConfig> = {}) {
@@ -53,6 +54,7 @@ class Room {
       logger: this.logger,
       random: (length) => new Uint8Array(length).fill(0x12),
       config: { ...defaultWebRtcConfig, ...config },
+      defer: (run) => this.deferred.push(run),
     });
   }
 
@@ -242,9 +244,40 @@ test("without RTX the packet itself is repeated; what is unknown is counted", as
   assert.equal(stats.notRetransmitted, 1);
 });
 
+test("a viewer that missed the opening burst gets it again, numbers going on; later it waits for the next key frame", async () => {
+  const room = await liveRoom(45);
+  const { peer } = await room.join([video]);
+  const pli = serializeRtcp([{ type: "pli", senderSsrc: 1, mediaSsrc: 11 }]);
+  room.play(12);
+  const before = peer.of(98).length;
+  peer.receive(pli);
+  peer.receive(pli);
+  room.hub.clock.advance(10);
+  assert.equal(peer.of(98).length, before + 1, "the parameter sets have a head start");
+  room.hub.clock.advance(30);
+  const again = peer.of(98).slice(before);
+  assert.deepEqual(
+    again.map(({ timestamp, payload }) => [timestamp, payload.length]),
+    peer
+      .of(98)
+      .slice(0, before)
+      .map(({ timestamp, payload }) => [timestamp, payload.length]),
+  );
+  assertContiguous(peer.of(98));
+  assert.deepEqual(room.hub.source.keyframeRequests, []);
+  peer.receive(serializeRtcp([{ type: "nack", senderSsrc: 1, mediaSsrc: 11, sequences: [again[0]!.sequence] }]));
+  assert.deepEqual(peer.of(99).at(-1)!.payload.slice(2), again[0]!.payload);
+  room.play(5);
+  const later = peer.of(98).length;
+  peer.receive(pli);
+  assert.equal(peer.of(98).length, later, "a newer key frame was sent meanwhile");
+  assert.deepEqual(room.hub.source.keyframeRequests, [0]);
+});
+
 test("PLI and FIR reach the source, at most once a second", async () => {
   const room = await liveRoom(31);
   const { peer } = await room.join();
+  room.play(60);
   peer.receive(serializeRtcp([{ type: "pli", senderSsrc: 1, mediaSsrc: 11 }]));
   peer.receive(serializeRtcp([{ type: "fir", senderSsrc: 1, entries: [{ ssrc: 11, sequence: 1 }] }]));
   assert.deepEqual(room.hub.source.keyframeRequests, [0]);
@@ -281,6 +314,35 @@ test("a viewer whose transport is congested is taken to the next key frame, and 
   assert.equal(after[0]!.payload[0]! & 31, 24);
   assertContiguous(peer.of(98));
   assert.equal(Object.values(room.table.streams)[0]!.drops, 1);
+});
+
+test("many viewers are served in slices, each within its turn of the event loop, and none is left out", async () => {
+  const room = await liveRoom(1);
+  for (let i = 0; i < 250; i++) await room.join([{ ...video, ssrc: 1_000 + i }]);
+  const sent = (): number[] =>
+    room.port.peers.map((peer) => new Set(peer.of(98).map((packet) => packet.timestamp)).size);
+  room.hub.source.push(videoSample(room.frame++));
+  assert.equal(sent().filter((frames) => frames === 2).length, 100);
+  for (let turn = 0; turn < 2; turn++) room.deferred.shift()!();
+  assert.deepEqual(new Set(sent()), new Set([2]));
+  assert.deepEqual(room.deferred, []);
+});
+
+test("a viewer who falls out of the history goes on at the newest key frame", async () => {
+  const room = await liveRoom(1);
+  const { peer } = await room.join([video]);
+  for (; room.frame < 130; room.frame++) {
+    room.hub.source.push(videoSample(room.frame, { isKeyframe: room.frame % 60 === 0, bytes: 250_000 }));
+  }
+  room.hub.clock.advance(4_000);
+  assertContiguous(peer.of(98));
+  assert.equal(Object.values(room.table.streams)[0]!.drops, 2, "the history holds less than 70 such pictures");
+  const { clock } = room.hub;
+  assert.equal(peer.of(98).at(-1)!.marker, true, `caught up at ${clock.nowMs()} ms`);
+  const stamps = [...new Set(peer.of(98).map(({ timestamp }) => timestamp))];
+  assert.equal((stamps.at(-1)! - stamps[0]!) >>> 0, 129 * 3_000);
+  const gaps = stamps.slice(1).filter((stamp, i) => (stamp - stamps[i]!) >>> 0 !== 3_000);
+  assert.equal(gaps.length, 1, "one jump, to a key frame");
 });
 
 test("a NACK for packets before a drop is answered from where they are in the history", async () => {

@@ -7,7 +7,8 @@ import { avcConfigOf, serializeAvcConfig } from "../../media-node/codecs/h264.ts
 import type { PullPlan } from "../../media-node/core/pull.ts";
 import type { Sample } from "../../media-node/core/sample.ts";
 import { NoSuchStream, type OpenSource, type SourceSink } from "../../media-node/core/source.ts";
-import { StreamHub, type StreamHubOptions } from "../../media-node/core/stream-hub.ts";
+import { StreamHub, type StreamHubOptions, type StreamRequest } from "../../media-node/core/stream-hub.ts";
+import type { StreamName } from "../../media-node/core/stream-name.ts";
 import type { StreamDescription } from "../../media-node/core/stream.ts";
 import { silentLogger } from "../../media-node/flow/logger.ts";
 import { openOvtSource, type OvtSourceOptions } from "../../media-node/ovt/ovt-source.ts";
@@ -87,6 +88,7 @@ export function audioSample(index: number): Sample {
 export class FedSource {
   readonly description: StreamDescription;
   #sink: SourceSink | undefined;
+  #isEnded = false;
   opened = 0;
   isClosed = false;
 
@@ -96,6 +98,7 @@ export class FedSource {
 
   readonly open: OpenSource = async () => {
     this.opened++;
+    if (this.#isEnded) throw new NoSuchStream("the source has ended");
     return {
       description: this.description,
       start: (sink) => void (this.#sink = sink),
@@ -111,7 +114,9 @@ export class FedSource {
     this.#sink?.onDescription(description);
   }
 
+  /** Over, and not to be had again. */
   end(): void {
+    this.#isEnded = true;
     this.#sink?.onEnd({ code: "source-ended" });
   }
 }
@@ -133,6 +138,8 @@ export interface TestNode {
   close(): Promise<void>;
 }
 
+type PlanWatcher = (name: StreamName, request: StreamRequest) => void;
+
 export interface TestNodeOptions {
   readonly clock?: Clock;
   /** `app/stream` → URLs it is pulled from. */
@@ -143,6 +150,8 @@ export interface TestNodeOptions {
   readonly peers?: () => Readonly<Record<string, TestNode>>;
   readonly dial?: OvtSourceOptions["dial"];
   readonly plan?: Partial<PullPlan>;
+  /** Told of every pull that is planned. */
+  readonly onPlan?: PlanWatcher;
   readonly publisher?: Partial<OvtPublisherOptions>;
   readonly source?: Partial<OvtSourceOptions>;
   readonly recentMs?: number;
@@ -185,8 +194,11 @@ export function openTestNode(nodeId: string, options: TestNodeOptions = {}): Tes
     openers: new Map([
       ["fed", openFed],
       ["ovt", openOvt],
+      ["ovts", openOvt],
     ]),
-    plan: async ({ app, stream }) => {
+    plan: async (name, request) => {
+      const { app, stream } = name;
+      options.onPlan?.(name, request);
       const urls = rules[`${app}/${stream}`] ?? (fed[stream] ? [`fed://${stream}`] : undefined);
       if (!urls) return { kind: "not-found", reason: "no rule" };
       return { ...patientPlan, ...options.plan, urls };

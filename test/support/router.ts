@@ -68,6 +68,7 @@ export async function routerFixture(
     reader: { snapshot: (name) => snapshot(held, key, name) },
     vhosts: singleVhost,
     key,
+    cache: undefined,
     nowMs: () => held.nowMs,
     fetch: () => Promise.reject(new TypeError("no node is reachable in this test")),
     ...parts,

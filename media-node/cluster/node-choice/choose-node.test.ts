@@ -2,8 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { NodeRecord } from "../store/contract.ts";
 import { chooseNode, type NodeRequest } from "./choose-node.ts";
-import type { ClusterView } from "./cluster-view.ts";
-import { hashText } from "./rendezvous.ts";
+import { viewNode, type ClusterView } from "./cluster-view.ts";
 
 const stream = { vhost: "default", app: "app", stream: "stream" };
 const key = "default/app/stream";
@@ -27,8 +26,11 @@ function node(id: string, more: Partial<NodeRecord> = {}): NodeRecord {
 }
 
 function view(live: NodeRecord[], silent: NodeRecord[] = []): ClusterView {
-  const seen = (isSilent: boolean) => (record: NodeRecord) => ({ record, hash: hashText(record.id), isSilent });
-  return { nowMs: 0, nodes: [...live.map(seen(false)), ...silent.map(seen(true))], refused: [] };
+  const nodes = [
+    ...live.map((record) => viewNode(record)),
+    ...silent.map((record) => viewNode(record, { isSilent: true })),
+  ];
+  return { nowMs: 0, nodes, refused: [] };
 }
 
 const choose = (live: NodeRecord[], more: Partial<NodeRequest> = {}, silent: NodeRecord[] = []) =>
@@ -186,6 +188,15 @@ describe("missing reports", () => {
     assert.match(choice.reason, /report is missing/);
     assert.ok(chosen([], {}, silent));
   });
+});
+
+test("a node whose report is late waits behind the others: it may just have died", () => {
+  const carrier = viewNode(node("late", { streams: { [key]: 5 } }), { isLate: true });
+  const nodes = [carrier, viewNode(node("busy", { cpu: 1 }))];
+  const choice = chooseNode({ nowMs: 0, nodes, refused: [] }, { name: stream, protocol: "llhls" });
+  assert.equal(choice.node?.id, "busy");
+  const alone = chooseNode({ nowMs: 0, nodes: [carrier], refused: [] }, { name: stream, protocol: "llhls" });
+  assert.equal(alone.node?.id, "late");
 });
 
 test("runners-up are the nodes that would be next", () => {

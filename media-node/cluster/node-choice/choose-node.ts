@@ -1,7 +1,7 @@
 import type { ClusterStreamName, NodeRecord } from "../store/contract.ts";
 import type { ViewerProtocol } from "../ticket/ticket.ts";
-import { carries, recordKey, type ClusterView, type NodeView } from "./cluster-view.ts";
-import { nearness, type ViewerPlace } from "./nearness.ts";
+import { carries, recordKey, type ClusterView } from "./cluster-view.ts";
+import { nearness, placeWords, type ViewerPlace } from "./nearness.ts";
 import { hashText, rendezvousScore } from "./rendezvous.ts";
 
 /** What a viewer asks for. */
@@ -13,6 +13,11 @@ export interface NodeRequest {
   readonly avoid?: ReadonlySet<string> | undefined;
   /** Viewers sent to each node that its report cannot count yet. */
   readonly assigned?: ReadonlyMap<string, number> | undefined;
+}
+
+/** A node that would have been next. */
+export interface RunnerUp extends Considered {
+  readonly record: NodeRecord;
 }
 
 /** A node considered, with the words an operator reads. */
@@ -27,7 +32,7 @@ export type NodeChoice =
       /** Why this one, as a sentence. */
       readonly reason: string;
       /** Who would have been next, best first; at most three. */
-      readonly runnersUp: readonly Considered[];
+      readonly runnersUp: readonly RunnerUp[];
       readonly excluded: readonly Considered[];
     }
   | { readonly node: undefined; readonly reason: string; readonly excluded: readonly Considered[] };
@@ -49,16 +54,18 @@ export function capacityOf(record: NodeRecord): number {
   return record.maxViewers > 0 ? record.maxViewers : usualCapacity;
 }
 
-const fullAt = (record: NodeRecord): number => (record.maxViewers > 0 ? record.maxViewers : Number.POSITIVE_INFINITY);
-
 interface Candidate {
   readonly record: NodeRecord;
-  readonly isSilent: boolean;
+  readonly capacity: number;
   readonly near: number;
   readonly isCarrier: boolean;
   readonly score: number;
   readonly load: number;
   readonly isBusy: boolean;
+  readonly isLate: boolean;
+  /** Load that it should not go above, and the better the higher: both follow once all are weighed. */
+  bound: number;
+  grade: number;
 }
 
 /**
@@ -71,31 +78,42 @@ export function chooseNode(view: ClusterView, request: NodeRequest): NodeChoice 
   const ranked = rank(candidates);
   const best = ranked[0] ?? lastResort(view, silent);
   if (!best) return { node: undefined, reason: noNodeReason(view, excluded, request), excluded };
-  const runnersUp = ranked.slice(1, 4).map(({ candidate, why }) => ({ node: candidate.record.id, reason: why }));
+  const runnersUp = ranked.slice(1, 4).map(({ candidate, why }) => ({
+    node: candidate.record.id,
+    reason: why,
+    record: candidate.record,
+  }));
   return { node: best.candidate.record, reason: best.why, runnersUp, excluded };
 }
 
 function sift(view: ClusterView, request: NodeRequest) {
   const key = recordKey(request.name);
   const keyHash = hashText(key);
+  const place = placeWords(request.place);
   const candidates: Candidate[] = [];
   const silent: Candidate[] = [];
   const excluded: Considered[] = view.refused.map(({ id, reason }) => ({ node: id, reason }));
   for (const node of view.nodes) {
-    const reason = whyNot(node.record, request);
+    const { record } = node;
+    const reason = whyNot(record, request) ?? (node.isSilent ? undefined : fullness(record));
     if (reason) {
-      excluded.push({ node: node.record.id, reason });
+      excluded.push({ node: record.id, reason });
       continue;
     }
-    const candidate = weigh(node, request, key, keyHash);
-    if (node.isSilent) silent.push(candidate);
-    else if (node.record.viewers >= fullAt(node.record))
-      // By its own report only: what was assigned may never arrive, and whoever repeats a request must not fill a node.
-      excluded.push({
-        node: node.record.id,
-        reason: `it is full: ${node.record.viewers} of ${node.record.maxViewers} viewers`,
-      });
-    else candidates.push(candidate);
+    const load = record.viewers + (request.assigned?.get(record.id) ?? 0);
+    const capacity = capacityOf(record);
+    (node.isSilent ? silent : candidates).push({
+      record,
+      capacity,
+      near: nearness(node.region, place),
+      isCarrier: carries(record, key),
+      score: rendezvousScore(keyHash, node.hash, capacity),
+      load,
+      isBusy: (record.maxViewers > 0 && load >= busyShare * capacity) || record.cpu >= busyShare,
+      isLate: node.isLate,
+      bound: 0,
+      grade: 0,
+    });
   }
   return { candidates, silent, excluded };
 }
@@ -106,18 +124,9 @@ function whyNot(record: NodeRecord, request: NodeRequest): string | undefined {
   return request.avoid?.has(record.id) ? "it failed a moment ago" : undefined;
 }
 
-function weigh(node: NodeView, request: NodeRequest, key: string, keyHash: number): Candidate {
-  const { record, isSilent } = node;
-  const load = record.viewers + (request.assigned?.get(record.id) ?? 0);
-  return {
-    record,
-    isSilent,
-    near: nearness(record.region, request.place),
-    isCarrier: carries(record, key),
-    score: rendezvousScore(keyHash, node.hash, capacityOf(record)),
-    load,
-    isBusy: load >= busyShare * fullAt(record) || record.cpu >= busyShare,
-  };
+/** By its own report only: what was assigned may never arrive, and whoever repeats a request must not fill a node. */
+function fullness({ viewers, maxViewers }: NodeRecord): string | undefined {
+  return maxViewers > 0 && viewers >= maxViewers ? `it is full: ${viewers} of ${maxViewers} viewers` : undefined;
 }
 
 interface Ranked {
@@ -127,78 +136,77 @@ interface Ranked {
 
 /** The best four, best first. */
 function rank(candidates: readonly Candidate[]): Ranked[] {
-  const bounds = loadBounds(candidates);
-  const withinBound = (candidate: Candidate) => candidate.load + 1 <= boundOf(candidate, bounds);
-  const grade = (candidate: Candidate) =>
-    (candidate.isBusy ? 0 : 8) + candidate.near * 2 + (withinBound(candidate) ? 1 : 0);
-  const graded = candidates.map((candidate) => ({ candidate, grade: grade(candidate) }));
-  const top: typeof graded = [];
+  gradeAll(candidates);
+  const top: Candidate[] = [];
   // One pass and a short list: sorting a thousand nodes for the first four is what would cost.
-  for (const entry of graded) {
+  for (const candidate of candidates) {
     let at = top.length;
-    while (at > 0 && isBetter(entry, top[at - 1]!)) at--;
-    if (at < 4) {
-      top.splice(at, 0, entry);
-      if (top.length > 4) top.pop();
-    }
+    while (at > 0 && isBetter(candidate, top[at - 1]!)) at--;
+    if (at === 4) continue;
+    top.splice(at, 0, candidate);
+    if (top.length > 4) top.pop();
   }
-  const skipped = passedOver(candidates, top[0]?.candidate, withinBound);
-  return top.map(({ candidate }, index) => ({
+  return top.map((candidate, index) => ({
     candidate,
-    why: describe(candidate, withinBound(candidate), index === 0 ? skipped : 0),
+    why: describe(candidate, index, index === 0 ? passedOver(candidates, candidate) : 0),
   }));
 }
 
-function isBetter(a: { candidate: Candidate; grade: number }, b: { candidate: Candidate; grade: number }): boolean {
+/** Not late before not busy before near before within its bound. The mean that counts is that of the nodes equally near. */
+function gradeAll(candidates: readonly Candidate[]): void {
+  const load = [1, 1, 1, 1];
+  const capacity = [0, 0, 0, 0];
+  for (const candidate of candidates) {
+    load[candidate.near]! += candidate.load;
+    capacity[candidate.near]! += candidate.capacity;
+  }
+  for (const candidate of candidates) {
+    const fairShare = (load[candidate.near]! * candidate.capacity) / capacity[candidate.near]!;
+    candidate.bound = Math.max(Math.ceil(loadFactor * fairShare), idleViewers, idleShare * candidate.capacity);
+    candidate.grade =
+      (candidate.isLate ? 0 : 16) +
+      (candidate.isBusy ? 0 : 8) +
+      candidate.near * 2 +
+      (isWithinBound(candidate) ? 1 : 0);
+  }
+}
+
+const isWithinBound = ({ load, bound }: Candidate): boolean => load + 1 <= bound;
+const share = ({ load, capacity }: Candidate): number => load / capacity;
+
+function isBetter(a: Candidate, b: Candidate): boolean {
   if (a.grade !== b.grade) return a.grade > b.grade;
   // Everyone of this grade is over the bound: the least loaded, not the first by hash.
-  const isOverBound = a.grade % 2 === 0;
-  if (isOverBound && share(a.candidate) !== share(b.candidate)) return share(a.candidate) < share(b.candidate);
-  if (a.candidate.isCarrier !== b.candidate.isCarrier) return a.candidate.isCarrier;
-  if (a.candidate.score !== b.candidate.score) return a.candidate.score > b.candidate.score;
-  return a.candidate.record.id < b.candidate.record.id;
-}
-
-const share = (candidate: Candidate): number => candidate.load / capacityOf(candidate.record);
-
-/** Load and capacity of each distance: the mean that counts is that of the nodes a viewer would be spread over. */
-function loadBounds(candidates: readonly Candidate[]): { load: number; capacity: number }[] {
-  const sums = Array.from({ length: 4 }, () => ({ load: 0, capacity: 0 }));
-  for (const { near, load, record } of candidates) {
-    sums[near]!.load += load;
-    sums[near]!.capacity += capacityOf(record);
-  }
-  return sums;
-}
-
-function boundOf(candidate: Candidate, sums: readonly { load: number; capacity: number }[]): number {
-  const { load, capacity } = sums[candidate.near]!;
-  const fairShare = ((load + 1) * capacityOf(candidate.record)) / capacity;
-  return Math.max(Math.ceil(loadFactor * fairShare), idleViewers, idleShare * capacityOf(candidate.record));
+  if (!isWithinBound(a) && share(a) !== share(b)) return share(a) < share(b);
+  if (a.isCarrier !== b.isCarrier) return a.isCarrier;
+  if (a.score !== b.score) return a.score > b.score;
+  return a.record.id < b.record.id;
 }
 
 /** How many nodes stand before the chosen one by carrying and hash, and were passed over because of their load. */
-function passedOver(
-  candidates: readonly Candidate[],
-  chosen: Candidate | undefined,
-  withinBound: (candidate: Candidate) => boolean,
-): number {
-  if (!chosen) return 0;
-  const isAhead = (other: Candidate) =>
-    other.isCarrier === chosen.isCarrier ? other.score > chosen.score : other.isCarrier;
-  return candidates.filter(
-    (other) => isAhead(other) && other.near === chosen.near && (other.isBusy || !withinBound(other)),
-  ).length;
+function passedOver(candidates: readonly Candidate[], chosen: Candidate): number {
+  let count = 0;
+  for (const other of candidates) {
+    const isAhead = other.isCarrier === chosen.isCarrier ? other.score > chosen.score : other.isCarrier;
+    if (isAhead && other.near === chosen.near && (other.isLate || other.isBusy || !isWithinBound(other))) count++;
+  }
+  return count;
 }
 
 const nearnessWords = ["", "on the viewer's continent, ", "in the viewer's country, ", "at the viewer's data centre, "];
 
-function describe(candidate: Candidate, isWithinBound: boolean, skipped: number): string {
-  const base = candidate.isCarrier ? "it carries the stream already" : "it is first by rendezvous hash";
-  const load = `${candidate.load} of ${candidate.record.maxViewers || "any number of"} viewers`;
-  const spill = skipped === 0 ? "" : `; ${skipped} ahead of it ${skipped === 1 ? "was" : "were"} passed over for load`;
-  const over = isWithinBound ? "" : "; all are above the mean load, it has the most room";
-  return `${nearnessWords[candidate.near]}${base}, ${load}${candidate.isBusy ? ", busy" : ""}${spill}${over}`;
+function describe(candidate: Candidate, index: number, skipped: number): string {
+  const base = candidate.isCarrier
+    ? "it carries the stream already"
+    : `it is ${index === 0 ? "first" : "next"} by rendezvous hash`;
+  const { maxViewers } = candidate.record;
+  const load = `${candidate.load}${maxViewers > 0 ? ` of ${maxViewers}` : ""} ${candidate.load === 1 && maxViewers === 0 ? "viewer" : "viewers"}`;
+  const spill =
+    skipped === 0
+      ? ""
+      : `; ${skipped} ahead of it ${skipped === 1 ? "was" : "were"} passed over for load or a late report`;
+  const over = isWithinBound(candidate) ? "" : "; all are above the mean load, it has the most room";
+  return `${nearnessWords[candidate.near]}${base}, ${load}${candidate.isLate ? ", late to report" : ""}${candidate.isBusy ? ", busy" : ""}${spill}${over}`;
 }
 
 /**

@@ -9,13 +9,24 @@ export interface ViewerPlace {
 }
 
 /**
- * How near a node is: 3 same data centre, 2 same country, 1 same continent, 0 unknown or elsewhere.
- * A node's region lists what it is near to, in any order: `EU/DE/FRA`, `NA`, `DE,AT,CH`.
+ * A node's region as words in upper case. It lists what the node is near to, in any order and with anything between:
+ * `EU/DE/FRA`, `NA`, `DE,AT,CH`.
  */
-export function nearness(region: string, place: ViewerPlace | undefined): number {
-  if (!place || region === "") return 0;
-  const words = region.toUpperCase().split(/[^A-Z0-9]+/);
-  if (place.colo && words.includes(place.colo.toUpperCase())) return 3;
-  if (place.country && words.includes(place.country.toUpperCase())) return 2;
-  return place.continent && words.includes(place.continent.toUpperCase()) ? 1 : 0;
+export function regionWords(region: string): readonly string[] {
+  return region.toUpperCase().match(/[A-Z0-9]+/g) ?? [];
+}
+
+/** The words that make a node near, nearest first. */
+export function placeWords(
+  place: ViewerPlace | undefined,
+): readonly [colo: string, country: string, continent: string] {
+  const word = (text: string | undefined) => text?.toUpperCase() ?? "";
+  return [word(place?.colo), word(place?.country), word(place?.continent)];
+}
+
+/** How near a node is: 3 same data centre, 2 same country, 1 same continent, 0 unknown or elsewhere. */
+export function nearness(region: readonly string[], place: ReturnType<typeof placeWords>): number {
+  if (region.length === 0) return 0;
+  for (let at = 0; at < 3; at++) if (place[at] !== "" && region.includes(place[at]!)) return 3 - at;
+  return 0;
 }

@@ -16,7 +16,12 @@ export type TicketRefusal =
   "missing" | "malformed" | "forged" | "expired" | "other-node" | "other-stream" | "other-protocol";
 
 export type TicketVerdict =
-  | { readonly admitted: true; readonly expiresMs: number }
+  | {
+      readonly admitted: true;
+      readonly expiresMs: number;
+      /** Unix ms at which the session must be cut: the viewer's signed policy says so. */
+      readonly sessionEndsMs?: number;
+    }
   | { readonly admitted: false; readonly refusal: TicketRefusal };
 
 /** The query key in which the router hands the ticket to the player, and the player to the node. */
@@ -33,17 +38,22 @@ const maxTicketLength = 2_048;
 /**
  * Signs a ticket of at most {@link ticketLifetimeMs}: `payload.signature`, safe in a query as it is.
  * @param nowMs Unix ms at which it is issued
+ * @param sessionEndsMs Unix ms at which the node has to cut the session; without it, never
  */
-export async function signTicket(key: SigningKey, scope: TicketScope, nowMs: number): Promise<string> {
+export async function signTicket(
+  key: SigningKey,
+  scope: TicketScope,
+  nowMs: number,
+  sessionEndsMs?: number,
+): Promise<string> {
   const { vhost, app, stream } = scope.name;
-  const claims = [scope.node, vhost, app, stream, scope.protocol, nowMs + ticketLifetimeMs];
+  const claims: Claims = [scope.node, vhost, app, stream, scope.protocol, nowMs + ticketLifetimeMs, sessionEndsMs ?? 0];
   const payload = toBase64Url(new TextEncoder().encode(JSON.stringify(claims)));
   return `${payload}.${await signText(key, purpose, payload)}`;
 }
 
 /**
  * Whether `ticket` admits a viewer in this scope now. Never throws: a ticket is a stranger's input.
- * The signature is checked before anything the ticket says is looked at.
  * @param nowMs Unix ms at the node
  */
 export async function verifyTicket(
@@ -52,24 +62,49 @@ export async function verifyTicket(
   scope: TicketScope,
   nowMs: number,
 ): Promise<TicketVerdict> {
-  if (!ticket) return refuse("missing");
-  const dot = ticket.indexOf(".");
-  if (dot < 0 || ticket.length > maxTicketLength) return refuse("malformed");
-  const payload = ticket.slice(0, dot);
-  if (!(await isSignatureOf(key, purpose, payload, ticket.slice(dot + 1)))) return refuse("forged");
-  const claims = parseClaims(payload);
-  if (!claims) return refuse("malformed");
-  const [node, vhost, app, stream, protocol, expiresMs] = claims;
+  const claims = await readTicket(key, ticket);
+  if (typeof claims === "string") return refuse(claims);
+  const [node, vhost, app, stream, protocol, expiresMs, sessionEndsMs] = claims;
   if (nowMs > expiresMs + clockToleranceMs || expiresMs > nowMs + ticketLifetimeMs + clockToleranceMs)
     return refuse("expired");
   if (node !== scope.node) return refuse("other-node");
   if (vhost !== scope.name.vhost || app !== scope.name.app || stream !== scope.name.stream)
     return refuse("other-stream");
   if (protocol !== scope.protocol) return refuse("other-protocol");
-  return { admitted: true, expiresMs };
+  return sessionEndsMs > 0 ? { admitted: true, expiresMs, sessionEndsMs } : { admitted: true, expiresMs };
 }
 
-type Claims = readonly [node: string, vhost: string, app: string, stream: string, protocol: string, expiresMs: number];
+/**
+ * Unix ms at which this cluster's router issued the ticket, whatever it is for; `undefined` when it did not. A router that
+ * is handed what it issued a moment ago is in a loop.
+ */
+export async function ticketIssuedMs(key: SigningKey, ticket: string): Promise<number | undefined> {
+  const claims = await readTicket(key, ticket);
+  return typeof claims === "string" ? undefined : claims[5] - ticketLifetimeMs;
+}
+
+/** The signature is checked before anything the ticket says is looked at. */
+async function readTicket(
+  key: SigningKey,
+  ticket: string | null | undefined,
+): Promise<Claims | "missing" | "malformed" | "forged"> {
+  if (!ticket) return "missing";
+  const dot = ticket.indexOf(".");
+  if (dot < 0 || ticket.length > maxTicketLength) return "malformed";
+  const payload = ticket.slice(0, dot);
+  if (!(await isSignatureOf(key, purpose, payload, ticket.slice(dot + 1)))) return "forged";
+  return parseClaims(payload) ?? "malformed";
+}
+
+type Claims = readonly [
+  node: string,
+  vhost: string,
+  app: string,
+  stream: string,
+  protocol: string,
+  expiresMs: number,
+  sessionEndsMs: number,
+];
 
 function parseClaims(payload: string): Claims | undefined {
   const bytes = fromBase64Url(payload);
@@ -85,9 +120,9 @@ function parseClaims(payload: string): Claims | undefined {
 function isClaims(value: unknown): value is Claims {
   return (
     Array.isArray(value) &&
-    value.length === 6 &&
+    value.length === 7 &&
     value.slice(0, 5).every((part) => typeof part === "string") &&
-    Number.isSafeInteger(value[5])
+    value.slice(5).every((part) => Number.isSafeInteger(part))
   );
 }
 

@@ -9,7 +9,7 @@ import { opusSample, videoSample } from "../../test/support/synthetic-stream.ts"
 import { MemoryLogger, settle, TestHub } from "../../test/support/webrtc-room.ts";
 import type { AdmitViewer } from "../core/guest.ts";
 import type { WebRtcConfig } from "./config.ts";
-import { createWebRtc, type WebRtcGuest } from "./webrtc-guest.ts";
+import { createWebRtc, type WebRtcGuest } from "./web-rtc.ts";
 
 const fingerprint = `sha-256 ${Array.from({ length: 32 }, () => "AB").join(":")}`;
 

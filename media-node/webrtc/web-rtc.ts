@@ -58,6 +58,7 @@ export function createWebRtc(options: WebRtcOptions): WebRtcGuest {
     logger: options.logger,
     random: options.random ?? randomBytes,
     config: { ...defaultWebRtcConfig, ...options.config },
+    defer: setImmediate,
   };
   const table = new SessionTable(room);
   const whep = new Whep(table, room);

@@ -1,0 +1,444 @@
+import { createHash } from "node:crypto";
+import type { Duplex } from "node:stream";
+import { hearthEpochMs } from "../core/epoch.ts";
+import type { Sample } from "../core/sample.ts";
+import type { Source, SourceSink } from "../core/source.ts";
+import type { StreamDescription } from "../core/stream.ts";
+import type { CloseReason } from "../flow/close-group.ts";
+import { messageOf, ProtocolError, TransportError } from "../flow/errors.ts";
+import { withoutSecrets, type Logger } from "../flow/logger.ts";
+import { RtpTimeline, type RtpTrackClock } from "../rtp/rtp-timeline.ts";
+import { attributeOf, parseSdp } from "../sdp/session-description.ts";
+import { every, type Clock, type Timer } from "../time/clock.ts";
+import { planSession, type MediaPlan } from "./media-plan.ts";
+import { MediaReceiver, type MediaCounters } from "./media-receiver.ts";
+import { InterleavedTransport, UdpTransport, type MediaTransport, type PacketSink } from "./media-transport.ts";
+import { RtspDialogue, type RtspEvent } from "./rtsp-dialogue.ts";
+import { connectionError, refusalError } from "./rtsp-errors.ts";
+import type { RtpInfo } from "./rtsp-headers.ts";
+import { resolveControl, type RtspUrl } from "./rtsp-url.ts";
+import { isIncomplete } from "./video-formats.ts";
+
+/** Opens a connection; rejects when there is none, or when `signal` aborts. The caller closes what it gets. */
+export type DialRtsp = (host: string, port: number, signal: AbortSignal) => Promise<Duplex>;
+
+export interface RtspSessionOptions {
+  readonly url: RtspUrl;
+  /** In order of preference; the next is tried where the server refuses one. */
+  readonly transports: readonly ("tcp" | "udp")[];
+  readonly ignoresSenderReports: boolean;
+  readonly dial: DialRtsp;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly random: () => number;
+}
+
+/** What came of opening: a source, or the place the server redirects to. */
+export type RtspOutcome = { readonly source: Source } | { readonly location: string };
+
+/** RFC 3550 §6.2 gives 5 s; the first report comes sooner, so that a server knows at once that it is heard. */
+const firstReportMs = 1_000;
+const reportPeriodMs = 5_000;
+/** Parameter sets that the SDP leaves out come with the first key frame; most cameras send one every two seconds. */
+const parameterSetWaitMs = 3_000;
+/** No datagram by then means that none gets through; another way must still fit into the attempt. */
+const firstDatagramMs = 2_000;
+/** A packet later than this is lost: decoders would have to wait too, and networks reorder by a few milliseconds. */
+const reordering = { maxHeld: 512, maxHoldMs: 150 };
+const reorderTickMs = 25;
+/** Media that came before `start` was called. */
+const maxQueuedBytes = 16 * 1024 * 1024;
+
+/** A track the server granted. */
+interface ActiveMedia {
+  /** Its place among the tracks asked for. */
+  readonly index: number;
+  readonly uri: string;
+  readonly plan: MediaPlan;
+  readonly clock: RtpTrackClock;
+  readonly receiver: MediaReceiver;
+}
+
+/** One connection: owns its socket and timers, moves bytes between socket, dialogue and receivers. */
+export class RtspSession implements Source {
+  readonly #options: RtspSessionOptions;
+  readonly #log: Logger;
+  readonly #timeline: RtpTimeline;
+  readonly #dialogue: RtspDialogue;
+  readonly #packets: PacketSink;
+  /** Unix milliseconds at the clock's zero, read once: our wall clock may jump. */
+  readonly #wallAtZeroMs: number;
+  readonly #opened = Promise.withResolvers<RtspOutcome>();
+  #socket: Duplex | undefined;
+  #interleaved: InterleavedTransport | undefined;
+  #transport: MediaTransport | undefined;
+  #plans: readonly MediaPlan[] = [];
+  #uris: readonly string[] = [];
+  #aggregateUri = "";
+  #transportIndex = 0;
+  #media: ActiveMedia[] = [];
+  /** The same by place among the tracks asked for. */
+  #byIndex: (ActiveMedia | undefined)[] = [];
+  #state: "opening" | "open" | "started" | "closed" = "opening";
+  #isPlaying = false;
+  #hasMedia = false;
+  #sink: SourceSink | undefined;
+  #queue: Sample[] = [];
+  #queuedBytes = 0;
+  readonly #timers = new Set<Timer>();
+  #dialogueTimer: Timer | undefined;
+  #dialogueDueMs = Number.POSITIVE_INFINITY;
+  #ended: CloseReason | undefined;
+  #gone: Promise<void> = Promise.resolve();
+
+  constructor(options: RtspSessionOptions) {
+    const { url, clock, logger, random, ignoresSenderReports } = options;
+    this.#options = options;
+    this.#log = logger.with({ source: withoutSecrets(url.requestUri) });
+    this.#wallAtZeroMs = clock.wallMs() - clock.nowMs();
+    this.#timeline = new RtpTimeline({ epochMs: hearthEpochMs, ignoresSenderReports });
+    this.#dialogue = new RtspDialogue({
+      url,
+      random,
+      onInterleaved: (channel, packet) => this.#interleaved?.onInterleaved(channel, packet),
+    });
+    this.#packets = {
+      onRtp: (index, packet) => this.#onRtp(index, packet),
+      onRtcp: (index, packet) => this.#onRtcp(index, packet),
+    };
+  }
+
+  get description(): StreamDescription {
+    return {
+      tracks: this.#media.map(({ receiver }) => receiver.track),
+      playlists: [],
+      epochMs: hearthEpochMs,
+      isEpochShared: true,
+      // A hash, since paths and queries of cameras hold secrets and this identity travels to every node.
+      originId: `rtsp:${hashOf(this.#options.url)}`,
+      path: [],
+    };
+  }
+
+  /** By track id: what was lost so far. */
+  get counters(): ReadonlyMap<number, MediaCounters> {
+    return new Map(this.#media.map(({ plan, receiver }) => [plan.track.id, receiver.counters]));
+  }
+
+  /** Resolves when the tracks are described and media may flow. Rejects with nothing left open. */
+  async open(signal: AbortSignal): Promise<RtspOutcome> {
+    const onAbort = (): void => this.#fail(new TransportError("RTSP_ABORTED", messageOf(signal.reason)));
+    signal.addEventListener("abort", onAbort, { once: true });
+    try {
+      await this.#connect(signal);
+      return await this.#opened.promise;
+    } catch (thrown) {
+      await this.close({ code: "not-opened", message: messageOf(thrown) });
+      throw thrown;
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  start(sink: SourceSink): void {
+    if (this.#state === "closed") return;
+    this.#state = "started";
+    this.#sink = sink;
+    const queue = this.#queue;
+    this.#queue = [];
+    for (const sample of queue) sink.onSample(sample);
+    if (this.#ended) this.#end(this.#ended);
+  }
+
+  close(_reason: CloseReason): Promise<void> {
+    if (this.#state === "closed") return this.#gone;
+    this.#state = "closed";
+    this.#sink = undefined;
+    this.#queue = [];
+    this.#dialogueTimer?.cancel();
+    for (const timer of this.#timers) timer.cancel();
+    this.#gone = this.#letGo();
+    return this.#gone;
+  }
+
+  async #letGo(): Promise<void> {
+    await Promise.all([this.#socket && this.#sayGoodbye(this.#socket), this.#transport?.close()]);
+  }
+
+  /** The farewell goes out only where it can be written at once: nobody waits for a server here. */
+  async #sayGoodbye(socket: Duplex): Promise<void> {
+    const closed = socket.closed
+      ? Promise.resolve()
+      : new Promise<void>((resolve) => {
+          socket.once("close", () => resolve());
+        });
+    this.#dialogue.tearDown(this.#nowMs());
+    if (!socket.destroyed && socket.writableLength === 0) this.#flush();
+    // Lets the kernel take the bytes before the connection is cut.
+    setImmediate(() => socket.destroy());
+    await closed;
+  }
+
+  async #connect(signal: AbortSignal): Promise<void> {
+    const { dial, url } = this.#options;
+    const { host, port } = url;
+    let socket: Duplex;
+    try {
+      socket = await dial(host, port, signal);
+    } catch (cause) {
+      throw connectionError(cause, host, port);
+    }
+    this.#socket = socket;
+    socket.on("error", (cause) => this.#fail(connectionError(cause, host, port)));
+    if (this.#state !== "opening" || this.#ended) return;
+    socket.on("data", (chunk: Uint8Array) => this.#onData(chunk));
+    socket.on("close", () => this.#fail(new TransportError("RTSP_CLOSED", "the server closed the connection")));
+    socket.on("end", () => this.#fail(new TransportError("RTSP_CLOSED", "the server closed the connection")));
+    this.#dialogue.begin(this.#nowMs());
+    this.#flush();
+  }
+
+  #nowMs(): number {
+    return this.#options.clock.nowMs();
+  }
+
+  #onData(chunk: Uint8Array): void {
+    if (this.#state === "closed" || this.#ended) return;
+    this.#step(() => this.#dialogue.receive(chunk, this.#nowMs()));
+  }
+
+  /** Whatever a peer makes us throw ends this session and nothing else. */
+  #step(advance: () => readonly RtspEvent[]): void {
+    try {
+      for (const event of advance()) this.#onEvent(event);
+      this.#flush();
+    } catch (thrown) {
+      this.#fail(thrown);
+    }
+  }
+
+  #flush(): void {
+    for (let bytes = this.#dialogue.takeOutput(); bytes; bytes = this.#dialogue.takeOutput())
+      this.#socket?.write(bytes);
+    this.#schedule();
+  }
+
+  /** One timer for the dialogue; moving it later is left to the timer itself. */
+  #schedule(): void {
+    const dueMs = this.#dialogue.nextTimeoutMs;
+    if (dueMs === undefined || dueMs >= this.#dialogueDueMs || this.#state === "closed") return;
+    this.#dialogueTimer?.cancel();
+    this.#dialogueDueMs = dueMs;
+    this.#dialogueTimer = this.#options.clock.after(Math.max(0, dueMs - this.#nowMs()), () => {
+      this.#dialogueDueMs = Number.POSITIVE_INFINITY;
+      this.#step(() => this.#dialogue.timeout(this.#nowMs()));
+      this.#schedule();
+    });
+  }
+
+  #onEvent(event: RtspEvent): void {
+    switch (event.kind) {
+      case "described":
+        return this.#onDescribed(event.sdp, event.base);
+      case "set-up":
+        return this.#onSetUp(event);
+      case "set-up-refused":
+        return this.#log.warn("track refused", { track: event.index, status: event.status, reason: event.reason });
+      case "transport-refused":
+        return this.#onTransportRefused(event);
+      case "playing":
+        return this.#onPlaying(event.info);
+      case "redirected":
+        return this.#onRedirected(event.location);
+      case "refused":
+        return this.#fail(refusalError(event, this.#options.url.credentials !== undefined));
+      case "ended":
+        return this.#fail(new ProtocolError(event.code, event.message));
+    }
+  }
+
+  #onDescribed(text: string, base: string): void {
+    const sdp = parseSdp(text);
+    const { media, ignored } = planSession(sdp);
+    for (const { kind, encoding, reason } of ignored) this.#log.info("track ignored", { kind, encoding, reason });
+    if (media.length === 0) {
+      const offered = ignored.map(({ kind, encoding }) => `${kind} ${encoding}`.trim()).join(", ") || "nothing";
+      throw new ProtocolError("RTSP_NO_TRACK", `the server offers no track this node can play (${offered})`);
+    }
+    const { url } = this.#options;
+    this.#aggregateUri = resolveControl(url, base, attributeOf(sdp, "control"));
+    this.#plans = media;
+    this.#uris = media.map(({ control }) => resolveControl(url, base, control));
+    this.#setUpNext();
+  }
+
+  /** Asks for the tracks by the transport whose turn it is. */
+  #setUpNext(): void {
+    if (this.#options.transports[this.#transportIndex] === "tcp") {
+      const send = (channel: number, packet: Uint8Array): void => this.#dialogue.sendInterleaved(channel, packet);
+      this.#interleaved = new InterleavedTransport(this.#packets, send);
+      return this.#setUp(this.#interleaved);
+    }
+    UdpTransport.open(this.#uris.length, this.#serverAddress(), this.#packets).then(
+      (opened) => this.#step(() => this.#setUp(opened) ?? []),
+      (thrown: unknown) => this.#fail(thrown),
+    );
+  }
+
+  #serverAddress(): string | undefined {
+    const socket = this.#socket;
+    return socket && "remoteAddress" in socket && typeof socket.remoteAddress === "string"
+      ? socket.remoteAddress
+      : undefined;
+  }
+
+  #setUp(transport: MediaTransport): void {
+    if (this.#state === "closed" || this.#ended) return void transport.close();
+    this.#transport = transport;
+    const requests = this.#uris.map((uri, index) => ({ uri, transport: transport.request(index) }));
+    this.#dialogue.setUp(requests, this.#aggregateUri, this.#nowMs());
+  }
+
+  #onTransportRefused(event: RtspEvent & { kind: "transport-refused" }): void {
+    void this.#transport?.close();
+    this.#transport = undefined;
+    if (++this.#transportIndex < this.#options.transports.length) return this.#setUpNext();
+    this.#fail(refusalError({ ...event, method: "SETUP" }, true));
+  }
+
+  get #isUdp(): boolean {
+    return this.#transport?.name === "udp";
+  }
+
+  #onSetUp({ index, transport }: RtspEvent & { kind: "set-up" }): void {
+    this.#transport!.grant(index, transport);
+    const plan = this.#plans[index]!;
+    const clock = this.#timeline.addTrack(plan.clockRate);
+    const receiver = new MediaReceiver({
+      plan,
+      clock,
+      ssrc: Math.floor(this.#options.random() * 2 ** 32),
+      cname: "hearth",
+      ...(this.#isUdp && { reordering }),
+      onSample: (sample) => this.#onSample(sample),
+      onTrack: () => this.#onTrack(),
+    });
+    const media = { index, uri: this.#uris[index]!, plan, clock, receiver };
+    this.#media.push(media);
+    this.#byIndex[index] = media;
+  }
+
+  #onPlaying(info: readonly RtpInfo[]): void {
+    this.#isPlaying = true;
+    for (const [place, { rtpTimestamp, url }] of info.entries()) {
+      // Servers write relative, absolute and wrong URLs here; the order is right even then.
+      const media = this.#media.find(({ uri }) => uri === url || uri.endsWith(`/${url}`)) ?? this.#media[place];
+      // 0 is almost always a server that does not know.
+      if (rtpTimestamp) media?.clock.setInfo(rtpTimestamp);
+    }
+    this.#after(firstReportMs, () => {
+      this.#sendReports();
+      this.#timers.add(every(this.#options.clock, reportPeriodMs, () => this.#sendReports()));
+    });
+    this.#after(parameterSetWaitMs, () => this.#becomeOpen());
+    if (this.#isUdp) this.#watchDatagrams();
+    if (this.#isWholeDescription()) this.#becomeOpen();
+  }
+
+  #after(delayMs: number, fire: () => void): void {
+    const timer = this.#options.clock.after(delayMs, () => {
+      this.#timers.delete(timer);
+      fire();
+    });
+    this.#timers.add(timer);
+  }
+
+  #watchDatagrams(): void {
+    this.#after(firstDatagramMs, () => {
+      if (!this.#hasMedia)
+        this.#fail(new TransportError("RTSP_UDP_SILENT", "no datagram from the server gets through"));
+    });
+    const tick = (): void => {
+      const nowMs = this.#nowMs();
+      for (const { receiver } of this.#media) receiver.timeout(nowMs);
+    };
+    this.#timers.add(every(this.#options.clock, reorderTickMs, tick));
+  }
+
+  #isWholeDescription(): boolean {
+    return this.#media.every(({ receiver }) => !isIncomplete(receiver.track));
+  }
+
+  #becomeOpen(): void {
+    // Datagrams must have come through once; the TCP connection proves itself by the answer.
+    if (this.#state !== "opening" || (this.#isUdp && !this.#hasMedia)) return;
+    this.#state = "open";
+    this.#opened.resolve({ source: this });
+  }
+
+  #onRedirected(location: string): void {
+    if (this.#state !== "opening") return this.#fail(new ProtocolError("RTSP_REDIRECT", "the server moved the stream"));
+    this.#opened.resolve({ location });
+    void this.close({ code: "redirected" });
+  }
+
+  #onRtp(index: number, packet: Uint8Array): void {
+    if (this.#state === "closed") return;
+    const nowMs = this.#nowMs();
+    this.#byIndex[index]?.receiver.receiveRtp(packet, nowMs, this.#wallAtZeroMs + nowMs);
+    if (!this.#hasMedia) this.#onFirstMedia();
+  }
+
+  #onRtcp(index: number, packet: Uint8Array): void {
+    if (this.#state === "closed") return;
+    const nowMs = this.#nowMs();
+    this.#byIndex[index]?.receiver.receiveRtcp(packet, nowMs, this.#wallAtZeroMs + nowMs);
+  }
+
+  #onFirstMedia(): void {
+    this.#hasMedia = true;
+    if (this.#isPlaying && this.#isWholeDescription()) this.#becomeOpen();
+  }
+
+  #onSample(sample: Sample): void {
+    if (this.#sink) return this.#sink.onSample(sample);
+    if (this.#state === "closed") return;
+    this.#queuedBytes += sample.data.length;
+    if (this.#queuedBytes > maxQueuedBytes) {
+      this.#queue = [];
+      this.#queuedBytes = 0;
+    }
+    this.#queue.push(sample);
+  }
+
+  #onTrack(): void {
+    if (this.#sink) this.#sink.onDescription(this.description);
+    else if (this.#isPlaying && this.#isWholeDescription()) this.#becomeOpen();
+  }
+
+  #sendReports(): void {
+    this.#step(() => {
+      for (const { index, receiver } of this.#media)
+        this.#transport!.sendRtcp(index, receiver.takeReport(this.#nowMs()));
+      return [];
+    });
+  }
+
+  #fail(thrown: unknown): void {
+    if (this.#state === "closed" || this.#ended) return;
+    const code = thrown instanceof ProtocolError || thrown instanceof TransportError ? thrown.code : "internal";
+    this.#ended = { code, message: messageOf(thrown) };
+    if (this.#state === "opening") this.#opened.reject(thrown);
+    else if (this.#state === "started") this.#end(this.#ended);
+  }
+
+  #end(reason: CloseReason): void {
+    const sink = this.#sink;
+    void this.close(reason);
+    sink?.onEnd(reason);
+  }
+}
+
+function hashOf({ host, port, path }: RtspUrl): string {
+  return createHash("sha256").update(`${host}:${port}${path}`).digest("hex").slice(0, 16);
+}

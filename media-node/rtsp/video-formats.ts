@@ -1,0 +1,129 @@
+import { splitAnnexB } from "../codecs/annex-b.ts";
+import { avcConfigOf, nalType, nalTypeOf, parseSps, serializeAvcConfig } from "../codecs/h264.ts";
+import { h265NalType, h265NalTypeOf, hvcConfigOf, parseH265Sps, serializeHvcConfig } from "../codecs/h265.ts";
+import type { Track, VideoFormat } from "../core/track.ts";
+import { H264Depacketizer, startsWithStartCode } from "../rtp/h264-depacketizer.ts";
+import { H265Depacketizer } from "../rtp/h265-depacketizer.ts";
+import { Vp8Depacketizer, vp8FrameSize } from "../rtp/vp8-depacketizer.ts";
+import { attributeOf, type SdpMedia } from "../sdp/session-description.ts";
+import type { MediaFormat, ReadFormat } from "./media-plan.ts";
+
+/** What a video stream says of itself in band. */
+export interface VideoDescription {
+  readonly video: VideoFormat;
+  /** Absent for codecs without one. */
+  readonly decoderConfig?: Uint8Array;
+  readonly reorderFrames: number | undefined;
+}
+
+export const readH264: ReadFormat = (_map, parameters, media) => {
+  if (parameters.get("packetization-mode") === "2") throw new Error("interleaved packetization is not supported");
+  const sets = decodeSets(parameters.get("sprop-parameter-sets"));
+  const format = describedFormat(describeH264(sets, framerateOf(media)), media);
+  return { ...format, codec: "h264", createDepacketizer: (emit) => new H264Depacketizer(emit) };
+};
+
+export const readH265: ReadFormat = (_map, parameters, media) => {
+  if (Number(parameters.get("sprop-max-don-diff") ?? 0) > 0)
+    throw new Error("interleaved packetization is not supported");
+  const sets = ["sprop-vps", "sprop-sps", "sprop-pps"].flatMap((name) => decodeSets(parameters.get(name)));
+  const format = describedFormat(describeH265(sets, framerateOf(media)), media);
+  return { ...format, codec: "h265", createDepacketizer: (emit) => new H265Depacketizer(emit) };
+};
+
+export const readVp8: ReadFormat = (_map, _parameters, media) => ({
+  ...describedFormat(undefined, media),
+  reorderFrames: 0,
+  codec: "vp8",
+  createDepacketizer: (emit) => new Vp8Depacketizer(emit),
+});
+
+function describedFormat(
+  described: VideoDescription | undefined,
+  media: SdpMedia,
+): Pick<MediaFormat, "track" | "reorderFrames"> {
+  if (!described) return { track: { video: { width: 0, height: 0, framerate: framerateOf(media) } } };
+  const { video, decoderConfig, reorderFrames } = described;
+  return { track: { video, ...(decoderConfig && { decoderConfig }) }, reorderFrames };
+}
+
+/** Whether a track's pictures cannot be shown before the stream itself has told more. */
+export function isIncomplete({ codec, decoderConfig, video }: Track): boolean {
+  if (codec === "h264" || codec === "h265") return decoderConfig === undefined;
+  return codec === "vp8" && video?.width === 0;
+}
+
+/**
+ * What a key frame says of its track; undefined where that is nothing new, incomplete or unreadable.
+ * @param parameterSets VPS, SPS and PPS units of the frame
+ */
+export function describeKeyframe(
+  { codec, video, decoderConfig }: Track,
+  parameterSets: readonly Uint8Array[] | undefined,
+  data: Uint8Array,
+): VideoDescription | undefined {
+  const framerate = video?.framerate ?? 0;
+  if (codec === "vp8") {
+    const size = vp8FrameSize(data);
+    const isNew = size && (size.width !== video?.width || size.height !== video.height);
+    return isNew ? { video: { ...size, framerate }, reorderFrames: 0 } : undefined;
+  }
+  if (!parameterSets) return undefined;
+  const described = codec === "h265" ? describeH265(parameterSets, framerate) : describeH264(parameterSets, framerate);
+  return haveSameBytes(described?.decoderConfig, decoderConfig) ? undefined : described;
+}
+
+/** @param framerate for sets that do not say one */
+function describeH264(nals: readonly Uint8Array[], framerate: number): VideoDescription | undefined {
+  const sps = distinct(nals.filter((nal) => nal.length > 3 && nalTypeOf(nal[0]!) === nalType.sps)).slice(0, 31);
+  const pps = distinct(nals.filter((nal) => nal.length > 1 && nalTypeOf(nal[0]!) === nalType.pps)).slice(0, 255);
+  if (sps.length === 0 || pps.length === 0) return undefined;
+  try {
+    const info = parseSps(sps[0]!);
+    const hasRate = info.framerate > 0 && info.framerate <= 1_000;
+    return {
+      video: { width: info.width, height: info.height, framerate: hasRate ? info.framerate : framerate },
+      decoderConfig: serializeAvcConfig(avcConfigOf(sps, pps)).slice(),
+      // Baseline has no B pictures, whatever its VUI leaves out.
+      reorderFrames: info.profile === 66 ? 0 : info.reorderFrames,
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+function describeH265(nals: readonly Uint8Array[], framerate: number): VideoDescription | undefined {
+  const ofType = (type: number): Uint8Array[] =>
+    distinct(nals.filter((nal) => nal.length > 2 && h265NalTypeOf(nal[0]!) === type)).slice(0, 64);
+  const [vps, sps, pps] = [ofType(h265NalType.vps), ofType(h265NalType.sps), ofType(h265NalType.pps)];
+  if (sps.length === 0 || pps.length === 0) return undefined;
+  try {
+    const { width, height } = parseH265Sps(sps[0]!);
+    const decoderConfig = serializeHvcConfig(hvcConfigOf(vps, sps, pps)).slice();
+    return { video: { width, height, framerate }, decoderConfig, reorderFrames: undefined };
+  } catch {
+    return undefined;
+  }
+}
+
+function decodeSets(text: string | undefined): Uint8Array[] {
+  return (text ?? "").split(",").flatMap((set) => {
+    const bytes = new Uint8Array(Buffer.from(set.trim(), "base64"));
+    // Some cameras leave the start code in front, or put several units into one.
+    return startsWithStartCode(bytes) ? splitAnnexB(bytes) : [bytes];
+  });
+}
+
+function distinct(nals: readonly Uint8Array[]): Uint8Array[] {
+  return nals.filter((nal, index) => nals.findIndex((other) => haveSameBytes(other, nal)) === index);
+}
+
+function haveSameBytes(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
+  if (!a || !b) return a === b;
+  return a.length === b.length && a.every((byte, index) => byte === b[index]);
+}
+
+function framerateOf(media: SdpMedia): number {
+  const framerate = Number.parseFloat(attributeOf(media, "framerate") ?? "");
+  return framerate > 0 && framerate <= 1_000 ? framerate : 0;
+}

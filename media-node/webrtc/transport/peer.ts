@@ -1,0 +1,288 @@
+import type { RtpBatch, RtpRoute, PeerEvents, PeerState, PeerTransport } from "../media-port.ts";
+import type { DtlsEngine, DtlsSession } from "./dtls-engine.ts";
+import { answerCheck } from "./ice-lite.ts";
+import { SendBudget, type Path } from "./path.ts";
+import type { PortCounters } from "./port-counters.ts";
+import { srtpSlackBytes, type SrtpContext, type SrtpCrypto } from "./srtp-context.ts";
+import { deriveSessionKeys, type SrtpMasterKeys } from "./srtp-keys.ts";
+import { rewriteRtpHeader, rtpHeaderLength } from "./srtp-wire.ts";
+import type { StunMessage } from "./stun.ts";
+
+/** From {@link MediaPort.open} to media. A browser needs well below a second after it has our SDP. */
+export const connectDeadlineMs = 15_000;
+/** RFC 7675 §5.1: consent expires 30 s after the last authentic packet. */
+export const consentMs = 30_000;
+/** A viewer tries a handful of address pairs; each costs a map entry. */
+const maxPaths = 8;
+/** ClientHello datagrams kept until the viewer's SDP is here: one hello is two datagrams at most. */
+const maxEarlyDatagrams = 4;
+const maxEarlyBytes = 1500;
+/** RTCP longer than this is not sent: it must fit any path. */
+const maxRtcpOutBytes = 1200;
+
+/** What a peer needs of its port. */
+export interface PeerHost {
+  readonly dtls: DtlsEngine;
+  readonly srtp: SrtpCrypto;
+  readonly counters: PortCounters;
+  nowMs(): number;
+  /** `path` leads to `peer` from now on. */
+  adopt(peer: Peer, path: Path): void;
+  /** Forgets one path, or the peer with all of them. */
+  forget(peer: Peer, path: Path | undefined): void;
+  /** Runs a callback of the layer above; its throw ends this peer only. */
+  guard(peer: Peer, call: () => void): void;
+}
+
+interface KnownPath {
+  readonly path: Path;
+  readonly budget: SendBudget;
+  lastCheckMs: number;
+}
+
+/** One viewer: ICE-lite agent, DTLS session and SRTP contexts; no socket of its own. */
+export class Peer implements PeerTransport {
+  readonly iceUfrag: string;
+  readonly icePwd: string;
+  readonly #host: PeerHost;
+  readonly #events: PeerEvents;
+  readonly #openedAtMs: number;
+  readonly #paths = new Map<string, KnownPath>();
+  #active: KnownPath | undefined;
+  #destination = -1;
+  #isNominated = false;
+  #fingerprints: readonly string[] | undefined;
+  #early: Uint8Array[] = [];
+  #dtls: DtlsSession | undefined;
+  /** Where handshake datagrams go: the address the last one came from. */
+  #dtlsPath: KnownPath | undefined;
+  #srtp: SrtpContext | undefined;
+  #state: PeerState = "new";
+  #authenticAtMs: number;
+
+  constructor(host: PeerHost, events: PeerEvents, iceUfrag: string, icePwd: string) {
+    this.#host = host;
+    this.#events = events;
+    this.iceUfrag = iceUfrag;
+    this.icePwd = icePwd;
+    this.#openedAtMs = host.nowMs();
+    this.#authenticAtMs = this.#openedAtMs;
+  }
+
+  get state(): PeerState {
+    return this.#state;
+  }
+
+  get backlogBytes(): number {
+    return this.#active?.path.backlogBytes ?? 0;
+  }
+
+  setRemote(remote: { readonly fingerprints: readonly string[] }): void {
+    if (this.#state !== "new" || this.#fingerprints) return;
+    this.#fingerprints = [...remote.fingerprints];
+    for (const datagram of this.#early.splice(0)) this.#handshake(datagram);
+  }
+
+  queueRtp(batch: RtpBatch, from: number, to: number, route: RtpRoute): void {
+    const srtp = this.#srtp;
+    const active = this.#active;
+    if (!srtp || !active) return;
+    const { outlet } = active.path;
+    const { slab, offsets } = batch;
+    const { ssrc, payloadType, packetIndex } = route;
+    const last = Math.min(to, batch.count);
+    for (let i = from; i < last; i++) {
+      const begin = offsets[i]!;
+      const end = offsets[i + 1]!;
+      const headerLength = rtpHeaderLength(slab, begin, end);
+      if (headerLength === 0 || end - begin > maxRtpBytes) {
+        this.#host.counters.droppedMalformedOut++;
+        continue;
+      }
+      const index = packetIndex + (i - from);
+      const at = outlet.reserve(end - begin + srtpSlackBytes);
+      rewriteRtpHeader(slab, begin, headerLength, outlet.slab.bytes, at, payloadType, index, ssrc);
+      const payloadAt = begin + headerLength;
+      const length = srtp.protectRtp(slab, payloadAt, end - payloadAt, outlet.slab, at, headerLength, ssrc, index);
+      outlet.commit(at, length, this.#destination);
+    }
+  }
+
+  queueRtcp(packet: Uint8Array): void {
+    const srtp = this.#srtp;
+    const active = this.#active;
+    if (!srtp || !active || packet.length < 8 || packet.length > maxRtcpOutBytes) return;
+    const { outlet } = active.path;
+    const at = outlet.reserve(packet.length + srtpSlackBytes);
+    outlet.commit(at, srtp.protectRtcp(packet, outlet.slab, at), this.#destination);
+  }
+
+  close(reason: string): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    this.#dtls?.close();
+    this.#dtls = undefined;
+    this.#moveDestination(undefined);
+    this.#srtp?.close();
+    this.#srtp = undefined;
+    this.#early = [];
+    this.#host.forget(this, undefined);
+    for (const { path } of this.#paths.values()) path.release();
+    this.#paths.clear();
+    this.#active = undefined;
+    this.#host.counters.closed(reason);
+    this.#host.guard(this, () => this.#events.onState("closed", reason));
+  }
+
+  /** Every address pair it has proven. */
+  *paths(): Iterable<Path> {
+    for (const { path } of this.#paths.values()) yield path;
+  }
+
+  /** A STUN message that names this peer, from `path`, which may be new. `isKnown` tells whether {@link adopt} ran for it. */
+  receiveCheck(bytes: Uint8Array, message: StunMessage, path: Path): void {
+    if (this.#state === "closed") return;
+    const answer = answerCheck(bytes, message, this.icePwd, path);
+    if (!answer) {
+      this.#host.counters.stunUnauthentic++;
+      return;
+    }
+    // A reply is never longer than its request: even who has the password cannot use this port against a third party.
+    if ("conflict" in answer) {
+      if (answer.conflict.length <= bytes.length) path.send(answer.conflict);
+      return;
+    }
+    const nowMs = this.#host.nowMs();
+    const known = this.#know(path, nowMs);
+    known.budget.received(bytes.length);
+    this.#authenticAtMs = nowMs;
+    if (answer.reply.length <= bytes.length && known.budget.take(answer.reply.length)) known.path.send(answer.reply);
+    if (answer.isNominating || !this.#active) this.#activate(known, answer.isNominating);
+  }
+
+  /** A DTLS datagram from a path of this peer. */
+  receiveDtls(datagram: Uint8Array, path: Path): void {
+    const known = this.#paths.get(path.key);
+    if (!known || this.#state === "closed") return;
+    known.budget.received(datagram.length);
+    this.#dtlsPath = known;
+    if (this.#fingerprints) this.#handshake(datagram);
+    else if (this.#early.length < maxEarlyDatagrams && datagram.length <= maxEarlyBytes) {
+      this.#early.push(Uint8Array.prototype.slice.call(datagram));
+    }
+  }
+
+  /** An SRTCP packet from a path of this peer. */
+  receiveRtcp(packet: Uint8Array, path: Path): void {
+    const known = this.#paths.get(path.key);
+    if (!known || !this.#srtp) return;
+    const plain = this.#srtp.unprotectRtcp(packet);
+    if (!plain) {
+      this.#host.counters.rtcpUnauthentic++;
+      return;
+    }
+    this.#authenticAtMs = this.#host.nowMs();
+    this.#host.guard(this, () => this.#events.onRtcp(plain));
+  }
+
+  /** The TCP connection under `path` is gone. */
+  losePath(path: Path): void {
+    const known = this.#paths.get(path.key);
+    if (!known) return;
+    this.#forgetPath(known);
+    if (known !== this.#active) return;
+    const newest = [...this.#paths.values()].sort((a, b) => b.lastCheckMs - a.lastCheckMs)[0];
+    if (newest) this.#activate(newest, false);
+    else if (this.#state === "connected") this.close("tcp-closed");
+    else this.#moveDestination(undefined);
+  }
+
+  /** Deadlines and resends. Called every 100 ms while connecting, every second afterwards. */
+  tick(nowMs: number): void {
+    if (this.#state === "closed") return;
+    if (this.#state === "new") {
+      this.#dtls?.tick(nowMs);
+      if (nowMs - this.#openedAtMs >= connectDeadlineMs) this.close("connect-timeout");
+    } else if (nowMs - this.#authenticAtMs >= consentMs) this.close("consent-expired");
+  }
+
+  #know(path: Path, nowMs: number): KnownPath {
+    const known = this.#paths.get(path.key);
+    if (known) {
+      known.lastCheckMs = nowMs;
+      return known;
+    }
+    if (this.#paths.size >= maxPaths) {
+      const oldest = [...this.#paths.values()]
+        .filter((other) => other !== this.#active)
+        .reduce((a, b) => (a.lastCheckMs <= b.lastCheckMs ? a : b));
+      this.#forgetPath(oldest);
+    }
+    const added = { path, budget: new SendBudget(), lastCheckMs: nowMs };
+    this.#paths.set(path.key, added);
+    this.#host.adopt(this, path);
+    path.adopt();
+    return added;
+  }
+
+  #forgetPath(known: KnownPath): void {
+    this.#paths.delete(known.path.key);
+    if (this.#dtlsPath === known) this.#dtlsPath = undefined;
+    this.#host.forget(this, known.path);
+    known.path.release();
+  }
+
+  /** The last nominated pair carries media; before any nomination, the first that was checked. */
+  #activate(known: KnownPath, isNominating: boolean): void {
+    if (known === this.#active || (this.#isNominated && !isNominating && this.#active)) return;
+    this.#isNominated ||= isNominating;
+    this.#active = known;
+    if (this.#srtp) this.#moveDestination(known);
+  }
+
+  #moveDestination(known: KnownPath | undefined): void {
+    if (this.#destination >= 0) this.#destinationPath?.closeDestination(this.#destination);
+    this.#destinationPath = known?.path;
+    this.#destination = known ? known.path.openDestination() : -1;
+  }
+  #destinationPath: Path | undefined;
+
+  #handshake(datagram: Uint8Array): void {
+    this.#dtls ??= this.#host.dtls.open(
+      {
+        send: (bytes) => this.#sendDtls(bytes),
+        connected: (keys) => this.#connect(keys),
+        ended: (reason, detail) => {
+          this.#dtls = undefined;
+          this.#host.counters.lastDtlsFailure = detail;
+          this.close(reason);
+        },
+      },
+      this.#fingerprints!,
+    );
+    this.#dtls.receive(datagram, this.#host.nowMs());
+  }
+
+  #sendDtls(bytes: Uint8Array): void {
+    const known = this.#dtlsPath ?? this.#active;
+    if (!known) return;
+    if (known.budget.take(bytes.length)) known.path.send(bytes);
+    else this.#host.counters.droppedUnproven++;
+  }
+
+  /** The handshake's second flight answered bytes that we sent to its path, which proves that path. */
+  #connect(keys: SrtpMasterKeys): void {
+    if (this.#state !== "new" || !this.#active) return;
+    if (this.#dtlsPath) this.#dtlsPath.budget.isProven = true;
+    this.#srtp = this.#host.srtp.open(deriveSessionKeys(keys));
+    for (const { key } of [keys.local, keys.remote]) key.fill(0);
+    this.#authenticAtMs = this.#host.nowMs();
+    this.#moveDestination(this.#active);
+    this.#state = "connected";
+    this.#host.counters.connected++;
+    this.#host.guard(this, () => this.#events.onState("connected", ""));
+  }
+}
+
+/** Packets above this do not fit the path with their tag; the packetizer makes them of 1,200 bytes. */
+const maxRtpBytes = 1472;

@@ -1,0 +1,182 @@
+import { createCipheriv, createDecipheriv, createHmac, timingSafeEqual } from "node:crypto";
+import type { Slab } from "../native/slab.ts";
+import { ReplayWindows } from "./replay-window.ts";
+import type { SrtpContext, SrtpCrypto } from "./srtp-context.ts";
+import { srtpProfiles, type SrtpSessionKey, type SrtpSessionKeys } from "./srtp-keys.ts";
+import { gcmTagBytes, readU32, rtcpClearBytes, sha1TagBytes, srtcpIndexBytes, writeIv, writeU32 } from "./srtp-wire.ts";
+
+/** SRTP with `node:crypto` alone: for runtimes without FFI, and the yardstick that the fast tier is tested against. */
+export const portableSrtp: SrtpCrypto = {
+  name: "portable",
+  open: (keys) => (keys.profile === srtpProfiles.aes128Gcm ? new GcmContext(keys) : new CmContext(keys)),
+  close() {},
+};
+
+abstract class PortableContext implements SrtpContext {
+  protected readonly rtp: SrtpSessionKey;
+  protected readonly rtcpOut: SrtpSessionKey;
+  protected readonly rtcpIn: SrtpSessionKey;
+  readonly #replay = new ReplayWindows();
+  #rtcpIndex = 0;
+
+  constructor(keys: SrtpSessionKeys) {
+    this.rtp = keys.rtpOut;
+    this.rtcpOut = keys.rtcpOut;
+    this.rtcpIn = keys.rtcpIn;
+  }
+
+  abstract protectRtp(
+    source: Uint8Array,
+    payloadAt: number,
+    payloadLength: number,
+    out: Slab,
+    at: number,
+    headerLength: number,
+    ssrc: number,
+    packetIndex: number,
+  ): number;
+
+  protectRtcp(packet: Uint8Array, out: Slab, at: number): number {
+    this.#rtcpIndex = (this.#rtcpIndex + 1) % 0x8000_0000;
+    const sealed = this.seal(packet, this.#rtcpIndex);
+    out.bytes.set(sealed, at);
+    return sealed.length;
+  }
+
+  unprotectRtcp(packet: Uint8Array): Uint8Array | undefined {
+    const index = this.indexOf(packet);
+    if (index === undefined) return undefined;
+    const ssrc = readU32(packet, 4);
+    if (!this.#replay.mayCome(ssrc, index)) return undefined;
+    const plain = this.openSealed(packet, index);
+    if (plain) this.#replay.accept(ssrc, index);
+    return plain;
+  }
+
+  close(): void {
+    for (const { key, authKey } of [this.rtp, this.rtcpOut, this.rtcpIn]) {
+      key.fill(0);
+      authKey.fill(0);
+    }
+  }
+
+  protected abstract seal(packet: Uint8Array, index: number): Uint8Array;
+  /** `undefined` when the packet is too short or not encrypted. */
+  protected abstract indexOf(packet: Uint8Array): number | undefined;
+  protected abstract openSealed(packet: Uint8Array, index: number): Uint8Array | undefined;
+}
+
+class GcmContext extends PortableContext {
+  readonly #iv = new Uint8Array(12);
+
+  protectRtp(
+    source: Uint8Array,
+    payloadAt: number,
+    payloadLength: number,
+    out: Slab,
+    at: number,
+    headerLength: number,
+    ssrc: number,
+    packetIndex: number,
+  ): number {
+    writeIv(this.#iv, 0, this.rtp.salt, ssrc, packetIndex);
+    const cipher = createCipheriv("aes-128-gcm", this.rtp.key, this.#iv);
+    cipher.setAAD(out.bytes.subarray(at, at + headerLength));
+    out.bytes.set(cipher.update(source.subarray(payloadAt, payloadAt + payloadLength)), at + headerLength);
+    cipher.final();
+    out.bytes.set(cipher.getAuthTag(), at + headerLength + payloadLength);
+    return headerLength + payloadLength + gcmTagBytes;
+  }
+
+  // | header, SSRC (8) | ciphertext | tag (16) | E, index (4) |   RFC 7714 §9.2
+  protected seal(packet: Uint8Array, index: number): Uint8Array {
+    const sealed = new Uint8Array(packet.length + gcmTagBytes + srtcpIndexBytes);
+    writeU32(sealed, packet.length + gcmTagBytes, 0x8000_0000 + index);
+    writeIv(this.#iv, 0, this.rtcpOut.salt, readU32(packet, 4), index);
+    const cipher = createCipheriv("aes-128-gcm", this.rtcpOut.key, this.#iv);
+    cipher.setAAD(Buffer.concat([packet.subarray(0, rtcpClearBytes), sealed.subarray(packet.length + gcmTagBytes)]));
+    sealed.set(packet.subarray(0, rtcpClearBytes));
+    sealed.set(cipher.update(packet.subarray(rtcpClearBytes)), rtcpClearBytes);
+    cipher.final();
+    sealed.set(cipher.getAuthTag(), packet.length);
+    return sealed;
+  }
+
+  protected indexOf(packet: Uint8Array): number | undefined {
+    if (packet.length < rtcpClearBytes + gcmTagBytes + srtcpIndexBytes) return undefined;
+    const word = readU32(packet, packet.length - srtcpIndexBytes);
+    return word >= 0x8000_0000 ? word - 0x8000_0000 : undefined;
+  }
+
+  protected openSealed(packet: Uint8Array, index: number): Uint8Array | undefined {
+    const tagAt = packet.length - srtcpIndexBytes - gcmTagBytes;
+    writeIv(this.#iv, 0, this.rtcpIn.salt, readU32(packet, 4), index);
+    const decipher = createDecipheriv("aes-128-gcm", this.rtcpIn.key, this.#iv);
+    decipher.setAAD(Buffer.concat([packet.subarray(0, rtcpClearBytes), packet.subarray(-srtcpIndexBytes)]));
+    decipher.setAuthTag(packet.subarray(tagAt, tagAt + gcmTagBytes));
+    const plain = decipher.update(packet.subarray(rtcpClearBytes, tagAt));
+    try {
+      decipher.final();
+    } catch {
+      return undefined;
+    }
+    return Buffer.concat([packet.subarray(0, rtcpClearBytes), plain]);
+  }
+}
+
+class CmContext extends PortableContext {
+  readonly #iv = new Uint8Array(16);
+
+  protectRtp(
+    source: Uint8Array,
+    payloadAt: number,
+    payloadLength: number,
+    out: Slab,
+    at: number,
+    headerLength: number,
+    ssrc: number,
+    packetIndex: number,
+  ): number {
+    const end = at + headerLength + payloadLength;
+    writeIv(this.#iv, 0, this.rtp.salt, ssrc, packetIndex);
+    const cipher = createCipheriv("aes-128-ctr", this.rtp.key, this.#iv);
+    out.bytes.set(cipher.update(source.subarray(payloadAt, payloadAt + payloadLength)), at + headerLength);
+    writeU32(out.bytes, end, Math.floor(packetIndex / 0x1_0000));
+    const tag = createHmac("sha1", this.rtp.authKey)
+      .update(out.bytes.subarray(at, end + 4))
+      .digest();
+    out.bytes.set(tag.subarray(0, sha1TagBytes), end);
+    return end - at + sha1TagBytes;
+  }
+
+  // | header, SSRC (8) | ciphertext | E, index (4) | tag (10) |   RFC 3711 §3.4
+  protected seal(packet: Uint8Array, index: number): Uint8Array {
+    const sealed = new Uint8Array(packet.length + srtcpIndexBytes + sha1TagBytes);
+    sealed.set(packet.subarray(0, rtcpClearBytes));
+    sealed.set(this.#crypt(this.rtcpOut, packet, packet.length, index), rtcpClearBytes);
+    writeU32(sealed, packet.length, 0x8000_0000 + index);
+    const signed = sealed.subarray(0, packet.length + srtcpIndexBytes);
+    const tag = createHmac("sha1", this.rtcpOut.authKey).update(signed).digest();
+    sealed.set(tag.subarray(0, sha1TagBytes), signed.length);
+    return sealed;
+  }
+
+  protected indexOf(packet: Uint8Array): number | undefined {
+    if (packet.length < rtcpClearBytes + srtcpIndexBytes + sha1TagBytes) return undefined;
+    const word = readU32(packet, packet.length - sha1TagBytes - srtcpIndexBytes);
+    return word >= 0x8000_0000 ? word - 0x8000_0000 : undefined;
+  }
+
+  protected openSealed(packet: Uint8Array, index: number): Uint8Array | undefined {
+    const tagAt = packet.length - sha1TagBytes;
+    const tag = createHmac("sha1", this.rtcpIn.authKey).update(packet.subarray(0, tagAt)).digest();
+    if (!timingSafeEqual(tag.subarray(0, sha1TagBytes), packet.subarray(tagAt))) return undefined;
+    const end = tagAt - srtcpIndexBytes;
+    return Buffer.concat([packet.subarray(0, rtcpClearBytes), this.#crypt(this.rtcpIn, packet, end, index)]);
+  }
+
+  #crypt({ key, salt }: SrtpSessionKey, packet: Uint8Array, end: number, index: number): Uint8Array {
+    writeIv(this.#iv, 0, salt, readU32(packet, 4), index);
+    return createCipheriv("aes-128-ctr", key, this.#iv).update(packet.subarray(rtcpClearBytes, end));
+  }
+}

@@ -1,0 +1,151 @@
+// The WebRTC room alone with real players: clip → stream → fan-out → DTLS-SRTP → Chromium.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import type { OpenSource } from "../../media-node/core/source.ts";
+import { openBrowser } from "../support/browser.ts";
+import { makeClip } from "../support/clip.ts";
+import { loopingSource } from "../support/looping-source.ts";
+import { servePages } from "../support/page-server.ts";
+import { seededRandom } from "../support/seeded-random.ts";
+import { UdpFaultProxy } from "../support/udp-fault-proxy.ts";
+import { until } from "../support/until.ts";
+import { openWebRtcNode, type WebRtcNode } from "../support/webrtc-node.ts";
+
+let open: OpenSource;
+let node: WebRtcNode;
+let pages: Awaited<ReturnType<typeof servePages>>;
+let browser: Awaited<ReturnType<typeof openBrowser>>;
+
+before(async () => {
+  const clip = await makeClip({ seconds: 4, gop: 60, audio: "opus" });
+  open = loopingSource(clip, { epochMs: Date.now() - 60_000, burstMs: 2_000 });
+  node = await openWebRtcNode(open);
+  pages = await servePages();
+  browser = await openBrowser();
+});
+
+after(async () => {
+  await browser?.[Symbol.asyncDispose]();
+  await pages?.[Symbol.asyncDispose]();
+  await node?.[Symbol.asyncDispose]();
+});
+
+interface Played {
+  readonly state: { readonly firstMs: number; readonly errors?: unknown[]; readonly location?: string };
+  readonly stats: {
+    readonly framesDecoded: number;
+    readonly audioEnergy: number;
+    readonly audioSamples: number;
+    readonly packetsLost: number;
+  };
+  /** The browser's whole account of the video it received. */
+  readonly video: Record<string, number>;
+}
+
+const wholeVideoReport = `(async () => {
+  for (const report of (await state.peer.getStats()).values())
+    if (report.type === "inbound-rtp" && report.kind === "video") return report;
+})()`;
+
+async function playForTenSeconds(page: string): Promise<Played> {
+  const tab = await browser.newPage();
+  try {
+    await tab.goto(page);
+    await tab.waitForFunction("state.frames > 0", undefined, { timeout: 15_000 });
+    await tab.waitForTimeout(10_000);
+    const played: Played = {
+      stats: await tab.evaluate("stats()"),
+      video: await tab.evaluate(wholeVideoReport),
+      state: await tab.evaluate("({ ...state, peer: undefined })"),
+    };
+    return played;
+  } finally {
+    await tab.close();
+  }
+}
+
+const whepPage = ({ url }: WebRtcNode): string => `${pages.url}/whep.html?endpoint=${url}/app/stream/whep`;
+const ovenPlayerPage = ({ url }: WebRtcNode): string =>
+  `${pages.url}/ovenplayer.html?file=${url.replace("http", "ws")}/app/stream`;
+
+function assertPlayed({ stats }: Played): void {
+  assert.ok(stats.framesDecoded >= 200, `${stats.framesDecoded} frames`);
+  assert.ok(stats.audioSamples > 8 * 48_000 && stats.audioEnergy > 0, JSON.stringify(stats));
+}
+
+async function expectNoSession({ guest, hub }: WebRtcNode): Promise<void> {
+  await until("the sessions are gone", 35_000, () => guest.stats.sessions === 0);
+  assert.deepEqual(hub.list()[0]?.viewers, {});
+}
+
+test("a WHEP page decodes picture and sound; DELETE ends its session", async (t) => {
+  const played = await playForTenSeconds(whepPage(node));
+  t.diagnostic(`first frame ${Math.round(played.state.firstMs)} ms, ${JSON.stringify(played.stats)}`);
+  assertPlayed(played);
+  assert.equal(played.stats.packetsLost, 0);
+  assert.equal((await fetch(played.state.location!, { method: "DELETE" })).status, 200);
+  await expectNoSession(node);
+});
+
+test("OvenPlayer decodes picture and sound; closing its page ends the session", async (t) => {
+  const played = await playForTenSeconds(ovenPlayerPage(node));
+  t.diagnostic(`first frame ${Math.round(played.state.firstMs)} ms, ${JSON.stringify(played.stats)}`);
+  assert.deepEqual(played.state.errors, []);
+  assertPlayed(played);
+  await expectNoSession(node);
+});
+
+test("OvenPlayer starts again by itself, on the same socket, when the stream's tracks change", async () => {
+  const tab = await browser.newPage();
+  let sockets = 0;
+  tab.on("websocket", () => sockets++);
+  try {
+    await tab.goto(ovenPlayerPage(node));
+    await tab.waitForFunction("state.frames > 10", undefined, { timeout: 15_000 });
+    const { opened } = node.guest.stats;
+    const stream = node.hub.find({ vhost: "default", app: "app", stream: "stream" })!;
+    const { description } = stream;
+    stream.describe({ ...description, tracks: description.tracks.filter(({ kind }) => kind === "video") }, true);
+    await until("a new session", 10_000, () => node.guest.stats.opened > opened);
+    const frames: number = await tab.evaluate("state.frames");
+    await tab.waitForFunction(`state.frames > ${frames + 30}`, undefined, { timeout: 10_000 });
+    assert.equal(sockets, 1);
+  } finally {
+    await tab.close();
+  }
+  await expectNoSession(node);
+});
+
+for (const [percent, isRecovered] of [
+  [5, true],
+  [15, false],
+] as const) {
+  test(`over a path with ${percent} % loss, 50 ms round trip and jitter it plays on`, async (t) => {
+    await using faults = new AsyncDisposableStack();
+    let proxy: UdpFaultProxy | undefined;
+    const lossy = await openWebRtcNode(open, {
+      candidates: async ([candidate]) => {
+        const random = seededRandom(percent);
+        proxy = await UdpFaultProxy.open(candidate!.port, { loss: percent / 100, delayMs: 25, jitterMs: 10, random });
+        faults.use(proxy);
+        return [{ ...candidate!, port: proxy.port }];
+      },
+    });
+    faults.use(lossy);
+    const played = await playForTenSeconds(whepPage(lossy));
+    const { video, state } = played;
+    const { nackCount, packetsReceived, retransmittedPacketsReceived, freezeCount, totalFreezesDuration } = video;
+    const figures = { nackCount, packetsReceived, retransmittedPacketsReceived, freezeCount, totalFreezesDuration };
+    const { packetsLost = 0 } = video;
+    const path = proxy?.toViewers;
+    t.diagnostic(
+      `first frame ${Math.round(state.firstMs)} ms, ${JSON.stringify({ packetsLost, ...figures, dropped: path?.dropped, passed: path?.passed })}`,
+    );
+    assertPlayed(played);
+    if (!isRecovered) return;
+    // The browser counts a packet as lost also when its repetition arrived; the last ones may still be under way.
+    const missing = packetsLost - (retransmittedPacketsReceived ?? 0);
+    assert.ok(missing <= packetsReceived! * 0.01, `${missing} of ${packetsReceived} not repeated`);
+    assert.ok(totalFreezesDuration! <= 0.5 * freezeCount!, `${totalFreezesDuration} s in ${freezeCount} freezes`);
+  });
+}
