@@ -263,6 +263,10 @@ export class TrackOutput implements SegmentSink {
     const segment = this.openSegment;
     const samples = this.#pending;
     if (samples.length === 0 || !segment) return;
+    const durationMs = (this.#pendingTicks * 1000) / this.#track.timescale;
+    // Emptied first: samples that cannot be written are lost, not tried again with every one that follows.
+    this.#pending = [];
+    this.#pendingTicks = 0;
     const first = samples[0]!;
     const index = segment.parts.length;
     const bytes = serializeFragment(samples, {
@@ -271,7 +275,6 @@ export class TrackOutput implements SegmentSink {
       baseTime: first.dts,
       ...(this.#keepNal && { keepNal: this.#keepNal }),
     });
-    const durationMs = (this.#pendingTicks * 1000) / this.#track.timescale;
     if (index === 0) {
       segment.startMs = ticksToMs(this.type === "video" ? first.pts : first.dts, this.#track.timescale);
     }
@@ -280,8 +283,6 @@ export class TrackOutput implements SegmentSink {
     segment.parts.push(part);
     segment.durationMs += durationMs;
     this.#files.set(uri, { parts: [part] });
-    this.#pending = [];
-    this.#pendingTicks = 0;
     this.#progress();
   }
 
