@@ -59,40 +59,50 @@ export function replyOptions(response: ServerResponse, requestedHeaders: string 
   });
 }
 
+/** @returns bytes of the body */
 export function replyText(
   request: IncomingMessage,
   response: ServerResponse,
   text: PreparedText,
   cacheControl: string,
-): void {
-  if (response.writableEnded || response.destroyed) return;
+): number {
+  if (response.writableEnded || response.destroyed) return 0;
   const isGzipped = /\bgzip\b/.test(request.headers["accept-encoding"] ?? "");
   response.writeHead(200, text.headers(cacheControl, isGzipped));
-  response.end(request.method === "HEAD" ? undefined : isGzipped ? text.gzipped : text.plain);
+  const body = request.method === "HEAD" ? undefined : isGzipped ? text.gzipped : text.plain;
+  response.end(body);
+  return body?.length ?? 0;
 }
 
-/** Answers with immutable bytes, or the range of them that was asked for (RFC 9110 §14). */
+/**
+ * Answers with immutable bytes, or the range of them that was asked for (RFC 9110 §14).
+ * @returns bytes of the body
+ */
 export function replyBytes(
   request: IncomingMessage,
   response: ServerResponse,
   pieces: readonly Uint8Array[],
   contentType: string,
-): void {
-  if (response.writableEnded || response.destroyed) return;
+): number {
+  if (response.writableEnded || response.destroyed) return 0;
   const size = pieces.reduce((sum, piece) => sum + piece.length, 0);
   const range = parseRange(request.headers.range, size);
   if (range === "unsatisfiable") {
     replyStatus(response, 416, { "Content-Range": `bytes */${size}` });
-    return;
+    return 0;
   }
   const [start, end] = range ?? [0, size];
   const headers = [...cors, "Content-Type", contentType, "Cache-Control", "public, max-age=3600, immutable"];
   headers.push("Content-Length", String(end - start), "Accept-Ranges", "bytes");
   if (range) headers.push("Content-Range", `bytes ${start}-${end - 1}/${size}`);
   response.writeHead(range ? 206 : 200, headers);
-  if (request.method === "HEAD") response.end();
-  else if (pieces.length === 1 && !range) response.end(pieces[0]);
+  if (request.method === "HEAD") {
+    response.end();
+    return 0;
+  }
+  if (pieces.length === 1 && !range) response.end(pieces[0]);
   else writeSlice(response, pieces, start, end);
+  return end - start;
 }
 
 function writeSlice(response: ServerResponse, pieces: readonly Uint8Array[], start: number, end: number): void {
