@@ -12,7 +12,13 @@ import { ovtCode } from "./ovt-message.ts";
 import { withoutQueryKey } from "./ovt-url.ts";
 import { tokenQueryKey, type PeerGuard } from "./peer-guard.ts";
 import { SendQueue } from "./send-queue.ts";
-import { lookUpStream, measureTracks, type LookupResult } from "./stream-lookup.ts";
+import {
+  describeDeadlineMs,
+  hearthDeadlineMs,
+  lookUpStream,
+  measureTracks,
+  type LookupResult,
+} from "./stream-lookup.ts";
 import type { OutletTap, StreamOutlet } from "./stream-outlet.ts";
 
 /** What a connection needs of the publisher that owns it. */
@@ -202,7 +208,8 @@ export class OriginConnection {
     }
     const name: StreamName = { vhost, app: url.app, stream: url.stream };
     const wanted: StreamRequest = { protocol: "ovt", rawQuery: withoutQueryKey(url.query, tokenQueryKey), via };
-    return { ...(await lookUpStream(hub, name, wanted, clock)), vhost };
+    const withinMs = hearth ? hearthDeadlineMs : describeDeadlineMs;
+    return { ...(await lookUpStream(hub, name, wanted, { clock, withinMs })), vhost };
   }
 
   #say(code: number, message: string, published?: Parameters<typeof toOvtDescription>[0]): void {
@@ -236,6 +243,7 @@ export class OriginConnection {
     this.#connection.cork();
     outlet.attach(tap, request.hearth?.recentMs ?? 0);
     this.#connection.uncork();
+    if (hold.stream.isClosed) this.#onStreamEnd({ code: "ended" });
   }
 
   #onStreamEnd(reason: CloseReason): void {
