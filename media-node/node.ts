@@ -23,6 +23,7 @@ import { NodeReport } from "./node-report.ts";
 import { listenForEdges } from "./ovt-listener.ts";
 import { OvtPublisher } from "./ovt/ovt-publisher.ts";
 import { openOvtSource } from "./ovt/ovt-source.ts";
+import { admitBySignedPolicy, admitByWebhooks, admitInTurn } from "./policy-admission.ts";
 import { Prewarm } from "./prewarm.ts";
 import { publishedBy } from "./published-by.ts";
 import { planPulls } from "./pull-planner.ts";
@@ -105,7 +106,8 @@ async function wire(options: NodeOptions, group: CloseGroup): Promise<RunningNod
 
   const ovt = await publishOvt({ ...options, logger }, id, secret, hub, address, group);
   const ovtPort = ovt?.port;
-  const admit = admitByTicket(id, key, clock);
+  const byUrl = key ? admitByTicket(id, key, clock) : admitBySignedPolicy(config, clock);
+  const admit = admitInTurn(byUrl, admitByWebhooks(config, clock));
   const deliveries = await openDeliveries({ ...options, logger }, hub, admit, secret, address, group);
   const { url, bytesSent } = await openDoors(
     deliveries,

@@ -203,6 +203,18 @@ export class TrackOutput implements SegmentSink {
     this.#progress();
   }
 
+  /** Fills the list up at its front with segments that this edge never had, each taken to last `cellMs`. */
+  prependGaps(cellMs: number): void {
+    while (this.#segments.length > 0 && this.#segments.length < this.#listedCount()) {
+      const { msn, startMs, initUri } = this.#segments[0]!;
+      const key = this.#keyOf(true, 0);
+      const uri = serializeFileName({ kind: "segment", ...this.#nameParts(), msn: msn - 1, key });
+      const gap = { msn: msn - 1, key, uri, startMs: startMs - cellMs, durationMs: cellMs, initUri, parts: [] };
+      this.#segments.unshift({ ...gap, isDiscontinuity: false, isCanonical: true, isComplete: true });
+    }
+    this.#progress();
+  }
+
   /** Name of the part that comes next: a guess at the end of a segment, see {@link resolvePart}. */
   nextPartUri(): string | undefined {
     const last = this.#segments.at(-1);

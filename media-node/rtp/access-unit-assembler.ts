@@ -1,4 +1,4 @@
-import { startCode } from "../codecs/annex-b.ts";
+import { splitAnnexB, startCode } from "../codecs/annex-b.ts";
 import { joinPieces, maxFrameBytes, maxFramePieces, type EmitFrame } from "./depacketizer.ts";
 
 /** What the assembler must know of a codec made of NAL units. */
@@ -82,7 +82,7 @@ export class AccessUnitAssembler {
     if (this.#traits.isFiller(type) || !this.#admits(type, nal[this.#traits.headerLength]!)) return;
     this.#hold(startCode);
     this.#hold(nal);
-    this.#endNal(type, () => nal.slice());
+    this.#endNal(type, nal);
   }
 
   /** The first fragment of a unit, with its rebuilt header. */
@@ -110,7 +110,14 @@ export class AccessUnitAssembler {
     const at = this.#fragmentAt;
     const length = this.#fragmentBytes;
     this.#fragmentAt = -1;
-    this.#endNal(this.#fragmentType, () => joinPieces(this.#pieces.slice(at), length));
+    if (!this.#traits.isParameterSet(this.#fragmentType)) return this.#endNal(this.#fragmentType);
+    const nal = joinPieces(this.#pieces.slice(at), length);
+    // Parameter sets are never so long as to be fragmented: some cameras put the whole access unit there.
+    const nals = splitAnnexB(joinPieces([startCode, nal], nal.length + startCode.length));
+    if (nals.length === 1) return this.#endNal(this.#fragmentType, nal);
+    this.#pieces.length = at - 1;
+    this.#bytes -= length + startCode.length;
+    for (const inner of nals) this.push(inner);
   }
 
   /** Throws away the unit being put together and what follows with the same timestamp. */
@@ -145,11 +152,12 @@ export class AccessUnitAssembler {
     return true;
   }
 
-  #endNal(type: number, copy: () => Uint8Array): void {
+  /** @param parameterSet the unit, where it may be one */
+  #endNal(type: number, parameterSet?: Uint8Array): void {
     if (this.#isBroken) return;
     this.#nalCount++;
     if (this.#traits.isKeySlice(type)) this.#isKey = true;
-    if (this.#traits.isParameterSet(type)) this.#parameterSets.push(copy());
+    if (parameterSet && this.#traits.isParameterSet(type)) this.#parameterSets.push(parameterSet.slice());
     if (!this.#hasSlice && this.#nalCount > maxLeadingNals) this.breakUnit();
   }
 

@@ -54,8 +54,9 @@ export class MediaReceiver {
   #track: Track;
   #payloadType: number;
   #ssrc: number | undefined;
-  /** Source or payload type of foreign packets in a row. */
-  #stranger = { ssrc: -1, payloadType: -1, count: 0 };
+  #nextSequence: number | undefined;
+  /** The latest of foreign packets alike, and how many there were in a row. */
+  #stranger: { readonly packet: RtpPacket; readonly count: number } | undefined;
   #isAfterRestart = false;
   #isWaitingForKeyframe: boolean;
   #wallMs = 0;
@@ -124,12 +125,11 @@ export class MediaReceiver {
       this.#foreign++;
       return;
     }
-    if ((packet.payloadType !== this.#payloadType || packet.ssrc !== this.#ssrc) && !this.#accepts(packet)) return;
-    this.#packets++;
     this.#wallMs = wallMs;
     this.#lastRtpMs = nowMs;
-    this.#statistics.onPacket(packet, nowMs);
-    this.#sequencer.push(packet, nowMs);
+    const isKnown = packet.payloadType === this.#payloadType && packet.ssrc === this.#ssrc;
+    if (isKnown || this.#continues(packet)) this.#take(packet, nowMs);
+    else this.#considerStranger(packet, nowMs);
   }
 
   receiveRtcp(bytes: Uint8Array, nowMs: number, wallMs: number): void {
@@ -155,28 +155,44 @@ export class MediaReceiver {
     ]);
   }
 
-  /** Whether a packet that differs from those before it is the track's all the same. */
-  #accepts(packet: RtpPacket): boolean {
+  #take(packet: RtpPacket, nowMs: number): void {
+    this.#packets++;
+    this.#stranger = undefined;
+    this.#nextSequence = (packet.sequence + 1) & 0xffff;
+    this.#statistics.onPacket(packet, nowMs);
+    this.#sequencer.push(packet, nowMs);
+  }
+
+  /** The first packet, or one of a sender that changes its SSRC and numbers on: some do so at every key frame. */
+  #continues({ ssrc, sequence, payloadType }: RtpPacket): boolean {
+    if (payloadType !== this.#payloadType) return false;
+    if (this.#ssrc !== undefined && sequence !== this.#nextSequence) return false;
+    this.#ssrc = ssrc;
+    return true;
+  }
+
+  /** A second packet proves a new source; another payload type counts only where the announced one never came. */
+  #considerStranger(packet: RtpPacket, nowMs: number): void {
     const { ssrc, payloadType } = packet;
-    if (payloadType === this.#payloadType && this.#ssrc === undefined) {
-      this.#ssrc = ssrc;
-      return true;
-    }
-    const isSame = this.#stranger.ssrc === ssrc && this.#stranger.payloadType === payloadType;
-    this.#stranger = { ssrc, payloadType, count: isSame ? this.#stranger.count + 1 : 1 };
+    const before = this.#stranger;
+    const isSame = before?.packet.ssrc === ssrc && before.packet.payloadType === payloadType;
+    const count = isSame ? before.count + 1 : 1;
     const isWrongType = payloadType !== this.#payloadType;
-    // A second packet proves a new source; another payload type only counts where the announced one never came.
-    const isProven = isWrongType
-      ? this.#packets === 0 && this.#stranger.count >= payloadTypeProof
-      : this.#stranger.count >= 2;
+    const isProven = isWrongType ? this.#packets === 0 && count >= payloadTypeProof : count >= 2;
     if (!isProven) {
       this.#foreign++;
-      return false;
+      this.#stranger = { packet, count };
+      return;
     }
     this.#payloadType = payloadType;
     if (this.#ssrc !== undefined) this.#restart();
     this.#ssrc = ssrc;
-    return true;
+    // The first packet of a new source is often the beginning of a key frame.
+    if (before && count === 2) {
+      this.#foreign--;
+      this.#take(before.packet, nowMs);
+    }
+    this.#take(packet, nowMs);
   }
 
   /** The sender began anew: sequence numbers and timestamps do not continue. */

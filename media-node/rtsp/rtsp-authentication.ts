@@ -25,15 +25,22 @@ interface DigestAlgorithm {
 const strength = (challenge: RtspChallenge): number =>
   challenge.scheme === "basic" ? 0 : challenge.algorithm.hash === "md5" ? 1 : 2;
 
+/** Real servers send two or three, of some 200 characters. */
+const maxChallenges = 8;
+const maxChallengeLength = 2_048;
+
 /** The strongest challenge we can answer, of all `WWW-Authenticate` headers; undefined when there is none. */
 export function chooseChallenge(values: readonly string[]): RtspChallenge | undefined {
-  const challenges = values.flatMap(splitChallenges).flatMap((text) => parseChallenge(text) ?? []);
+  const challenges = values
+    .slice(0, maxChallenges)
+    .flatMap(splitChallenges)
+    .flatMap((text) => parseChallenge(text) ?? []);
   return challenges.toSorted((a, b) => strength(b) - strength(a))[0];
 }
 
 /** One header may hold several challenges, whose own parameters are separated by commas too. */
 function splitChallenges(value: string): string[] {
-  return value.slice(0, 4096).split(/,\s*(?=(?:basic|digest)\s)/i);
+  return value.slice(0, maxChallengeLength).split(/,\s*(?=(?:basic|digest)\s)/i);
 }
 
 function parseChallenge(text: string): RtspChallenge | undefined {

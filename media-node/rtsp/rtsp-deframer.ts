@@ -98,7 +98,9 @@ export class RtspDeframer {
   #takeText(bytes: Uint8Array, at: number): number | undefined {
     const start = skipLineEnds(bytes, at);
     if (start > at) return start;
-    if (!mayBeMessage(bytes, at)) return this.#skip(bytes, at);
+    // In garbage only the beginning of an answer counts: any capital may look like a method.
+    const isPossible = this.#skippedInARow > 0 ? isAnswerStart(bytes, at) : mayBeMessage(bytes, at);
+    if (!isPossible) return this.#skip(bytes, at);
     const headEnd = findHeadEnd(bytes, at + Math.max(0, this.#scanned - 3));
     if ((headEnd?.end ?? bytes.length) - at > maxRtspHeadBytes) {
       throw new ProtocolError("RTSP_HEAD_TOO_LARGE", `headers of more than ${maxRtspHeadBytes} bytes`);
@@ -108,7 +110,7 @@ export class RtspDeframer {
       return this.#wait(bytes.length - at + 1);
     }
     const text = latin1.decode(bytes.subarray(at, headEnd.textEnd));
-    if (!/^(RTSP\/\d|[A-Z_]{3,32} \S+ RTSP\/\d)/.test(text)) return this.#skip(bytes, at);
+    if (!/^(RTSP\/\d+\.\d+ +\d{3}|[A-Z_]{3,32} \S+ RTSP\/\d+\.\d)/.test(text)) return this.#skip(bytes, at);
     const head = parseRtspHead(text);
     const end = headEnd.end + bodyLengthOf(head);
     if (end > bytes.length) return this.#wait(end - at);

@@ -25,6 +25,8 @@ export type RtspEvent =
   | { readonly kind: "described"; readonly sdp: string; readonly base: string }
   | { readonly kind: "set-up"; readonly index: number; readonly transport: TransportHeader }
   | { readonly kind: "set-up-refused"; readonly index: number; readonly status: number; readonly reason: string }
+  /** 461 before anything was set up: {@link RtspDialogue.setUp} may be called again with another transport. */
+  | { readonly kind: "transport-refused"; readonly status: number; readonly reason: string }
   | { readonly kind: "playing"; readonly info: readonly RtpInfo[] }
   | { readonly kind: "redirected"; readonly location: string }
   /** The server said no; the dialogue is over. */
@@ -122,7 +124,7 @@ export class RtspDialogue {
   /** When {@link timeout} must be called at the latest. */
   get nextTimeoutMs(): number | undefined {
     if (this.#phase === "over") return undefined;
-    return this.#answerDueMs() ?? this.#keepAliveMs;
+    return this.#answerDueMs() ?? (this.#phase === "playing" ? this.#keepAliveMs : undefined);
   }
 
   /** Asks what the server can do, then for the description. */
@@ -162,6 +164,7 @@ export class RtspDialogue {
     this.#nowMs = nowMs;
     this.#aggregateUri = aggregateUri;
     this.#setUps = tracks;
+    this.#setUpIndex = 0;
     this.#phase = "set-up";
     this.#sendSetUp();
   }
@@ -240,8 +243,11 @@ export class RtspDialogue {
   #giveUpWaiting(pending: PendingRequest): void {
     this.#pending = undefined;
     // Many cameras never answer a keep-alive; as long as media flows nothing is wrong.
-    if (this.#phase === "playing") this.#abandoned.add(pending.cseq);
-    else if (pending.method === "OPTIONS") {
+    if (this.#phase === "playing") {
+      this.#abandoned.add(pending.cseq);
+      // It may know the other method: servers announce what they do not answer, and the other way round.
+      this.#keepAliveMethod = pending.method === "OPTIONS" ? "GET_PARAMETER" : "OPTIONS";
+    } else if (pending.method === "OPTIONS") {
       this.#abandoned.add(pending.cseq);
       this.#describe();
     } else {
@@ -349,8 +355,13 @@ export class RtspDialogue {
   }
 
   #onSetUp(pending: PendingRequest, response: RtspResponse): void {
-    const index = this.#setUpIndex++;
     const { status, reason } = response;
+    if (status === 461 && this.#setUpCount === 0) {
+      this.#phase = "described";
+      this.#events.push({ kind: "transport-refused", status, reason });
+      return;
+    }
+    const index = this.#setUpIndex++;
     if (status < 300) {
       this.#setUpCount++;
       const transport = parseTransportHeader(headerOf(response, "transport") ?? "");

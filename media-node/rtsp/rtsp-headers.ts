@@ -1,3 +1,6 @@
+/** Longer values of these headers are cut: no server needs more, and matching must stay quick. */
+const maxValueLength = 8 * 1024;
+
 /** `Session: id;timeout=60` (RFC 2326 §12.37). */
 export interface SessionHeader {
   readonly id: string;
@@ -5,7 +8,10 @@ export interface SessionHeader {
 }
 
 export function parseSessionHeader(value: string): SessionHeader {
-  const [id = "", ...parameters] = value.split(";").map((item) => item.trim());
+  const [id = "", ...parameters] = value
+    .slice(0, maxValueLength)
+    .split(";")
+    .map((item) => item.trim());
   const timeout = parameters.map((item) => /^timeout\s*=\s*"?(\d{1,7})/i.exec(item)?.[1]).find(Boolean);
   return { id, timeoutMs: timeout === undefined || Number(timeout) === 0 ? undefined : Number(timeout) * 1000 };
 }
@@ -25,7 +31,9 @@ export interface TransportHeader {
 
 /** The first transport of the list. Lenient: blanks, quotes, a single port or channel instead of a pair. */
 export function parseTransportHeader(value: string): TransportHeader {
-  const [profile = "", ...items] = (value.split(",")[0] ?? "").split(";").map((item) => item.trim());
+  const [profile = "", ...items] = (value.slice(0, maxValueLength).split(",")[0] ?? "")
+    .split(";")
+    .map((item) => item.trim());
   const parameters = new Map(
     items.map((item) => {
       const equals = item.indexOf("=");
@@ -75,14 +83,18 @@ export interface RtpInfo {
 
 /** Splits at commas that begin a new `url=`, since URLs may hold commas and semicolons themselves. */
 export function parseRtpInfo(value: string): RtpInfo[] {
-  return value.split(/,\s*(?=url\s*=)/i).flatMap((entry) => {
-    const url = /url\s*=\s*"?(.*?)"?\s*(?:;\s*(?:seq|rtptime|ssrc)\s*=.*)?$/i.exec(entry.trim())?.[1];
+  const entries = value.slice(0, maxValueLength).split(/,\s*(?=url\s*=)/i);
+  return entries.flatMap((entry) => {
+    const url = /^\s*url\s*=/i.exec(entry)?.[0];
     if (url === undefined) return [];
-    const sequence = /;\s*seq\s*=\s*(\d{1,10})/i.exec(entry)?.[1];
-    const rtpTimestamp = /;\s*rtptime\s*=\s*(\d{1,10})/i.exec(entry)?.[1];
+    const rest = entry.slice(url.length);
+    const parametersAt = rest.search(/;\s*(?:seq|rtptime|ssrc)\s*=/i);
+    const text = (parametersAt < 0 ? rest : rest.slice(0, parametersAt)).trim();
+    const sequence = /;\s*seq\s*=\s*(\d{1,10})/i.exec(rest)?.[1];
+    const rtpTimestamp = /;\s*rtptime\s*=\s*(\d{1,10})/i.exec(rest)?.[1];
     return [
       {
-        url,
+        url: text.replace(/^"|"$/g, ""),
         sequence: sequence === undefined ? undefined : Number(sequence) & 0xffff,
         rtpTimestamp: rtpTimestamp === undefined ? undefined : Number(rtpTimestamp) % 2 ** 32,
       },

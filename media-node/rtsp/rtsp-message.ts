@@ -25,6 +25,8 @@ export type RtspHead =
 export const maxRtspHeadBytes = 64 * 1024;
 export const maxRtspBodyBytes = 128 * 1024;
 const maxHeaders = 256;
+/** What is folded on after that is left out: joining must stay linear. */
+const maxFoldedLength = 4 * 1024;
 
 /** First value of a header; `name` in lower case. */
 export function headerOf(message: { readonly headers: RtspHeaders }, name: string): string | undefined {
@@ -58,7 +60,7 @@ function parseHeaders(lines: readonly string[]): RtspHeaders {
   for (const line of lines) {
     if (/^[ \t]/.test(line)) {
       // RFC 2326 takes folding over from HTTP/1.1: a line that begins with a blank continues the one before.
-      if (last) last[last.length - 1] = `${last.at(-1)} ${line.trim()}`;
+      if (last && last.at(-1)!.length < maxFoldedLength) last[last.length - 1] = `${last.at(-1)} ${line.trim()}`;
       continue;
     }
     const colon = line.indexOf(":");

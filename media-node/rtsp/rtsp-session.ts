@@ -24,7 +24,8 @@ export type DialRtsp = (host: string, port: number, signal: AbortSignal) => Prom
 
 export interface RtspSessionOptions {
   readonly url: RtspUrl;
-  readonly transport: "tcp" | "udp";
+  /** In order of preference; the next is tried where the server refuses one. */
+  readonly transports: readonly ("tcp" | "udp")[];
   readonly ignoresSenderReports: boolean;
   readonly dial: DialRtsp;
   readonly clock: Clock;
@@ -73,6 +74,8 @@ export class RtspSession implements Source {
   #transport: MediaTransport | undefined;
   #plans: readonly MediaPlan[] = [];
   #uris: readonly string[] = [];
+  #aggregateUri = "";
+  #transportIndex = 0;
   #media: ActiveMedia[] = [];
   /** The same by place among the tracks asked for. */
   #byIndex: (ActiveMedia | undefined)[] = [];
@@ -241,6 +244,8 @@ export class RtspSession implements Source {
         return this.#onSetUp(event);
       case "set-up-refused":
         return this.#log.warn("track refused", { track: event.index, status: event.status, reason: event.reason });
+      case "transport-refused":
+        return this.#onTransportRefused(event);
       case "playing":
         return this.#onPlaying(event.info);
       case "redirected":
@@ -260,19 +265,23 @@ export class RtspSession implements Source {
       const offered = ignored.map(({ kind, encoding }) => `${kind} ${encoding}`.trim()).join(", ") || "nothing";
       throw new ProtocolError("RTSP_NO_TRACK", `the server offers no track this node can play (${offered})`);
     }
-    const { url, transport } = this.#options;
-    const aggregate = resolveControl(url, base, attributeOf(sdp, "control"));
+    const { url } = this.#options;
+    this.#aggregateUri = resolveControl(url, base, attributeOf(sdp, "control"));
     this.#plans = media;
     this.#uris = media.map(({ control }) => resolveControl(url, base, control));
-    if (transport === "tcp") {
+    this.#setUpNext();
+  }
+
+  /** Asks for the tracks by the transport whose turn it is. */
+  #setUpNext(): void {
+    if (this.#options.transports[this.#transportIndex] === "tcp") {
       const send = (channel: number, packet: Uint8Array): void => this.#dialogue.sendInterleaved(channel, packet);
       this.#interleaved = new InterleavedTransport(this.#packets, send);
-      return this.#setUp(this.#interleaved, aggregate);
+      return this.#setUp(this.#interleaved);
     }
-    const onFailed = (thrown: unknown): void => this.#fail(thrown);
-    UdpTransport.open(media.length, this.#serverAddress(), this.#packets).then(
-      (opened) => this.#step(() => this.#setUp(opened, aggregate) ?? []),
-      onFailed,
+    UdpTransport.open(this.#uris.length, this.#serverAddress(), this.#packets).then(
+      (opened) => this.#step(() => this.#setUp(opened) ?? []),
+      (thrown: unknown) => this.#fail(thrown),
     );
   }
 
@@ -283,11 +292,22 @@ export class RtspSession implements Source {
       : undefined;
   }
 
-  #setUp(transport: MediaTransport, aggregate: string): void {
-    if (this.#state === "closed") return void transport.close();
+  #setUp(transport: MediaTransport): void {
+    if (this.#state === "closed" || this.#ended) return void transport.close();
     this.#transport = transport;
     const requests = this.#uris.map((uri, index) => ({ uri, transport: transport.request(index) }));
-    this.#dialogue.setUp(requests, aggregate, this.#nowMs());
+    this.#dialogue.setUp(requests, this.#aggregateUri, this.#nowMs());
+  }
+
+  #onTransportRefused(event: RtspEvent & { kind: "transport-refused" }): void {
+    void this.#transport?.close();
+    this.#transport = undefined;
+    if (++this.#transportIndex < this.#options.transports.length) return this.#setUpNext();
+    this.#fail(refusalError({ ...event, method: "SETUP" }, true));
+  }
+
+  get #isUdp(): boolean {
+    return this.#transport?.name === "udp";
   }
 
   #onSetUp({ index, transport }: RtspEvent & { kind: "set-up" }): void {
@@ -299,7 +319,7 @@ export class RtspSession implements Source {
       clock,
       ssrc: Math.floor(this.#options.random() * 2 ** 32),
       cname: "hearth",
-      ...(this.#options.transport === "udp" && { reordering }),
+      ...(this.#isUdp && { reordering }),
       onSample: (sample) => this.#onSample(sample),
       onTrack: () => this.#onTrack(),
     });
@@ -313,14 +333,15 @@ export class RtspSession implements Source {
     for (const [place, { rtpTimestamp, url }] of info.entries()) {
       // Servers write relative, absolute and wrong URLs here; the order is right even then.
       const media = this.#media.find(({ uri }) => uri === url || uri.endsWith(`/${url}`)) ?? this.#media[place];
-      if (rtpTimestamp !== undefined) media?.clock.setInfo(rtpTimestamp);
+      // 0 is almost always a server that does not know.
+      if (rtpTimestamp) media?.clock.setInfo(rtpTimestamp);
     }
     this.#after(firstReportMs, () => {
       this.#sendReports();
       this.#timers.add(every(this.#options.clock, reportPeriodMs, () => this.#sendReports()));
     });
     this.#after(parameterSetWaitMs, () => this.#becomeOpen());
-    if (this.#options.transport === "udp") this.#watchDatagrams();
+    if (this.#isUdp) this.#watchDatagrams();
     if (this.#isWholeDescription()) this.#becomeOpen();
   }
 
@@ -350,7 +371,7 @@ export class RtspSession implements Source {
 
   #becomeOpen(): void {
     // Datagrams must have come through once; the TCP connection proves itself by the answer.
-    if (this.#state !== "opening" || (this.#options.transport === "udp" && !this.#hasMedia)) return;
+    if (this.#state !== "opening" || (this.#isUdp && !this.#hasMedia)) return;
     this.#state = "open";
     this.#opened.resolve({ source: this });
   }

@@ -30,9 +30,11 @@ export interface RtspSourceOptions {
 }
 
 const maxRedirects = 3;
-const transportOrder = { auto: ["tcp", "udp"], tcp: ["tcp"], udp: ["udp", "tcp"] } as const;
-/** Errors after which the other transport may still work. */
+const transportsOf = { auto: ["tcp", "udp"], tcp: ["tcp"], udp: ["udp", "tcp"] } as const;
+/** Errors of a transport that was granted and does not work; TCP may. */
 const transportErrors = new Set(["RTSP_TRANSPORT", "RTSP_UDP_SILENT", "RTSP_NO_PORTS"]);
+/** Servers take a stream down after they have answered; one that is asked for it again in that moment says 503. */
+const settleMs = 250;
 
 /**
  * Pulls `rtsp://` and `rtsps://` URLs (RFC 2326).
@@ -45,7 +47,7 @@ export function openRtspSource(options: RtspSourceOptions): OpenSource {
     let target = parseRtspUrl(url);
     const settings = options.settingsOf?.(url) ?? {};
     for (let hop = 0; ; hop++) {
-      const outcome = await openByAnyTransport(target, settings, options, signal);
+      const outcome = await openOne(target, settings, options, signal);
       if ("source" in outcome) return outcome.source;
       const next = followRedirect(target, outcome.location);
       if (!next || hop === maxRedirects) {
@@ -57,7 +59,7 @@ export function openRtspSource(options: RtspSourceOptions): OpenSource {
   };
 }
 
-async function openByAnyTransport(
+async function openOne(
   url: RtspUrl,
   settings: RtspPullSettings,
   options: RtspSourceOptions,
@@ -66,18 +68,18 @@ async function openByAnyTransport(
   const { dial, dialTls, clock, logger, random = Math.random } = options;
   const dialThis = url.isSecure ? dialTls : dial;
   if (!dialThis) throw new TransportError("RTSP_NO_TLS", "this node has no TLS for rtsps:// URLs");
-  const order = transportOrder[settings.transport ?? "auto"];
   const ignoresSenderReports = settings.ignoresSenderReports ?? false;
-  for (const [index, transport] of order.entries()) {
-    const session = new RtspSession({ url, transport, ignoresSenderReports, dial: dialThis, clock, logger, random });
-    try {
-      return await session.open(signal);
-    } catch (thrown) {
-      const isTransport =
-        (thrown instanceof ProtocolError || thrown instanceof TransportError) && transportErrors.has(thrown.code);
-      if (!isTransport || index + 1 === order.length || signal.aborted) throw thrown;
-      logger.info("trying the other transport", { source: withoutSecrets(url.requestUri), error: thrown.message });
-    }
+  const open = (transports: readonly ("tcp" | "udp")[]): Promise<RtspOutcome> =>
+    new RtspSession({ url, transports, ignoresSenderReports, dial: dialThis, clock, logger, random }).open(signal);
+  const transports = transportsOf[settings.transport ?? "auto"];
+  try {
+    return await open(transports);
+  } catch (thrown) {
+    const isTransport = thrown instanceof ProtocolError || thrown instanceof TransportError;
+    const others = transports.slice(1);
+    if (!isTransport || !transportErrors.has(thrown.code) || others.length === 0 || signal.aborted) throw thrown;
+    logger.info("trying the other transport", { source: withoutSecrets(url.requestUri), error: thrown.message });
+    await new Promise<void>((resolve) => void clock.after(settleMs, resolve));
+    return open(others);
   }
-  throw new Error("every order of transports holds at least one");
 }

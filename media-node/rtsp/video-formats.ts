@@ -1,7 +1,8 @@
+import { splitAnnexB } from "../codecs/annex-b.ts";
 import { avcConfigOf, nalType, nalTypeOf, parseSps, serializeAvcConfig } from "../codecs/h264.ts";
 import { h265NalType, h265NalTypeOf, hvcConfigOf, parseH265Sps, serializeHvcConfig } from "../codecs/h265.ts";
 import type { Track, VideoFormat } from "../core/track.ts";
-import { H264Depacketizer } from "../rtp/h264-depacketizer.ts";
+import { H264Depacketizer, startsWithStartCode } from "../rtp/h264-depacketizer.ts";
 import { H265Depacketizer } from "../rtp/h265-depacketizer.ts";
 import { Vp8Depacketizer, vp8FrameSize } from "../rtp/vp8-depacketizer.ts";
 import { attributeOf, type SdpMedia } from "../sdp/session-description.ts";
@@ -106,7 +107,11 @@ function describeH265(nals: readonly Uint8Array[], framerate: number): VideoDesc
 }
 
 function decodeSets(text: string | undefined): Uint8Array[] {
-  return (text ?? "").split(",").map((set) => new Uint8Array(Buffer.from(set.trim(), "base64")));
+  return (text ?? "").split(",").flatMap((set) => {
+    const bytes = new Uint8Array(Buffer.from(set.trim(), "base64"));
+    // Some cameras leave the start code in front, or put several units into one.
+    return startsWithStartCode(bytes) ? splitAnnexB(bytes) : [bytes];
+  });
 }
 
 function distinct(nals: readonly Uint8Array[]): Uint8Array[] {

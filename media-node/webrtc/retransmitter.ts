@@ -9,7 +9,10 @@ const budgetShare = 0.25;
 /** … but never less than this, bits per second, so that a small stream recovers too. */
 const minBudget = 500_000;
 const budgetDepthBytes = 96_000;
-/** The same packet is not repeated sooner than this, or one round trip. */
+/**
+ * The same packet is not repeated sooner than this, or most of a round trip: viewers estimate it themselves, and a
+ * request refused because it came a little early costs them another one.
+ */
 const minRepeatMs = 20;
 /** Remembered repeats; a power of two. */
 const slots = 512;
@@ -95,7 +98,7 @@ export class Retransmitter {
     this.#repeated ??= { sequences: new Int32Array(slots).fill(-1), timesMs: new Float64Array(slots) };
     const { sequences, timesMs } = this.#repeated;
     const slot = sequence & (slots - 1);
-    if (sequences[slot] === sequence && nowMs - timesMs[slot]! < Math.max(minRepeatMs, roundTripMs)) return true;
+    if (sequences[slot] === sequence && nowMs - timesMs[slot]! < Math.max(minRepeatMs, roundTripMs * 0.75)) return true;
     sequences[slot] = sequence;
     timesMs[slot] = nowMs;
     return false;

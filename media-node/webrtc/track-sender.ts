@@ -30,6 +30,10 @@ const maxRuns = 8;
 const minPaceRate = 8_000_000;
 /** A train of packets that leaves at once. */
 const trainBytes = 20_000;
+/** An opening burst is repeated so often at most, and not before the first had time to arrive. */
+const maxReplays = 3;
+const minReplayMs = 300;
+const headStartMs = 20;
 /** Fastest burst for a joining viewer, bits per second. */
 const maxBurstRate = 25_000_000;
 
@@ -49,7 +53,10 @@ export class TrackSender {
   /** Next history index to send; undefined while waiting for a key frame at `#waitFrom` or later. */
   #cursor: number | undefined;
   #waitFrom = 0;
+  #pausedUntilMs = Number.NEGATIVE_INFINITY;
   #isBursting = false;
+  /** How the viewer began, as long as it may have missed that. */
+  #opening: { readonly keyframe: PacketFrame; sentMs: number; replays: number } | undefined;
   #runs: Run[] = [];
   #packets = 0;
   #octets = 0;
@@ -111,9 +118,32 @@ export class TrackSender {
     const keyframe = fanOut.history.latestKeyframe;
     if (!keyframe || nowMs - keyframe.arrivedMs > this.#config.burstMaxAgeMs) return;
     if (fanOut.history.bytesSince(keyframe) > this.#config.burstMaxBytes) return;
+    this.#opening = { keyframe, sentMs: nowMs, replays: 0 };
     this.#isBursting = true;
     this.#jumpTo(keyframe.firstIndex);
     this.resume(nowMs);
+  }
+
+  /**
+   * Sends the opening burst again to a viewer that asks for a key frame so early that it must have missed it: what
+   * arrives before the viewer has finished its side of DTLS is lost, and cannot be asked for by NACK. Later, old
+   * pictures are never sent again, for time would go back.
+   * @returns false when the viewer has to wait for the next key frame
+   */
+  replayOpening(nowMs: number): boolean {
+    const opening = this.#opening;
+    if (!opening || this.#fanOut?.history.latestKeyframe !== opening.keyframe) return false;
+    if (opening.replays >= maxReplays || nowMs - opening.keyframe.arrivedMs > this.#config.burstMaxAgeMs) return false;
+    if (nowMs - opening.sentMs < minReplayMs) return true;
+    opening.sentMs = nowMs;
+    opening.replays++;
+    this.#isBursting = true;
+    this.#jumpTo(opening.keyframe.firstIndex);
+    // Receivers throw away the picture when it overtakes the parameter sets, so those go ahead alone.
+    this.#send(opening.keyframe, 0, 1);
+    this.#pausedUntilMs = nowMs + headStartMs;
+    this.#onLag();
+    return true;
   }
 
   /** Goes on with the current track until `fanOut` has a key frame, then with that one; `onArrived` is told. */
@@ -154,6 +184,7 @@ export class TrackSender {
       if (this.isLagging) this.#drop();
       return;
     }
+    if (nowMs < this.#pausedUntilMs) return this.#onLag();
     const { history } = fanOut;
     if (this.#cursor === undefined && !this.#beginAtKeyframe(history)) return;
     while (this.#cursor! < history.endIndex) {
@@ -186,6 +217,7 @@ export class TrackSender {
   }
 
   #leave(): void {
+    this.#opening = undefined;
     this.#fanOut?.senders.delete(this);
     this.#fanOut = undefined;
     this.#cursor = undefined;
@@ -252,6 +284,7 @@ export class TrackSender {
 
   #drop(): void {
     this.#cursor = undefined;
+    this.#opening = undefined;
     this.#waitFrom = this.#fanOut!.history.endIndex;
     this.#isBursting = false;
     this.#drops++;

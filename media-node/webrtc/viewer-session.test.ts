@@ -244,9 +244,40 @@ test("without RTX the packet itself is repeated; what is unknown is counted", as
   assert.equal(stats.notRetransmitted, 1);
 });
 
+test("a viewer that missed the opening burst gets it again, numbers going on; later it waits for the next key frame", async () => {
+  const room = await liveRoom(45);
+  const { peer } = await room.join([video]);
+  const pli = serializeRtcp([{ type: "pli", senderSsrc: 1, mediaSsrc: 11 }]);
+  room.play(12);
+  const before = peer.of(98).length;
+  peer.receive(pli);
+  peer.receive(pli);
+  room.hub.clock.advance(10);
+  assert.equal(peer.of(98).length, before + 1, "the parameter sets have a head start");
+  room.hub.clock.advance(30);
+  const again = peer.of(98).slice(before);
+  assert.deepEqual(
+    again.map(({ timestamp, payload }) => [timestamp, payload.length]),
+    peer
+      .of(98)
+      .slice(0, before)
+      .map(({ timestamp, payload }) => [timestamp, payload.length]),
+  );
+  assertContiguous(peer.of(98));
+  assert.deepEqual(room.hub.source.keyframeRequests, []);
+  peer.receive(serializeRtcp([{ type: "nack", senderSsrc: 1, mediaSsrc: 11, sequences: [again[0]!.sequence] }]));
+  assert.deepEqual(peer.of(99).at(-1)!.payload.slice(2), again[0]!.payload);
+  room.play(5);
+  const later = peer.of(98).length;
+  peer.receive(pli);
+  assert.equal(peer.of(98).length, later, "a newer key frame was sent meanwhile");
+  assert.deepEqual(room.hub.source.keyframeRequests, [0]);
+});
+
 test("PLI and FIR reach the source, at most once a second", async () => {
   const room = await liveRoom(31);
   const { peer } = await room.join();
+  room.play(60);
   peer.receive(serializeRtcp([{ type: "pli", senderSsrc: 1, mediaSsrc: 11 }]));
   peer.receive(serializeRtcp([{ type: "fir", senderSsrc: 1, entries: [{ ssrc: 11, sequence: 1 }] }]));
   assert.deepEqual(room.hub.source.keyframeRequests, [0]);

@@ -18,6 +18,8 @@ import type { StreamCounters } from "./stream-counters.ts";
 
 /** What the first report waits for, and how long until the next: between half a second and one. */
 const reportIntervalMs = 700;
+/** A viewer that asks for a key frame within this time of its start has not seen the first one. */
+const openingMs = 1_500;
 /** RTCP packets of one datagram that are looked at. */
 const maxRtcpPackets = 32;
 
@@ -51,6 +53,7 @@ export class ViewerSession implements FanOutViewer {
   #rendition: PlayableRendition | undefined;
   #sections: readonly Section[] = [];
   #reports: SenderReports | undefined;
+  #startedMs = Number.NEGATIVE_INFINITY;
   #nextReportMs = Number.NEGATIVE_INFINITY;
   #estimate = 0;
   #end: CloseReason | undefined;
@@ -179,6 +182,7 @@ export class ViewerSession implements FanOutViewer {
     if (this.#sections.length > 0 || this.#end) return;
     const { fanOut, config, random, clock, port, logger, counters } = this.#options;
     const nowMs = clock.nowMs();
+    this.#startedMs = nowMs;
     const { cname, formats } = this.#negotiated!;
     this.#reports = new SenderReports(cname);
     fanOut.add(this);
@@ -243,8 +247,12 @@ export class ViewerSession implements FanOutViewer {
   #requestKeyframe(ssrc: number): void {
     const { counters, fanOut } = this.#options;
     counters.keyframeRequests++;
-    const track = this.#section(ssrc)?.sender.fanOut?.track;
-    if (track?.kind === "video") fanOut.stream.requestKeyframe(track.id);
+    const sender = this.#section(ssrc)?.sender;
+    const track = sender?.fanOut?.track;
+    if (track?.kind !== "video") return;
+    const nowMs = this.#options.clock.nowMs();
+    if (nowMs - this.#startedMs < openingMs && sender?.replayOpening(nowMs)) return this.#options.port.flush();
+    fanOut.stream.requestKeyframe(track.id);
   }
 
   #section(ssrc: number): Section | undefined {

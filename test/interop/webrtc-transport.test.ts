@@ -192,6 +192,7 @@ async function play(
 
 const variants: readonly (readonly [name: string, protocol: "udp" | "tcp", options: Partial<MediaPortOptions>])[] = [
   ["everything native", "udp", {}],
+  ["over TCP only", "tcp", {}],
   ["portable sending and SRTP", "udp", { force: { send: "portable", crypto: "portable" } }],
 ];
 

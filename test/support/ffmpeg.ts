@@ -39,7 +39,8 @@ export async function decode(
 ): Promise<{ code: number | null; errors: string; frames: number; audioMs: number }> {
   const { code, stdout, stderr } = await runProgram("ffmpeg", [
     ...["-nostdin", "-v", "error", "-err_detect", "explode", "-progress", "-", "-i", url, "-t", String(seconds)],
-    ...["-map", "0:v:0", "-map", "0:a:0", "-f", "null", "-"],
+    // Timestamps as they are: ffmpeg would round them to a frame rate that it guesses.
+    ...["-map", "0:v:0", "-map", "0:a:0", "-fps_mode", "passthrough", "-enc_time_base", "1:90000", "-f", "null", "-"],
   ]);
   const last = (key: string): number =>
     Number([...stdout.matchAll(new RegExp(`^${key}=(\\d+)`, "gm"))].at(-1)?.[1] ?? 0);

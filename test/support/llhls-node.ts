@@ -31,7 +31,7 @@ export async function startLlHlsNode(options: LlHlsNodeOptions): Promise<LlHlsNo
     logger: silentLogger,
     nodeId: "test",
     openers: new Map([["test", open]]),
-    recentMs: 6_000,
+    recentMs: 10_000,
     plan: async ({ app }) =>
       app === "app"
         ? {

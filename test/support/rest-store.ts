@@ -16,6 +16,8 @@ export interface RestStore {
   /** Takes requests and says nothing. */
   isSilent: boolean;
   reads: number;
+  /** Answers that any stream has an origin. */
+  knowsEveryStream: boolean;
   close(): Promise<void>;
 }
 
@@ -24,6 +26,10 @@ export async function startRestStore(secret: string): Promise<RestStore> {
   const server = createServer((request, response) => {
     void answer(request, response);
   });
+  const sign = (nodes: NodeRecord[], nowMs: number) =>
+    Promise.all(nodes.map((node) => signNodeRecord(key, node, nowMs)));
+  /** Every node reports every 2 s. */
+  let published: { atMs: number; nodes: NodeRecord[]; records: string[] } = { atMs: 0, nodes: [], records: [] };
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     let body = "";
     for await (const chunk of request.setEncoding("utf8")) body += String(chunk);
@@ -37,10 +43,19 @@ export async function startRestStore(secret: string): Promise<RestStore> {
     } else {
       store.reads++;
       const nowMs = Date.now();
-      const records = await Promise.all(store.nodes.map((node) => signNodeRecord(key, node, nowMs)));
+      if (nowMs - published.atMs > 2_000 || published.nodes !== store.nodes)
+        published = { atMs: nowMs, nodes: store.nodes, records: await sign(store.nodes, nowMs) };
       // EVAL script count records leases origins plain plainMark vhost
       const plain = command[6]!;
-      response.end(JSON.stringify({ result: [nowMs, records, store.origins[plain] ?? []] }));
+      response.end(
+        JSON.stringify({
+          result: [
+            nowMs,
+            published.records,
+            store.knowsEveryStream ? [`ovt://origin/${plain}`] : (store.origins[plain] ?? []),
+          ],
+        }),
+      );
     }
   }
   server.listen(0, "127.0.0.1");
@@ -52,6 +67,7 @@ export async function startRestStore(secret: string): Promise<RestStore> {
     origins: {},
     isSilent: false,
     reads: 0,
+    knowsEveryStream: false,
     async close() {
       server.closeAllConnections();
       server.close();

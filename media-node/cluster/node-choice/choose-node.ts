@@ -15,6 +15,11 @@ export interface NodeRequest {
   readonly assigned?: ReadonlyMap<string, number> | undefined;
 }
 
+/** A node that would have been next. */
+export interface RunnerUp extends Considered {
+  readonly record: NodeRecord;
+}
+
 /** A node considered, with the words an operator reads. */
 export interface Considered {
   readonly node: string;
@@ -27,7 +32,7 @@ export type NodeChoice =
       /** Why this one, as a sentence. */
       readonly reason: string;
       /** Who would have been next, best first; at most three. */
-      readonly runnersUp: readonly Considered[];
+      readonly runnersUp: readonly RunnerUp[];
       readonly excluded: readonly Considered[];
     }
   | { readonly node: undefined; readonly reason: string; readonly excluded: readonly Considered[] };
@@ -57,6 +62,7 @@ interface Candidate {
   readonly score: number;
   readonly load: number;
   readonly isBusy: boolean;
+  readonly isLate: boolean;
   /** Load that it should not go above, and the better the higher: both follow once all are weighed. */
   bound: number;
   grade: number;
@@ -72,7 +78,11 @@ export function chooseNode(view: ClusterView, request: NodeRequest): NodeChoice 
   const ranked = rank(candidates);
   const best = ranked[0] ?? lastResort(view, silent);
   if (!best) return { node: undefined, reason: noNodeReason(view, excluded, request), excluded };
-  const runnersUp = ranked.slice(1, 4).map(({ candidate, why }) => ({ node: candidate.record.id, reason: why }));
+  const runnersUp = ranked.slice(1, 4).map(({ candidate, why }) => ({
+    node: candidate.record.id,
+    reason: why,
+    record: candidate.record,
+  }));
   return { node: best.candidate.record, reason: best.why, runnersUp, excluded };
 }
 
@@ -100,6 +110,7 @@ function sift(view: ClusterView, request: NodeRequest) {
       score: rendezvousScore(keyHash, node.hash, capacity),
       load,
       isBusy: (record.maxViewers > 0 && load >= busyShare * capacity) || record.cpu >= busyShare,
+      isLate: node.isLate,
       bound: 0,
       grade: 0,
     });
@@ -137,11 +148,11 @@ function rank(candidates: readonly Candidate[]): Ranked[] {
   }
   return top.map((candidate, index) => ({
     candidate,
-    why: describe(candidate, index === 0 ? passedOver(candidates, candidate) : 0),
+    why: describe(candidate, index, index === 0 ? passedOver(candidates, candidate) : 0),
   }));
 }
 
-/** Not busy before near before within its bound. The mean that counts is that of the nodes equally near. */
+/** Not late before not busy before near before within its bound. The mean that counts is that of the nodes equally near. */
 function gradeAll(candidates: readonly Candidate[]): void {
   const load = [1, 1, 1, 1];
   const capacity = [0, 0, 0, 0];
@@ -152,7 +163,11 @@ function gradeAll(candidates: readonly Candidate[]): void {
   for (const candidate of candidates) {
     const fairShare = (load[candidate.near]! * candidate.capacity) / capacity[candidate.near]!;
     candidate.bound = Math.max(Math.ceil(loadFactor * fairShare), idleViewers, idleShare * candidate.capacity);
-    candidate.grade = (candidate.isBusy ? 0 : 8) + candidate.near * 2 + (isWithinBound(candidate) ? 1 : 0);
+    candidate.grade =
+      (candidate.isLate ? 0 : 16) +
+      (candidate.isBusy ? 0 : 8) +
+      candidate.near * 2 +
+      (isWithinBound(candidate) ? 1 : 0);
   }
 }
 
@@ -173,19 +188,25 @@ function passedOver(candidates: readonly Candidate[], chosen: Candidate): number
   let count = 0;
   for (const other of candidates) {
     const isAhead = other.isCarrier === chosen.isCarrier ? other.score > chosen.score : other.isCarrier;
-    if (isAhead && other.near === chosen.near && (other.isBusy || !isWithinBound(other))) count++;
+    if (isAhead && other.near === chosen.near && (other.isLate || other.isBusy || !isWithinBound(other))) count++;
   }
   return count;
 }
 
 const nearnessWords = ["", "on the viewer's continent, ", "in the viewer's country, ", "at the viewer's data centre, "];
 
-function describe(candidate: Candidate, skipped: number): string {
-  const base = candidate.isCarrier ? "it carries the stream already" : "it is first by rendezvous hash";
-  const load = `${candidate.load} of ${candidate.record.maxViewers || "any number of"} viewers`;
-  const spill = skipped === 0 ? "" : `; ${skipped} ahead of it ${skipped === 1 ? "was" : "were"} passed over for load`;
+function describe(candidate: Candidate, index: number, skipped: number): string {
+  const base = candidate.isCarrier
+    ? "it carries the stream already"
+    : `it is ${index === 0 ? "first" : "next"} by rendezvous hash`;
+  const { maxViewers } = candidate.record;
+  const load = `${candidate.load}${maxViewers > 0 ? ` of ${maxViewers}` : ""} ${candidate.load === 1 && maxViewers === 0 ? "viewer" : "viewers"}`;
+  const spill =
+    skipped === 0
+      ? ""
+      : `; ${skipped} ahead of it ${skipped === 1 ? "was" : "were"} passed over for load or a late report`;
   const over = isWithinBound(candidate) ? "" : "; all are above the mean load, it has the most room";
-  return `${nearnessWords[candidate.near]}${base}, ${load}${candidate.isBusy ? ", busy" : ""}${spill}${over}`;
+  return `${nearnessWords[candidate.near]}${base}, ${load}${candidate.isLate ? ", late to report" : ""}${candidate.isBusy ? ", busy" : ""}${spill}${over}`;
 }
 
 /**

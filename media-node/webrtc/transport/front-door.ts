@@ -10,6 +10,7 @@ import { Peer, type PeerHost } from "./peer.ts";
 import type { PortCounters } from "./port-counters.ts";
 import type { SrtpCrypto } from "./srtp-context.ts";
 import type { StunMessage } from "./stun.ts";
+import type { TcpConnection, TcpFront } from "./tcp-front.ts";
 import type { UdpFront } from "./udp-front.ts";
 
 export interface FrontDoorOptions {
@@ -101,6 +102,14 @@ export class FrontDoor implements PeerHost {
     this.receive(datagram, this.#routes.get(key), () => front.path(address, port, key));
   };
 
+  readonly receiveTcp = (packet: Uint8Array, connection: TcpConnection): void => {
+    this.receive(packet, this.#routes.get(connection.key), () => connection);
+  };
+
+  readonly lostTcp = (connection: TcpConnection): void => {
+    this.#routes.get(connection.key)?.peer.losePath(connection);
+  };
+
   /** RFC 7983 §7, with what came from `route` or, if unknown yet, from what `newPath` makes. Never throws. */
   receive(datagram: Uint8Array, route: Route | undefined, newPath: () => Path): void {
     this.counters.datagramsIn++;
@@ -138,31 +147,35 @@ export class FrontDoor implements PeerHost {
 
   asMediaPort(given: {
     readonly fronts: readonly UdpFront[];
+    readonly tcpFronts: readonly TcpFront[];
     readonly advertised: readonly string[];
     readonly tier: string;
     readonly fingerprint: string;
   }): MediaPort {
-    const { fronts, advertised, tier, fingerprint } = given;
+    const { fronts, tcpFronts, advertised, tier, fingerprint } = given;
     const udp = (address: string): number | undefined =>
       fronts.find((front) => front.address.includes(":") === address.includes(":"))?.port;
+    const tcp = (address: string): number | undefined =>
+      tcpFronts.find((front) => front.isV4 === !address.includes(":"))?.port;
     const { counters } = this;
     let closing: Promise<void> | undefined;
     return {
-      candidates: hostCandidates(advertised, { udp }),
+      candidates: hostCandidates(advertised, { udp, tcp }),
       fingerprint,
       tier,
       open: (events) => this.open(events),
       flush: () => {
         for (const front of fronts) front.outlet.flush();
+        for (const front of tcpFronts) front.flush();
       },
       get stats() {
         return counters.snapshot();
       },
-      close: () => (closing ??= this.close(fronts)),
+      close: () => (closing ??= this.close([...fronts, ...tcpFronts])),
     };
   }
 
-  async close(fronts: readonly UdpFront[]): Promise<void> {
+  async close(fronts: readonly { close(): Promise<void> }[]): Promise<void> {
     for (const peer of this.#peers.values()) peer.close("shutdown");
     this.#cancelTimer();
     for (const front of fronts) await front.close();

@@ -18,6 +18,7 @@ import { portablePacketSlab } from "./portable-outlet.ts";
 import { PortCounters } from "./port-counters.ts";
 import { portableSrtp } from "./portable-srtp.ts";
 import type { SrtpCrypto } from "./srtp-context.ts";
+import { TcpFront } from "./tcp-front.ts";
 import { UdpFront, type SendTier } from "./udp-front.ts";
 
 export interface MediaPortOptions {
@@ -27,6 +28,8 @@ export interface MediaPortOptions {
   readonly port?: number;
   /** What candidates say, best first; default this machine's own addresses. */
   readonly advertisedAddresses?: readonly string[];
+  /** ICE-TCP on the same number; default yes. */
+  readonly tcp?: boolean;
   readonly clock: Clock;
   readonly logger: Logger;
   /** For ICE credentials; default the system's. Hand in another only in tests. */
@@ -52,30 +55,61 @@ export async function openMediaPort(options: MediaPortOptions): Promise<MediaPor
   const dtls = chooseDtls(library, certificate);
   const newPacketSlab = (): Slab => (srtp.name === "ffi" ? library.newSlab(maxPacketBytes) : portablePacketSlab());
   const door = new FrontDoor({ dtls, srtp, counters, clock, logger, randomBytes: options.randomBytes ?? randomBytes });
-  const fronts: UdpFront[] = [];
+  let opened: OpenedFronts;
   try {
-    let port = options.port ?? 0;
-    for (const address of options.addresses ?? ["0.0.0.0", "::"]) {
-      try {
-        const { receiveUdp: receive } = door;
-        fronts.push(
-          await UdpFront.open({ address, port, tier, library, packetSlab: newPacketSlab, counters, receive }),
-        );
-        port = fronts[0]!.port;
-      } catch (thrown) {
-        if (options.addresses || isIPv4(address)) throw thrown;
-        logger.info("webrtc-no-ipv6", { cause: messageOf(thrown) });
-      }
-    }
+    opened = await openFronts(options, door, { tier, library, packetSlab: newPacketSlab, counters });
   } catch (thrown) {
-    for (const front of fronts) await front.close();
     await door.close([]);
     throw thrown;
   }
+  const { fronts, tcpFronts } = opened;
   const advertised =
     (options.advertisedAddresses?.length ?? 0) > 0 ? options.advertisedAddresses! : reachableAddresses();
   logger.info("webrtc-port-open", { port: fronts[0]!.port, send: tier, srtp: srtp.name, dtls: dtls.name });
-  return door.asMediaPort({ fronts, advertised, tier, fingerprint: certificate.fingerprint });
+  return door.asMediaPort({ fronts, tcpFronts, advertised, tier, fingerprint: certificate.fingerprint });
+}
+
+interface OpenedFronts {
+  readonly fronts: readonly UdpFront[];
+  readonly tcpFronts: readonly TcpFront[];
+}
+
+interface FrontParts {
+  readonly tier: SendTier;
+  readonly library: NativeLibrary;
+  readonly packetSlab: () => Slab;
+  readonly counters: PortCounters;
+}
+
+/** The port number that UDP got may be taken for TCP, when any was asked for: then another is tried. */
+const maxPortTries = 5;
+
+async function openFronts(options: MediaPortOptions, door: FrontDoor, parts: FrontParts): Promise<OpenedFronts> {
+  const { addresses = ["0.0.0.0", "::"], port = 0 } = options;
+  for (let tries = 1; ; tries++) {
+    const fronts: UdpFront[] = [];
+    const tcpFronts: TcpFront[] = [];
+    try {
+      for (const address of addresses) {
+        const at = { address, port: fronts[0]?.port ?? port };
+        try {
+          fronts.push(await UdpFront.open({ ...at, ...parts, receive: door.receiveUdp }));
+        } catch (thrown) {
+          if (options.addresses || isIPv4(address)) throw thrown;
+          options.logger.info("webrtc-no-ipv6", { cause: messageOf(thrown) });
+          continue;
+        }
+        if (options.tcp === false) continue;
+        const { clock } = options;
+        const tcpAt = { address, port: fronts[0]!.port, clock };
+        tcpFronts.push(await TcpFront.open({ ...tcpAt, ...parts, receive: door.receiveTcp, lost: door.lostTcp }));
+      }
+      return { fronts, tcpFronts };
+    } catch (thrown) {
+      for (const front of [...fronts, ...tcpFronts]) await front.close();
+      if (port !== 0 || tries === maxPortTries) throw thrown;
+    }
+  }
 }
 
 function chooseSendTier(library: NativeLibrary, forced: SendTier | undefined): SendTier {

@@ -127,6 +127,7 @@ export class Peer implements PeerTransport {
     this.#srtp = undefined;
     this.#early = [];
     this.#host.forget(this, undefined);
+    for (const { path } of this.#paths.values()) path.release();
     this.#paths.clear();
     this.#active = undefined;
     this.#host.counters.closed(reason);
@@ -220,6 +221,7 @@ export class Peer implements PeerTransport {
     const added = { path, budget: new SendBudget(), lastCheckMs: nowMs };
     this.#paths.set(path.key, added);
     this.#host.adopt(this, path);
+    path.adopt();
     return added;
   }
 
@@ -227,6 +229,7 @@ export class Peer implements PeerTransport {
     this.#paths.delete(known.path.key);
     if (this.#dtlsPath === known) this.#dtlsPath = undefined;
     this.#host.forget(this, known.path);
+    known.path.release();
   }
 
   /** The last nominated pair carries media; before any nomination, the first that was checked. */

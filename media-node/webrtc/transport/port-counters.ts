@@ -15,6 +15,8 @@ export class PortCounters {
   /** What an address would have got before it had proven that it receives. */
   droppedUnproven = 0;
   socketErrors = 0;
+  /** TCP connections refused: too many. */
+  droppedConnections = 0;
   stunMalformed = 0;
   stunUnknownUfrag = 0;
   stunUnauthentic = 0;

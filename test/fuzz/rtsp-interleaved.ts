@@ -1,0 +1,33 @@
+import { ProtocolError } from "../../media-node/flow/errors.ts";
+import { RtspDialogue } from "../../media-node/rtsp/rtsp-dialogue.ts";
+import { parseRtspUrl } from "../../media-node/rtsp/rtsp-url.ts";
+
+const url = parseRtspUrl("rtsp://user:secret@camera/live");
+
+/** Whole and cut in two, the bytes lead a dialogue to the same end, which takes no more than was there. */
+export function fuzz(input: Uint8Array): void {
+  const whole = lead([input]);
+  const cut = input.length === 0 ? 0 : (input[0]! * input.length) >> 8;
+  const halves = lead([input.subarray(0, cut), input.subarray(cut)]);
+  if (whole !== halves) throw new Error(`cut at ${cut}: ${halves} instead of ${whole}`);
+}
+
+function lead(chunks: readonly Uint8Array[]): string {
+  let bytes = 0;
+  let frames = 0;
+  const onInterleaved = (_channel: number, packet: Uint8Array): void => {
+    frames++;
+    bytes += packet.length;
+  };
+  const dialogue = new RtspDialogue({ url, random: () => 0.5, onInterleaved });
+  dialogue.begin(0);
+  const kinds: string[] = [];
+  try {
+    for (const chunk of chunks) for (const { kind } of dialogue.receive(chunk, 0)) kinds.push(kind);
+  } catch (thrown) {
+    if (!(thrown instanceof ProtocolError)) throw thrown;
+    kinds.push(thrown.code);
+  }
+  if (bytes + frames * 4 > chunks.reduce((sum, { length }) => sum + length, 0)) throw new Error("bytes out of nowhere");
+  return `${kinds.join(" ")} ${frames} ${bytes}`;
+}
