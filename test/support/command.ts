@@ -38,7 +38,7 @@ export class RunningCommand {
         if (url) clearTimeout(timer);
       };
       this.child.stdout!.on("data", look);
-      void this.exit.then(({ code }) => {
+      this.child.once("close", (code) => {
         clearTimeout(timer);
         reject(new Error(`ended with ${code}: ${this.stdout}${this.stderr}`));
       });
