@@ -13,14 +13,8 @@ import {
 import { parseOvtMedia, serializeOvtMediaHeader } from "../../media-node/ovt/ovt-media.ts";
 import { parseOvtHeader, serializeOvtPackets } from "../../media-node/ovt/ovt-packet.ts";
 import { OvtReader } from "../../media-node/ovt/ovt-reader.ts";
-import {
-  Collector,
-  fromHex,
-  ovtVectors,
-  seededRandom,
-  type MediaVector,
-  type MessageVector,
-} from "../support/ovt-fixtures.ts";
+import { Collector, fromHex, ovtVectors, type MediaVector, type MessageVector } from "../support/ovt-fixtures.ts";
+import { seededRandom } from "../support/seeded-random.ts";
 
 const generous = { maxMessageBytes: 1 << 20, maxMediaBytes: 1 << 24 };
 const entries = Object.entries(ovtVectors.vectors);
