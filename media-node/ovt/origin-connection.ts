@@ -167,10 +167,10 @@ export class OriginConnection {
 
   async #describe(request: OriginRequest): Promise<void> {
     const found = await this.#lookUp(request);
-    if (found.kind === "not-found")
-      return this.#say(ovtCode.refused, `There is no such stream (${nameOf(request, found)})`);
-    if (found.kind === "not-ready")
+    if (found.kind === "not-found") return this.#say(ovtCode.refused, noSuchStream(request, found));
+    if (found.kind === "not-ready") {
       return this.#say(ovtCode.notReady, `(${nameOf(request, found)}) stream has not started.`);
+    }
     const { stream } = found.hold;
     const { nodeId, serverId } = this.#host;
     const measures = measureTracks(stream);
@@ -184,7 +184,7 @@ export class OriginConnection {
     const found = await this.#lookUp(request);
     if (found.kind !== "stream" || this.#connection.destroyed || this.#endByMs !== undefined) {
       if (found.kind === "stream") found.hold.release();
-      return this.#say(ovtCode.refused, `There is no such stream (${nameOf(request, found)})`);
+      return this.#say(ovtCode.refused, noSuchStream(request, found));
     }
     this.#say(ovtCode.ok, "ok");
     this.#flushAnswers();
@@ -293,7 +293,9 @@ export class OriginConnection {
   #abandon(code: string): void {
     const { faults } = this.#host.stats;
     faults[code] = (faults[code] ?? 0) + 1;
-    this.#log.warn("ovt connection dropped", { code });
+    // Strangers may come in thousands: they are counted, and only lost edges are worth a line.
+    if (this.#session) this.#log.warn("ovt session dropped", { code });
+    else this.#log.debug("ovt connection dropped", { code });
     this.#connection.destroy();
   }
 
@@ -315,6 +317,10 @@ export class OriginConnection {
     this.#host.stats.samplesDropped += dropped;
     this.#log.warn("ovt edge is too slow", { dropped, queuedBytes: session.queue.bytes });
   }
+}
+
+function noSuchStream(request: OriginRequest, found: { readonly vhost: string }): string {
+  return `There is no such stream (${nameOf(request, found)})`;
 }
 
 /** As OvenMediaEngine names a stream to its peers. */
