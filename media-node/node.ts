@@ -232,11 +232,12 @@ async function publishOvt(
     nodeId,
     serverId: randomUUID(),
   });
-  group.add(() => publisher.close());
   const listener = await listenForEdges(config.bind.ovtPort, address, (connection, remote) =>
     publisher.accept(connection, remote),
   );
   group.add(() => listener.close());
+  // Closed before the listener, which cuts what is left: sessions end on the border of a sample.
+  group.add(() => publisher.close());
   return { port: listener.port, publisher };
 }
 

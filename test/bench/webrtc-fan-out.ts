@@ -23,6 +23,8 @@ const packetsPerFrame = 9;
 const payloadBytes = 1200;
 const lastPayloadBytes = 816;
 const ssrc = 0x1234;
+/** Room for two frames: what fills it must not be memory the kernel has to find first. */
+const sinkBytes = 64 << 10;
 
 const library = loadNativeLibrary();
 const sockets = library.sockets;
@@ -77,7 +79,7 @@ async function gather(force: MediaPortOptions["force"], isCmOnly: boolean): Prom
     const { localPort } = viewer;
     viewer.close();
     await turn();
-    const fd = openUdpSocket(library, sockets!, "127.0.0.1", localPort);
+    const fd = openUdpSocket(library, sockets!, "127.0.0.1", localPort, sinkBytes);
     return { peer, viewer, port: localPort, fd, index: 60_000 };
   };
   const sinks: Sink[] = [];

@@ -24,6 +24,9 @@ const client = new OpensslDtls(library, library.ssl!, "client", viewerCertificat
 /** Who knows no GCM: GStreamer, @roamhq/wrtc. */
 const cmClient = new OpensslDtls(library, library.ssl!, "client", viewerCertificate, "SRTP_AES128_CM_SHA1_80");
 
+/** What its SDP would say. */
+export const viewerCredentials = { iceUfrag: "peer", icePwd: "the password of the viewer" };
+
 export interface CheckOptions {
   readonly isNominating?: boolean;
   readonly role?: number;
@@ -217,7 +220,9 @@ export class TransportViewer {
     this.bytesIn += bytes.length;
     this.received.push(bytes);
     const first = bytes[0]!;
-    if (first >= 20 && first <= 63) {
+    if (first < 4 && parseStun(bytes).type === stunTypes.bindingRequest && !this.isSilent) {
+      this.send(serializeStun(stunTypes.bindingSuccess, parseStun(bytes).transactionId, [], viewerCredentials.icePwd));
+    } else if (first >= 20 && first <= 63) {
       if (!this.isSilent) for (const answer of this.#dtls?.receive(bytes) ?? []) this.send(answer);
     } else if (first >= 128 && this.#srtp && this.#srtcp) {
       const isRtcp = bytes[1]! >= 192 && bytes[1]! <= 223;

@@ -1,8 +1,9 @@
 import { ProtocolError } from "../../flow/errors.ts";
 import type { NodeCertificate } from "../transport/certificate.ts";
+import type { DtlsSecrets } from "../transport/dtls-alerts.ts";
 import { packRecords } from "../transport/dtls-records.ts";
 import { exportLengthOf, srtpProfiles, type SrtpProfile } from "../transport/srtp-keys.ts";
-import type { NativeLibrary, Ssl } from "./library.ts";
+import type { NativeFunction, NativeLibrary, Ssl } from "./library.ts";
 import type { NativeSlab } from "./slab.ts";
 
 // Numbers of OpenSSL 3 macros (openssl/ssl.h, openssl/bio.h, openssl/evp.h).
@@ -34,6 +35,8 @@ const NO_RENEGOTIATION = 2 ** 30;
 export const dtlsMtu = 1200;
 /** A viewer's certificate chain; browsers send one certificate of 300 bytes. */
 const maxCertificateBytes = 16_384;
+const masterBytes = 48;
+const randomBytes = 32;
 const bothProfiles = "SRTP_AEAD_AES_128_GCM:SRTP_AES128_CM_SHA1_80";
 const exporterLabel = "EXTRACTOR-dtls_srtp";
 
@@ -292,6 +295,22 @@ export class DtlsConnection {
     const material = scratch.bytes.slice(outAt, outAt + length);
     scratch.bytes.fill(0, outAt, outAt + length);
     return { profile, material };
+  }
+
+  /** What {@link DtlsAlerts} needs to go on without this connection. */
+  secrets(): DtlsSecrets | undefined {
+    if (this.#handle === 0 || this.#status !== "connected") return undefined;
+    const { ssl, scratch } = this.#dtls;
+    const take = (get: NativeFunction, from: number, length: number): Uint8Array | undefined => {
+      const got = get(from, scratch.address + outAt, length);
+      const bytes = scratch.bytes.slice(outAt, outAt + length);
+      scratch.bytes.fill(0, outAt, outAt + length);
+      return got === length ? bytes : undefined;
+    };
+    const master = take(ssl.SSL_SESSION_get_master_key, ssl.SSL_get_session(this.#handle), masterBytes);
+    const clientRandom = take(ssl.SSL_get_client_random, this.#handle, randomBytes);
+    const serverRandom = take(ssl.SSL_get_server_random, this.#handle, randomBytes);
+    return master && clientRandom && serverRandom && { master, clientRandom, serverRandom };
   }
 
   /** RFC 7627 in use; every browser offers it. */

@@ -40,7 +40,13 @@ const addressLengthOf = (isV4: boolean): number => (isV4 ? 16 : 28);
  * @param port 0 for any
  * @throws {TransportError} `UDP_BIND` with the errno in its message
  */
-export function openUdpSocket(library: NativeLibrary, sockets: Sockets, address: string, port: number): number {
+export function openUdpSocket(
+  library: NativeLibrary,
+  sockets: Sockets,
+  address: string,
+  port: number,
+  bufferBytes = socketBufferBytes,
+): number {
   const slab = library.newSlab(64);
   const isV4 = isIPv4(address);
   const fd = sockets.socket(isV4 ? AF_INET : AF_INET6, SOCK_DGRAM + SOCK_NONBLOCK + SOCK_CLOEXEC, 0);
@@ -53,7 +59,7 @@ export function openUdpSocket(library: NativeLibrary, sockets: Sockets, address:
     if (!isV4) setInt(IPPROTO_IPV6, IPV6_V6ONLY, 1);
     // The forced ones pass the system's limit where the process may; else they fail and change nothing.
     for (const option of [SO_SNDBUF, SO_RCVBUF, SO_SNDBUFFORCE, SO_RCVBUFFORCE]) {
-      setInt(SOL_SOCKET, option, socketBufferBytes);
+      setInt(SOL_SOCKET, option, bufferBytes);
     }
     writeSockaddr(slab.bytes, 0, address, port);
     if (sockets.bind(fd, slab.address, addressLengthOf(isV4)) !== 0) {

@@ -10,7 +10,7 @@ import type { Path } from "./path.ts";
 import { Peer, type PeerHost } from "./peer.ts";
 import type { PortCounters } from "./port-counters.ts";
 import type { SrtpCrypto } from "./srtp-context.ts";
-import type { StunMessage } from "./stun.ts";
+import { stunTypes, type StunMessage } from "./stun.ts";
 import type { TcpConnection, TcpFront } from "./tcp-front.ts";
 import type { UdpFront } from "./udp-front.ts";
 
@@ -67,6 +67,10 @@ export class FrontDoor implements PeerHost {
 
   nowMs(): number {
     return this.#clock.nowMs();
+  }
+
+  randomHex(bytes: number): string {
+    return Buffer.from(this.#randomBytes(bytes)).toString("hex");
   }
 
   open(events: PeerEvents): PeerTransport {
@@ -157,6 +161,10 @@ export class FrontDoor implements PeerHost {
       message = parseCheck(datagram);
     } catch {
       this.counters.stunMalformed++;
+      return;
+    }
+    if (message.type === stunTypes.bindingSuccess) {
+      route?.peer.receiveProof(datagram, message, route.path);
       return;
     }
     const ufrag = localUfragOf(message);
