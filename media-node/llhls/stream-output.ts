@@ -116,6 +116,8 @@ export class StreamOutput implements StreamReader {
   }
 
   onSample(sample: Sample, track: Track): void {
+    // MP4 knows no decoding time before 0; a stream that began there has left it within a second.
+    if (sample.dts < 0) return;
     try {
       this.#take(sample, track);
     } catch (thrown) {
