@@ -340,6 +340,10 @@ class LlHlsGuest implements LlHls {
       }
       const { live } = opened;
       if (live.output.isPlayable) return live;
+      if (!live.output.isDeliverable) {
+        replyStatus(response, 404);
+        return undefined;
+      }
       const outcome = await this.#becomesPlayable(exchange, live);
       if (outcome === "ready" && live.output.isPlayable) return live;
       if (!response.destroyed) tooLate();

@@ -66,6 +66,11 @@ export class StreamOutput implements StreamReader {
     return this.#ended;
   }
 
+  /** False when the stream holds nothing this room can deliver. */
+  get isDeliverable(): boolean {
+    return this.#outputs.size > 0 || this.#unconfigured.size > 0;
+  }
+
   /** Samples that could not be put into MP4. */
   get malformed(): number {
     return this.#malformed;
