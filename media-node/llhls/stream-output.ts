@@ -15,8 +15,8 @@ export interface StreamOutputOptions {
   readonly segmentCount: number;
   readonly streamKey: string;
   readonly logger: Logger;
-  /** Something a playlist shows has changed. */
-  readonly onProgress: () => void;
+  /** Something that the playlist of this track, or of all, shows has changed. */
+  readonly onProgress: (track?: TrackOutput) => void;
 }
 
 /** Cells a track may lie behind the others before it counts as silent. Far more than any interleaving. */
@@ -191,7 +191,9 @@ export class StreamOutput implements StreamReader {
 
   #newOutput(trackId: number, cmaf: Parameters<TrackOutput["describe"]>[0]): TrackOutput {
     const { partMs, segmentCount, streamKey, onProgress } = this.#options;
-    return new TrackOutput(cmaf, { trackId, streamKey, partMs, segmentCount, onProgress });
+    const options = { trackId, streamKey, partMs, segmentCount };
+    const output: TrackOutput = new TrackOutput(cmaf, { ...options, onProgress: () => onProgress(output) });
+    return output;
   }
 
   #addCutter(track: Track, after: number | undefined): void {
