@@ -43,6 +43,11 @@ export class RtpTimeline {
     this.#options = options;
   }
 
+  /** By how much the sender's wall clock is ahead of the output; 0 where they are one, undefined before a report. */
+  get senderClockErrorMs(): number | undefined {
+    return this.#ntpShiftMs === undefined ? undefined : -this.#ntpShiftMs;
+  }
+
   /** Whether output times are the sender's own wall clock, so that other nodes arrive at the same. */
   get isSenderClock(): boolean {
     return this.#ntpShiftMs === 0;

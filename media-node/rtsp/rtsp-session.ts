@@ -10,7 +10,7 @@ import { withoutSecrets, type Logger } from "../flow/logger.ts";
 import { RtpTimeline, type RtpTrackClock } from "../rtp/rtp-timeline.ts";
 import { attributeOf, parseSdp } from "../sdp/session-description.ts";
 import { every, type Clock, type Timer } from "../time/clock.ts";
-import { planSession, type MediaPlan } from "./media-plan.ts";
+import { planSession, type IgnoredMedia, type MediaPlan } from "./media-plan.ts";
 import { MediaReceiver, type MediaCounters } from "./media-receiver.ts";
 import { InterleavedTransport, UdpTransport, type MediaTransport, type PacketSink } from "./media-transport.ts";
 import { RtspDialogue, type RtspEvent } from "./rtsp-dialogue.ts";
@@ -33,8 +33,8 @@ export interface RtspSessionOptions {
   readonly random: () => number;
 }
 
-/** What came of opening: a source, or the place the server redirects to. */
-export type RtspOutcome = { readonly source: Source } | { readonly location: string };
+/** What came of opening: a session that plays, or the place the server redirects to. */
+export type RtspOutcome = { readonly session: RtspSession } | { readonly location: string };
 
 /** RFC 3550 §6.2 gives 5 s; the first report comes sooner, so that a server knows at once that it is heard. */
 const firstReportMs = 1_000;
@@ -48,6 +48,17 @@ const reordering = { maxHeld: 512, maxHoldMs: 150 };
 const reorderTickMs = 25;
 /** Media that came before `start` was called. */
 const maxQueuedBytes = 16 * 1024 * 1024;
+
+export interface RtspFacts {
+  readonly transport: "tcp" | "udp";
+  /** Tracks that are offered and not played. */
+  readonly ignored: readonly IgnoredMedia[];
+  readonly sessionTimeoutMs: number;
+  /** Bytes between messages that belonged to nothing. */
+  readonly skippedBytes: number;
+  /** By how much the server's wall clock is ahead of what its media was placed at; undefined before a sender report. */
+  readonly senderClockErrorMs: number | undefined;
+}
 
 /** A track the server granted. */
 interface ActiveMedia {
@@ -73,6 +84,7 @@ export class RtspSession implements Source {
   #interleaved: InterleavedTransport | undefined;
   #transport: MediaTransport | undefined;
   #plans: readonly MediaPlan[] = [];
+  #ignored: readonly IgnoredMedia[] = [];
   #uris: readonly string[] = [];
   #aggregateUri = "";
   #transportIndex = 0;
@@ -117,6 +129,17 @@ export class RtspSession implements Source {
       // A hash, since paths and queries of cameras hold secrets and this identity travels to every node.
       originId: `rtsp:${hashOf(this.#options.url)}`,
       path: [],
+    };
+  }
+
+  /** What a probe tells besides the description. */
+  get facts(): RtspFacts {
+    return {
+      transport: this.#transport?.name ?? "tcp",
+      ignored: this.#ignored,
+      sessionTimeoutMs: this.#dialogue.sessionTimeoutMs,
+      skippedBytes: this.#dialogue.skippedBytes,
+      senderClockErrorMs: this.#timeline.senderClockErrorMs,
     };
   }
 
@@ -260,6 +283,7 @@ export class RtspSession implements Source {
   #onDescribed(text: string, base: string): void {
     const sdp = parseSdp(text);
     const { media, ignored } = planSession(sdp);
+    this.#ignored = ignored;
     for (const { kind, encoding, reason } of ignored) this.#log.info("track ignored", { kind, encoding, reason });
     if (media.length === 0) {
       const offered = ignored.map(({ kind, encoding }) => `${kind} ${encoding}`.trim()).join(", ") || "nothing";
@@ -373,7 +397,7 @@ export class RtspSession implements Source {
     // Datagrams must have come through once; the TCP connection proves itself by the answer.
     if (this.#state !== "opening" || (this.#isUdp && !this.#hasMedia)) return;
     this.#state = "open";
-    this.#opened.resolve({ source: this });
+    this.#opened.resolve({ session: this });
   }
 
   #onRedirected(location: string): void {
