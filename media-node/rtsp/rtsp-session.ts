@@ -240,6 +240,14 @@ export class RtspSession implements Source {
     }
   }
 
+  #guard(act: () => void): void {
+    try {
+      act();
+    } catch (thrown) {
+      this.#fail(thrown);
+    }
+  }
+
   #flush(): void {
     for (let bytes = this.#dialogue.takeOutput(); bytes; bytes = this.#dialogue.takeOutput())
       this.#socket?.write(bytes);
@@ -303,7 +311,12 @@ export class RtspSession implements Source {
       this.#interleaved = new InterleavedTransport(this.#packets, send);
       return this.#setUp(this.#interleaved);
     }
-    UdpTransport.open(this.#uris.length, this.#serverAddress(), this.#packets).then(
+    // Datagrams come outside of any step, where a throw would end the process.
+    const guarded: PacketSink = {
+      onRtp: (index, packet) => this.#guard(() => this.#onRtp(index, packet)),
+      onRtcp: (index, packet) => this.#guard(() => this.#onRtcp(index, packet)),
+    };
+    UdpTransport.open(this.#uris.length, this.#serverAddress(), guarded).then(
       (opened) => this.#step(() => this.#setUp(opened) ?? []),
       (thrown: unknown) => this.#fail(thrown),
     );
@@ -386,7 +399,7 @@ export class RtspSession implements Source {
       const nowMs = this.#nowMs();
       for (const { receiver } of this.#media) receiver.timeout(nowMs);
     };
-    this.#timers.add(every(this.#options.clock, reorderTickMs, tick));
+    this.#timers.add(every(this.#options.clock, reorderTickMs, () => this.#guard(tick)));
   }
 
   #isWholeDescription(): boolean {
