@@ -335,10 +335,7 @@ export class RtspDialogue {
       case "set-up":
         return this.#onSetUp(pending, response);
       case "play":
-        if (isGood) return this.#onPlaying(response);
-        // 457 Invalid Range: a live stream that cannot be played from its beginning.
-        if (response.status === 457 && pending.headers.length > 0) return this.#request("PLAY", this.#aggregateUri);
-        return this.#refuse(pending, response);
+        return isGood ? this.#onPlaying(response) : this.#refuse(pending, response);
       case "playing":
         return this.#onKeptAlive(pending, response);
       default:
@@ -375,7 +372,8 @@ export class RtspDialogue {
     if (this.#setUpIndex < this.#setUps.length) return this.#sendSetUp();
     if (this.#setUpCount === 0) return this.#refuse(pending, response);
     this.#phase = "play";
-    this.#request("PLAY", this.#aggregateUri, [["Range", "npt=0.000-"]]);
+    // No Range: a server that sends one stream to many would take everyone back to its beginning.
+    this.#request("PLAY", this.#aggregateUri);
   }
 
   #onPlaying(response: RtspResponse): void {

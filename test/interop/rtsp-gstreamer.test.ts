@@ -181,6 +181,38 @@ test("says that nothing listens", async () => {
   });
 });
 
+test("two nodes that pull one camera give every picture and sound the same time", async () => {
+  const first = await pull("/h264-aac");
+  const a = collectSource(first);
+  await a.until((samples) => samples.length > 40);
+  const second = await pull("/h264-aac");
+  const b = collectSource(second);
+  // Both agree once they have moved to the sender's clock, at a fiftieth of the time that passes.
+  const agree = (samples: readonly Sample[]): boolean =>
+    [0, 1].every((trackId) => {
+      const times = new Set(of(a.samples, trackId).map(({ pts }) => pts));
+      const latest = of(samples, trackId).slice(-50, -10);
+      return latest.length === 40 && latest.every(({ pts }) => times.has(pts));
+    });
+  await b.until((samples) => samples.length % 25 === 0 && agree(samples), 40_000);
+  await Promise.all([first, second].map((source) => source.close({ code: "done" })));
+  for (const trackId of [0, 1]) {
+    const times = new Set(
+      of(a.samples, trackId)
+        .slice(-60)
+        .map(({ pts }) => pts),
+    );
+    const shared = of(b.samples, trackId)
+      .slice(-50, -10)
+      .filter(({ pts }) => times.has(pts));
+    assert.equal(shared.length, 40, `track ${trackId}`);
+    for (const { pts, data } of shared) {
+      const twin = a.samples.findLast((sample) => sample.trackId === trackId && sample.pts === pts);
+      assert.ok(Buffer.from(data).equals(twin!.data), "one time, two pictures");
+    }
+  }
+});
+
 test("a probe says what is offered, what becomes of it, and what is wrong", async () => {
   const options = { dial: dialLoopback, clock: systemClock, logger: silentLogger, listenMs: 2_500 };
   const probe = (path: string) =>
