@@ -12,13 +12,17 @@ import { cluster } from "./routes/cluster.ts";
 import { explain } from "./routes/explain.ts";
 import { health } from "./routes/health.ts";
 import { laptop } from "./routes/laptop.ts";
+import { managedSignalling, type SocketMaker } from "./routes/managed-signalling.ts";
 import { play } from "./routes/play.ts";
 import { resolve } from "./routes/resolve.ts";
 import { signalling } from "./routes/signalling.ts";
+import { steer } from "./routes/steer.ts";
+import { steeredPlay } from "./routes/steered-play.ts";
 import { whep } from "./routes/whep.ts";
 import { rawPath } from "./requested-stream.ts";
 import { ClusterMemory } from "./stores/cluster-memory.ts";
 import type { SnapshotCache } from "./stores/edge-cache.ts";
+import { Tickets } from "./tickets.ts";
 import type { Vhosts } from "./vhosts.ts";
 
 /** What `index.ts` builds from the environment, and tests build as they like. */
@@ -30,6 +34,8 @@ export interface RouterParts {
   /** Unix ms. */
   readonly nowMs: () => number;
   readonly fetch: Desk["fetch"];
+  /** Without it signalling is always passed through. */
+  readonly sockets?: SocketMaker | undefined;
   /** Where the last snapshot outlives the isolate. */
   readonly cache?: SnapshotCache | undefined;
 }
@@ -43,6 +49,7 @@ export function createRouter(parts: RouterParts): Hono<{ Bindings: RouterEnv }> 
     decisions: new Decisions(new ClusterMemory(reader, views, parts.cache), vhosts),
     vhosts,
     key,
+    tickets: new Tickets(key),
     nowMs,
     fetch,
   };
@@ -52,9 +59,10 @@ export function createRouter(parts: RouterParts): Hono<{ Bindings: RouterEnv }> 
   app.get("/-/health", health);
   app.get("/-/resolve/*", (c) => resolve(c, desk));
   app.get("/-/explain/*", (c) => explain(c, desk));
+  app.get("/-/steer/*", (c) => steer(c, desk));
   app.get("/-/cluster", (c) => cluster(c, desk));
   app.post("/-/laptop/*", (c) => laptop(c, desk));
-  app.get("*", (c) => view(c, desk));
+  app.get("*", (c) => view(c, desk, parts.sockets));
   app.post("*", (c) => publishOrPlay(c, desk));
   app.all("*", (c) => problemResponse(isReserved(c) ? nothingHere : notAllowed("GET, HEAD, POST, OPTIONS")));
   app.onError((thrown) => {
@@ -65,11 +73,16 @@ export function createRouter(parts: RouterParts): Hono<{ Bindings: RouterEnv }> 
 }
 
 /** A socket, a playlist, or the page: told apart by the request's shape, as at the node. */
-function view(c: RouterContext, desk: Desk): Response | Promise<Response> {
+function view(c: RouterContext, desk: Desk, sockets: SocketMaker | undefined): Response | Promise<Response> {
   if (isReserved(c)) return problemResponse(nothingHere);
-  if (c.req.header("Upgrade")?.toLowerCase() === "websocket") return signalling(c, desk);
+  if (c.req.header("Upgrade")?.toLowerCase() === "websocket") {
+    const isManaged = c.req.query("managed") === "1" || desk.env.HEARTH_SIGNALLING === "managed";
+    return isManaged && sockets ? managedSignalling(c, desk, sockets) : signalling(c, desk);
+  }
   const path = rawPath(c.req.url);
-  if (/^\/[^/]+\/[^/]+\/[^/]+\.m3u8$/.test(path)) return play(c, desk);
+  if (/^\/[^/]+\/[^/]+\/[^/]+\.m3u8$/.test(path)) {
+    return c.req.query("steering") === "1" ? steeredPlay(c, desk) : play(c, desk);
+  }
   return desk.env.ASSETS ? desk.env.ASSETS.fetch(c.req.raw) : problemResponse(nothingHere);
 }
 

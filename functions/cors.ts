@@ -10,6 +10,8 @@ export const everyAnswerHeaders: Readonly<Record<string, string>> = {
   "Cache-Control": "no-store",
 };
 
+const entries = Object.entries(everyAnswerHeaders);
+
 /** What a preflight asks; kept by the browser for a day. */
 export const preflightHeaders: Readonly<Record<string, string>> = {
   "Access-Control-Allow-Methods": "OPTIONS, GET, HEAD, POST, PATCH, DELETE",
@@ -27,10 +29,18 @@ export const cors: MiddlewareHandler = async (c, next) => {
     return new Response(null, { status: 204, headers: { ...everyAnswerHeaders, ...preflightHeaders } });
   await next();
   if (c.res.status === 101) return undefined;
-  const answer = new Response(c.res.body, c.res);
-  for (const [name, value] of Object.entries(everyAnswerHeaders)) {
-    if (name !== "Cache-Control" || !answer.headers.has(name)) answer.headers.set(name, value);
+  try {
+    markAnswer(c.res.headers);
+  } catch {
+    // What came from a node or the assets cannot be changed, only copied.
+    const copy = new Response(c.res.body, c.res);
+    markAnswer(copy.headers);
+    c.res = copy;
   }
-  c.res = answer;
   return undefined;
 };
+
+/** A node's own word on caching stands. */
+function markAnswer(headers: Headers): void {
+  for (const [name, value] of entries) if (name !== "Cache-Control" || !headers.has(name)) headers.set(name, value);
+}

@@ -19,9 +19,13 @@ export interface Decision {
 }
 
 export interface Viewer {
+  /** As the viewer asked. */
+  readonly url: URL;
   readonly stream: RequestedStream;
   readonly protocol: ViewerProtocol;
   readonly place?: ViewerPlace | undefined;
+  /** Nodes that the viewer says failed it. */
+  readonly avoid?: readonly string[] | undefined;
 }
 
 /** A node that refused or failed a connection is left out this long. */
@@ -56,7 +60,7 @@ export class Decisions {
       name,
       protocol: viewer.protocol,
       place: viewer.place,
-      avoid: this.#failedNodes(moment.nowMs),
+      avoid: new Set([...this.#failedNodes(moment.nowMs), ...(viewer.avoid ?? [])]),
       assigned: this.#assigned.counts(moment.nowMs),
     });
     const outcome = choice.node
@@ -82,9 +86,9 @@ export class Decisions {
     return this.#memory.seeNodes(moment);
   }
 
-  #failedNodes(nowMs: number): ReadonlySet<string> {
+  #failedNodes(nowMs: number): string[] {
     for (const [node, sinceMs] of this.#failed) if (nowMs - sinceMs > failedMs) this.#failed.delete(node);
-    return new Set(this.#failed.keys());
+    return [...this.#failed.keys()];
   }
 }
 

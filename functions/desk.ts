@@ -1,13 +1,16 @@
 import type { Context } from "hono";
+import type { NodeRecord } from "#cluster/store/contract.ts";
 import type { SigningKey } from "#cluster/ticket/signing-key.ts";
 import { ticketIssuedMs, ticketQueryKey, type ViewerProtocol } from "#cluster/ticket/ticket.ts";
 import type { ViewerPlace } from "#cluster/node-choice/nearness.ts";
+import { checkAccess } from "./access.ts";
 import type { Decisions, Viewer } from "./decisions.ts";
 import type { RouterEnv } from "./env.ts";
 import { isProblem, parseRequestedStream } from "./requested-stream.ts";
 import type { Problem } from "./http-errors.ts";
 import { ticketedUrl, type NodeUrl } from "./node-url.ts";
 import type { Moment } from "./stores/cluster-memory.ts";
+import type { Tickets } from "./tickets.ts";
 import type { Vhosts } from "./vhosts.ts";
 
 /** What every route needs, handed to it by `app.ts`. */
@@ -16,6 +19,7 @@ export interface Desk {
   readonly decisions: Decisions;
   readonly vhosts: Vhosts;
   readonly key: SigningKey | undefined;
+  readonly tickets: Tickets;
   /** Unix ms. */
   readonly nowMs: () => number;
   /** For what is passed through to a node. */
@@ -26,8 +30,14 @@ export type RouterContext = Context<{ Bindings: RouterEnv }>;
 
 /** Who asks for what, from the request alone. */
 export function viewerOf(c: RouterContext, desk: Desk, protocol: ViewerProtocol, under = ""): Viewer | Problem {
-  const stream = parseRequestedStream(c.req.url, desk.vhosts, under);
-  return isProblem(stream) ? stream : { stream, protocol, place: placeOf(c.req.raw) };
+  const url = new URL(c.req.url);
+  const stream = parseRequestedStream(c.req.url, url.hostname, desk.vhosts, under);
+  return isProblem(stream) ? stream : { url, stream, protocol, place: placeOf(c.req.raw), avoid: avoidedBy(c) };
+}
+
+/** `?avoid=edge-1,edge-2`: a player that lost its node knows it some seconds before the store does. */
+function avoidedBy(c: RouterContext): readonly string[] | undefined {
+  return c.req.query("avoid")?.split(",", 8);
 }
 
 /** Now, and the platform's way to finish work after the answer; outside of workerd it just goes on. */
@@ -42,19 +52,31 @@ export function momentOf(c: RouterContext, desk: Desk): Moment {
   return { nowMs: desk.nowMs(), later };
 }
 
+/** Where a viewer goes, and which nodes would be next. */
+export interface Assigned extends NodeUrl {
+  readonly next: readonly NodeRecord[];
+}
+
 /** Decides for a viewer, and makes the URL at the node that speaks `protocol` there. */
 export async function assign(
   c: RouterContext,
   desk: Desk,
   viewer: Viewer,
   path: string,
-  search = new URL(c.req.url).search,
-): Promise<NodeUrl | Problem> {
+  search = viewer.url.search,
+): Promise<Assigned | Problem> {
   if (await isBack(c, desk)) return inCircles;
-  const { outcome } = await desk.decisions.decide(viewer, momentOf(c, desk));
+  const access = await checkAccess(c, desk, viewer, { path, search });
+  if (isProblem(access)) return access;
+  const { outcome, choice } = await desk.decisions.decide(viewer, momentOf(c, desk));
   if (isProblem(outcome)) return outcome;
-  if (outcome.node.url === new URL(c.req.url).origin) return ownUrl(outcome.node.id);
-  return ticketedUrl(outcome.node, { ...viewer, path, search }, desk.key, desk.nowMs());
+  if (outcome.node.url === viewer.url.origin) return ownUrl(outcome.node.id);
+  const scope = { node: outcome.node.id, name: viewer.stream.name, protocol: viewer.protocol };
+  const ticket = await desk.tickets.issue(scope, desk.nowMs(), access.sessionEndsMs);
+  return {
+    ...ticketedUrl(outcome.node, path, search, ticket),
+    next: choice?.node ? choice.runnersUp.map(({ record }) => record) : [],
+  };
 }
 
 /** Whether this viewer was sent away with a ticket a moment ago: whoever follows a redirect does it at once. */

@@ -8,6 +8,8 @@ export interface RouterEnv {
   readonly HEARTH_OPERATOR_TOKEN?: string;
   /** Host names that viewers may be sent to, separated by commas; `*` stands for any part. Without it: any signed node. */
   readonly HEARTH_NODE_HOSTS?: string;
+  /** `managed`: WebRTC signalling moves to another node when its node goes; else it is passed through. */
+  readonly HEARTH_SIGNALLING?: string;
   /** Text of the edges' Server.xml: virtual hosts and Origin rules. */
   readonly SERVER_XML?: string;
   /** Where the laptop's launcher stops and starts nodes. */

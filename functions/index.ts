@@ -4,6 +4,7 @@ import { createRouter } from "./app.ts";
 import type { RouterEnv } from "./env.ts";
 import { problemResponse } from "./http-errors.ts";
 import bundledServerXml from "./Server.xml";
+import { workerdSockets } from "./sockets.ts";
 import { edgeCache } from "./stores/edge-cache.ts";
 import { noStore, UpstashReader } from "./stores/upstash.ts";
 import { openVhosts } from "./vhosts.ts";
@@ -34,6 +35,7 @@ async function open(env: RouterEnv): Promise<Hono<{ Bindings: RouterEnv }>> {
     nowMs: () => Date.now(),
     fetch: (target, init) => fetch(target, init),
     cache: edgeCache(caches.default),
+    sockets: workerdSockets,
   });
 }
 

@@ -1,7 +1,7 @@
 import type { NodeRecord } from "#cluster/store/contract.ts";
-import { signTicket, ticketQueryKey, type TicketScope, type ViewerProtocol } from "#cluster/ticket/ticket.ts";
-import type { SigningKey } from "#cluster/ticket/signing-key.ts";
+import { ticketQueryKey, type ViewerProtocol } from "#cluster/ticket/ticket.ts";
 import type { RequestedStream } from "./requested-stream.ts";
+import type { IssuedTicket } from "./tickets.ts";
 
 /** Where a viewer goes: on a node, with the original query and a ticket. */
 export interface NodeUrl {
@@ -15,19 +15,16 @@ export interface NodeUrl {
  * The URL of `path` on `node`. The viewer's query follows as it came, byte for byte, without an old ticket; nothing in it
  * can touch scheme, host or path.
  * @param search the request's `?…` or empty
- * @param key `undefined` in a cluster without a secret: no ticket is added
  */
-export async function ticketedUrl(
+export function ticketedUrl(
   node: NodeRecord,
-  asked: { stream: RequestedStream; protocol: ViewerProtocol; path: string; search: string },
-  key: SigningKey | undefined,
-  nowMs: number,
-): Promise<NodeUrl> {
-  const scope: TicketScope = { node: node.id, name: asked.stream.name, protocol: asked.protocol };
-  const query = withoutKey(asked.search, ticketQueryKey);
-  if (key) query.push(`${ticketQueryKey}=${await signTicket(key, scope, nowMs)}`);
-  const search = query.length > 0 ? `?${query.join("&")}` : "";
-  return { url: `${node.url}${asked.path}${search}`, node, expiresMs: nowMs + 60_000 };
+  path: string,
+  search: string,
+  { ticket, expiresMs }: IssuedTicket,
+): NodeUrl {
+  const query = withoutKey(search, ticketQueryKey);
+  if (ticket) query.push(`${ticketQueryKey}=${ticket}`);
+  return { url: `${node.url}${path}${query.length > 0 ? `?${query.join("&")}` : ""}`, node, expiresMs };
 }
 
 /** The pairs of a query but those of `key`, in their order and their spelling. */

@@ -16,9 +16,10 @@ export interface RequestedStream {
 /**
  * Reads `/{app}/{stream}[/{file}]` of a URL as the nodes do: anything after the third part is ignored, nothing is
  * percent-decoded, so that a name has one spelling everywhere. Only the URL's own host counts, no `X-Forwarded-Host`.
+ * @param host without port
  * @param under a prefix that was consumed already, `/-/resolve`
  */
-export function parseRequestedStream(url: string, vhosts: Vhosts, under = ""): RequestedStream | Problem {
+export function parseRequestedStream(url: string, host: string, vhosts: Vhosts, under = ""): RequestedStream | Problem {
   const { app, stream, file } = splitPath(rawPath(url).slice(under.length));
   if (app === "" || stream === "" || app === "-") return nothingHere;
   const wrong = nameProblem("app", app) ?? nameProblem("stream", stream);
@@ -26,7 +27,7 @@ export function parseRequestedStream(url: string, vhosts: Vhosts, under = ""): R
   // A file's name goes into the redirect as well: what a player's URL parser would read as another path is refused alike.
   if ((file !== "" && nameProblem("stream", file)) || [app, stream, file].some((word) => isDots(word)))
     return nothingHere;
-  const vhost = vhosts.vhostOf(new URL(url).hostname);
+  const vhost = vhosts.vhostOf(host);
   if (vhost === undefined)
     return { status: 404, code: "unknown-host", sentence: "No virtual host of this cluster has that host name." };
   const name = { vhost, app, stream };

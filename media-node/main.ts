@@ -1,10 +1,6 @@
 // The `hearth` command: reads arguments, files and the environment, and hands them to the rooms.
-import { dirname, join } from "node:path";
-import { globSync, readFileSync } from "node:fs";
-import { hostname } from "node:os";
 import { parseArgs } from "node:util";
-import { parseServerXml } from "./config/parse-server-xml.ts";
-import type { ServerConfig } from "./config/server-config.ts";
+import { loadConfig, runCheck, runExplain } from "./config-commands.ts";
 import { messageOf, SettingError } from "./flow/errors.ts";
 import { jsonLogger, type LogLevel } from "./flow/logger.ts";
 import { startNode } from "./node.ts";
@@ -12,7 +8,10 @@ import { startBridge } from "./stores/bridge.ts";
 import { systemClock } from "./time/clock.ts";
 
 const usage = `hearth node --config Server.xml      runs a media node
-hearth bridge [--port 8079]          serves Upstash's REST protocol in front of REDIS_URL`;
+hearth check Server.xml [--json]     says what is wrong or odd in a configuration
+hearth explain URL --config Server.xml [--json]   says what becomes of a viewer's URL
+hearth bridge [--port 8079]          serves Upstash's REST protocol in front of REDIS_URL
+hearth simulate [--nodes 50 …]       runs a day of a cluster under the code that decides; --help lists its options`;
 
 /** After a signal a node lets go of its viewers and leases within this time. */
 const closeTimeoutMs = 1_400;
@@ -28,16 +27,29 @@ try {
 async function run([command, ...args]: string[]): Promise<void> {
   if (command === "node") return runNode(args);
   if (command === "bridge") return runBridge(args);
+  if (command === "check") return finish(runCheck(args));
+  if (command === "explain") return finish(await runExplain(args));
+  if (command === "simulate") {
+    // Loaded when asked for: a node has no use for it.
+    const { simulate } = await import("../infra/simulate.ts");
+    process.exitCode = await simulate(args);
+    return;
+  }
   if (command !== undefined && command !== "help" && command !== "--help") {
     throw new SettingError(`hearth has no command "${command}".\n${usage}`);
   }
   console.log(usage);
 }
 
+function finish({ output, exitCode }: { readonly output: string; readonly exitCode: number }): void {
+  process.stdout.write(output);
+  process.exitCode = exitCode;
+}
+
 async function runNode(args: string[]): Promise<void> {
   const { values } = parseArgs({ args, options: { config: { type: "string" } } });
   if (values.config === undefined) throw new SettingError(`Which configuration?\n${usage}`);
-  const config = readConfig(values.config);
+  const config = loadConfig(values.config, (line) => console.error(line));
   const level = (process.env["HEARTH_LOG_LEVEL"] ?? "info") as LogLevel;
   const logger = jsonLogger((line) => process.stdout.write(line), level);
   const node = await startNode({
@@ -75,28 +87,4 @@ async function runBridge(args: string[]): Promise<void> {
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.on(signal, () => void bridge.close().finally(() => process.exit(0)));
   }
-}
-
-/** Reads a Server.xml, prints what is odd about it, and refuses what is wrong. */
-function readConfig(path: string): ServerConfig {
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch (cause) {
-    throw new SettingError(`Cannot read ${path}: ${messageOf(cause)}`, { cause });
-  }
-  const { config, problems } = parseServerXml(text, {
-    path,
-    env: process.env,
-    hostname: hostname(),
-    readInclude: (pattern, from) =>
-      globSync(join(dirname(from), pattern))
-        .toSorted()
-        .map((file) => ({ path: file, text: readFileSync(file, "utf8") })),
-  });
-  for (const problem of problems) {
-    console.error(`${problem.file}:${problem.line}: ${problem.severity}: ${problem.message} ${problem.remedy}`);
-  }
-  if (!config) throw new SettingError(`${path} cannot be used: see above.`);
-  return config;
 }

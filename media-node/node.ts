@@ -23,6 +23,7 @@ import { NodeReport } from "./node-report.ts";
 import { listenForEdges } from "./ovt-listener.ts";
 import { OvtPublisher } from "./ovt/ovt-publisher.ts";
 import { openOvtSource } from "./ovt/ovt-source.ts";
+import { admitBySignedPolicy, admitByWebhooks, admitInTurn } from "./policy-admission.ts";
 import { Prewarm } from "./prewarm.ts";
 import { publishedBy } from "./published-by.ts";
 import { planPulls } from "./pull-planner.ts";
@@ -34,6 +35,7 @@ import type { Clock } from "./time/clock.ts";
 import { admitByTicket } from "./viewer-admission.ts";
 import { openMediaPort } from "./webrtc/transport/open-media-port.ts";
 import { createWebRtc } from "./webrtc/web-rtc.ts";
+import { webRtcMetrics } from "./web-rtc-metrics.ts";
 
 export interface NodeOptions {
   readonly config: ServerConfig;
@@ -60,6 +62,7 @@ interface Delivery {
   readonly guest: HttpGuest;
   /** Bytes that do not pass the HTTP server. */
   readonly egressBytes?: () => number;
+  readonly metrics?: readonly Metric[];
 }
 
 /** What viewers reach: the public URL, and what went out by HTTP. */
@@ -105,7 +108,8 @@ async function wire(options: NodeOptions, group: CloseGroup): Promise<RunningNod
 
   const ovt = await publishOvt({ ...options, logger }, id, secret, hub, address, group);
   const ovtPort = ovt?.port;
-  const admit = admitByTicket(id, key, clock);
+  const byUrl = key ? admitByTicket(id, key, clock) : admitBySignedPolicy(config, clock);
+  const admit = admitInTurn(byUrl, admitByWebhooks(config, clock));
   const deliveries = await openDeliveries({ ...options, logger }, hub, admit, secret, address, group);
   const { url, bytesSent } = await openDoors(
     deliveries,
@@ -142,7 +146,7 @@ async function wire(options: NodeOptions, group: CloseGroup): Promise<RunningNod
   const operatorPort = await openOperatorDoor(
     config,
     {
-      metrics: [...streamMetrics, ...ovtMetrics(ovt?.publisher)],
+      metrics: [...streamMetrics, ...ovtMetrics(ovt?.publisher), ...deliveries.flatMap(({ metrics }) => metrics ?? [])],
       describe: () => report.peek(),
       isReady: () => state === "serving",
     },
@@ -228,11 +232,12 @@ async function publishOvt(
     nodeId,
     serverId: randomUUID(),
   });
-  group.add(() => publisher.close());
   const listener = await listenForEdges(config.bind.ovtPort, address, (connection, remote) =>
     publisher.accept(connection, remote),
   );
   group.add(() => listener.close());
+  // Closed before the listener, which cuts what is left: sessions end on the border of a sample.
+  group.add(() => publisher.close());
   return { port: listener.port, publisher };
 }
 
@@ -297,6 +302,7 @@ async function openDeliveries(
       port,
       guest: publishedBy(config, "webrtc", guest),
       egressBytes: () => mediaPort.stats["bytesOut"] ?? 0,
+      metrics: webRtcMetrics(guest),
     });
   }
   return deliveries;

@@ -52,7 +52,10 @@ export function playWebRtc(stream, viewing, why) {
   function whenVideo(use) {
     const screen = document.querySelector("#webrtc .screen");
     const video = screen.querySelector("video");
-    if (video) return use(video);
+    if (video) {
+      use(video);
+      return;
+    }
     const observer = new MutationObserver(() => {
       const made = screen.querySelector("video");
       if (!made) return;

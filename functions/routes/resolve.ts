@@ -10,7 +10,7 @@ export async function resolve(c: RouterContext, desk: Desk): Promise<Response> {
   if (!protocol) return problemResponse(unknownProtocol);
   const viewer = viewerOf(c, desk, protocol, "/-/resolve");
   if (isProblem(viewer)) return problemResponse(viewer);
-  const search = withoutKey(new URL(c.req.url).search, "protocol").join("&");
+  const search = withoutKey(viewer.url.search, "protocol").join("&");
   const target = await assign(c, desk, viewer, protocolPath(viewer.stream, protocol), search);
   if (isProblem(target)) return problemResponse(target);
   const url = protocol === "webrtc" ? target.url.replace(/^http/, "ws") : target.url;

@@ -159,7 +159,10 @@ async function untilRouted(url: string): Promise<void> {
   let last = "";
   while (performance.now() < deadlineMs) {
     const answer = await fetch(`${url}/-/resolve/app/stream?protocol=llhls`).catch((error: Error) => error);
-    if (answer instanceof Response && answer.ok) return void (await answer.body?.cancel());
+    if (answer instanceof Response && answer.ok) {
+      await answer.body?.cancel();
+      return;
+    }
     last = answer instanceof Response ? await answer.text() : answer.message;
     await new Promise((resolve) => setTimeout(resolve, 30));
   }
@@ -171,7 +174,7 @@ async function settleAll<T extends readonly Promise<unknown>[]>(
   promises: T,
 ): Promise<{ [K in keyof T]: Awaited<T[K]> }> {
   await Promise.allSettled(promises);
-  return (await Promise.all(promises)) as { [K in keyof T]: Awaited<T[K]> };
+  return await Promise.all(promises);
 }
 
 async function withDeadline<T>(promise: Promise<T>, ms: number, error: () => Error): Promise<T> {

@@ -5,6 +5,9 @@ import type { NodeMessage } from "../../media-node/node-message.ts";
 
 const main = join(import.meta.dirname, "../../media-node/main.ts");
 
+/** A laptop's node serves a handful of viewers: four of its processes together should cost less than one browser tab. */
+const smallHeap = ["--max-semi-space-size=1", "--max-old-space-size=256"];
+
 export interface NodeProcessOptions {
   readonly id: string;
   readonly configPath: string;
@@ -42,7 +45,7 @@ export class NodeProcess {
    */
   async start(): Promise<Extract<NodeMessage, { type: "ready" }>> {
     if (this.#child) throw new Error(`${this.id} is running already`);
-    const child = spawn(process.execPath, [main, "node", "--config", this.#options.configPath], {
+    const child = spawn(process.execPath, [...smallHeap, main, "node", "--config", this.#options.configPath], {
       stdio: ["ignore", "pipe", "pipe", "ipc"],
       env: { ...process.env, HEARTH_NODE_ID: this.id, ...this.#options.env },
     });

@@ -85,16 +85,16 @@ async function run(config: string, host: string, port: number, log: (line: strin
     stdio: ["pipe", "pipe", "pipe", "pipe"],
   });
   const exited = once(child, "exit").then(([code]) => {
-    child.stdin!.destroy();
+    child.stdin.destroy();
     return typeof code === "number" ? code : null;
   });
   const close = async () => {
-    child.stdin!.destroy();
+    child.stdin.destroy();
     await exited;
   };
   const printed: string[] = [];
   for (const stream of [child.stdout, child.stderr]) {
-    eachLine(stream!, (line) => {
+    eachLine(stream, (line) => {
       if (printed.length < 20) printed.push(line);
       log(line);
     });

@@ -1,6 +1,10 @@
 import { viewNode, type NodeView } from "#cluster/node-choice/cluster-view.ts";
 import type { NodeRecord } from "#cluster/store/contract.ts";
 
+/** As in `cluster-view.ts`. */
+const leaseS = 6;
+const lateS = 3;
+
 /** A node as it is, and as it last said it was: between the two lies what a router cannot know. */
 export class SimulatedNode {
   readonly id: string;
@@ -55,9 +59,9 @@ export class SimulatedNode {
     this.#published.record = this.#record(streams);
   }
 
-  /** As a router sees it. */
-  view(isSilent: boolean): NodeView {
-    return viewNode(this.#published.record, isSilent);
+  /** As a router sees it that long after its last report. */
+  view(ageS: number): NodeView {
+    return viewNode(this.#published.record, { isSilent: ageS > leaseS, isLate: ageS > lateS });
   }
 
   #record(streams: Record<string, number>): NodeRecord {

@@ -49,7 +49,6 @@ export interface SimulationResult {
 }
 
 const reportEveryS = 2;
-const leaseS = 6;
 const returnAfterS = 300;
 /** A player that lost its node comes back within these seconds. */
 const comeBackS = 3;
@@ -112,7 +111,7 @@ export class Simulation {
     const nodes = this.#nodes
       .map((node, index) => ({ node, ageS: second - this.#reportedS[index]! }))
       .filter(({ ageS }) => ageS <= 60)
-      .map(({ node, ageS }) => node.view(ageS > leaseS));
+      .map(({ node, ageS }) => node.view(ageS));
     this.#view = { nowMs: second * 1_000, nodes, refused: [] };
   }
 
@@ -214,7 +213,7 @@ export class Simulation {
 
 /** Share of streams whose node changes when one of `nodes` leaves; 1/n is the least that is possible. */
 export function movedShare(nodeCount: number, streamCount: number): number {
-  const nodes = Array.from({ length: nodeCount }, (_, index) => new SimulatedNode(`edge-${index}`, 1_000).view(false));
+  const nodes = Array.from({ length: nodeCount }, (_, index) => new SimulatedNode(`edge-${index}`, 1_000).view(0));
   const chosen = (among: ClusterView["nodes"], stream: number) =>
     chooseNode(
       { nowMs: 0, nodes: among, refused: [] },

@@ -1,6 +1,6 @@
 import { crossDomainsSchema } from "./cross-domains-schema.ts";
 import { choice, flag, integer, milliseconds, optionalFlag, seconds, text } from "./scalars.ts";
-import { group, list, unused, type Report, type ScalarNode } from "./schema.ts";
+import { group, list, pending, unused, type Report, type ScalarNode } from "./schema.ts";
 
 const maxConnection = unused("Unused in OvenMediaEngine, too; see Hearth/MaxViewers.");
 
@@ -57,13 +57,15 @@ const webrtcSchema = group("WebRTC delivery.", {
   Rtx: optionalFlag("Retransmission of lost packets; on unless given."),
   Ulpfec: unused("Forward error correction."),
   JitterBuffer: unused("Server-side interleaving by time."),
-  PlayoutDelay: group("Sends the playout-delay header extension.", {
-    Min: milliseconds("", { fallback: 0, max: 40_950 }),
-    Max: milliseconds("", { fallback: 0, max: 40_950 }),
-  }),
-  BandwidthEstimation: bandwidthEstimation,
+  PlayoutDelay: pending(
+    group("Sends the playout-delay header extension.", {
+      Min: milliseconds("", { fallback: 0, max: 40_950 }),
+      Max: milliseconds("", { fallback: 0, max: 40_950 }),
+    }),
+  ),
+  BandwidthEstimation: pending(bandwidthEstimation),
   CreateDefaultPlaylist: flag("Playable without a playlist of the origin's.", true),
-  CrossDomains: crossDomainsSchema,
+  CrossDomains: pending(crossDomainsSchema),
 });
 
 const maxAge = (doc: string, fallback: number) => integer(doc, { fallback, min: -1, max: 31_536_000 }, "seconds");
@@ -80,23 +82,27 @@ const llhlsSchema = group("LL-HLS delivery.", {
   EnablePreloadHint: flag("Announce the next part.", true),
   OriginMode: flag("Names without session: always so in Hearth.", false),
   ServerTimeBasedSegmentNumbering: flag("Numbers from the clock: Hearth numbers by source time in any case.", false),
-  CreateDefaultPlaylist: flag("Offer llhls.m3u8.", true),
-  DefaultQueryString: group("Assumed where a request does not say.", {
-    Query: list(
-      group("", {
-        Key: text("`_HLS_legacy` or `_HLS_rewind`.", { isRequired: true }),
-        Value: text("`YES` or `NO`.", { isRequired: true }),
-      }),
-    ),
-  }),
-  CacheControl: group("max-age of answers in seconds; 0 means no-cache, -1 no header.", {
-    MasterPlaylistMaxAge: maxAge("Master playlist.", 0),
-    ChunklistMaxAge: maxAge("Media playlist.", 0),
-    ChunklistWithDirectivesMaxAge: maxAge("Media playlist asked for with _HLS_msn.", 60),
-    SegmentMaxAge: maxAge("Segments.", -1),
-    PartialSegmentMaxAge: maxAge("Parts.", -1),
-  }),
-  CrossDomains: crossDomainsSchema,
+  CreateDefaultPlaylist: pending(flag("Offer llhls.m3u8.", true)),
+  DefaultQueryString: pending(
+    group("Assumed where a request does not say.", {
+      Query: list(
+        group("", {
+          Key: text("`_HLS_legacy` or `_HLS_rewind`.", { isRequired: true }),
+          Value: text("`YES` or `NO`.", { isRequired: true }),
+        }),
+      ),
+    }),
+  ),
+  CacheControl: pending(
+    group("max-age of answers in seconds; 0 means no-cache, -1 no header.", {
+      MasterPlaylistMaxAge: maxAge("Master playlist.", 0),
+      ChunklistMaxAge: maxAge("Media playlist.", 0),
+      ChunklistWithDirectivesMaxAge: maxAge("Media playlist asked for with _HLS_msn.", 60),
+      SegmentMaxAge: maxAge("Segments.", -1),
+      PartialSegmentMaxAge: maxAge("Parts.", -1),
+    }),
+  ),
+  CrossDomains: pending(crossDomainsSchema),
   DVR: unused("Rewinding."),
   DRM: unused("Encryption."),
   Dumps: unused("Writing segments to disk."),

@@ -14,14 +14,14 @@ test("a file in order ends with 0", () => {
 });
 
 test("a warning ends with 0, or with 1 when asked to be strict", () => {
-  const xml = server("<PrivacyProtection>yes</PrivacyProtection><Analytics/>");
+  const xml = server("<Modules><LLHLS><Enable>yes</Enable></LLHLS></Modules><Analytics/>");
   const { output, exitCode } = checkServerXml(xml, options);
   assert.equal(exitCode, 0);
   assert.equal(
     output,
     [
       'Server.xml:3: warning: "yes" is read as false. [bad-flag]',
-      "    at Server/PrivacyProtection",
+      "    at Server/Modules/LLHLS/Enable",
       "    Write true or false.",
       "Accepted, and not used by Hearth:",
       "    Server/Analytics (line 3)",

@@ -1,3 +1,4 @@
+import type { ProblemCode } from "./problem-codes.ts";
 import { XmlError } from "./problem.ts";
 import type { ProblemList } from "./problem-list.ts";
 import { maxXmlBytes, parseXml, type XmlElement } from "./xml.ts";
@@ -91,7 +92,7 @@ export class IncludeResolver {
   #report(
     { file, line }: { file: string; line: number },
     path: string,
-    code: string,
+    code: ProblemCode,
     message: string,
     remedy: string,
   ): void {

@@ -67,6 +67,10 @@ function lintDoors({ value, config, warn }: LintInput): void {
   ) {
     warn(at, "no-door", "OVT is published, but no port is bound for it.", "Add Bind/Publishers/OVT/Port.");
   }
+  if (bind.ovtSrtPort !== undefined) {
+    const port = value.Bind!.Publishers!.OVT!.$.child("Port");
+    warn(port, "not-followed", "OVT over SRT is understood, but not served.", "Write the port without /srt.");
+  }
   const wantsTls = bind.llhls.tlsPort !== undefined || bind.webrtc.signalling.tlsPort !== undefined;
   if (wantsTls && !config.vhosts.some(({ tls }) => tls)) {
     warn(at, "no-certificate", "A TLSPort is bound, but no virtual host has a certificate.", "Add Host/TLS.");

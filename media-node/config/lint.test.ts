@@ -30,9 +30,9 @@ const rule = (location: string, urls: string | readonly string[], scheme = "ovt"
 
 /** `code Place`, the place by its last steps. */
 const findings = (parts: Parts): string[] =>
-  parseServerXml(server(parts), { path: "f", env: {} }).problems.map(
-    ({ code, path }) => `${code} ${path.split("/").slice(-1)[0]}`,
-  );
+  parseServerXml(server(parts), { path: "f", env: {} })
+    .problems.filter(({ code }) => code !== "not-followed")
+    .map(({ code, path }) => `${code} ${path.split("/").slice(-1)[0]}`);
 
 const strict = "<StrictLocation>true</StrictLocation>";
 const ovt = `<Publishers><OVT><Port>9000</Port></OVT></Publishers>`;

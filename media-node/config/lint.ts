@@ -1,3 +1,4 @@
+import type { ProblemCode } from "./problem-codes.ts";
 import type { ServerValue } from "./build-config.ts";
 import { lintAccess } from "./lint-access.ts";
 import { lintNames } from "./lint-names.ts";
@@ -11,8 +12,8 @@ import type { ServerConfig } from "./server-config.ts";
 export interface LintInput {
   readonly value: ServerValue;
   readonly config: ServerConfig;
-  readonly warn: (at: ProblemPlace, code: string, message: string, remedy: string) => void;
-  readonly fail: (at: ProblemPlace, code: string, message: string, remedy: string) => void;
+  readonly warn: (at: ProblemPlace, code: ProblemCode, message: string, remedy: string) => void;
+  readonly fail: (at: ProblemPlace, code: ProblemCode, message: string, remedy: string) => void;
 }
 
 /** Finds what loads and yet cannot work, is unlikely to be meant, or is not safe. */

@@ -106,7 +106,7 @@ test("reports numbers and flags that are not what they seem, and loads", () => {
   assert.deepEqual(rules[0]!.urls, [" o:1/ "]);
   assert.deepEqual(
     problems
-      .filter(({ code }) => !["short-time", "no-application"].includes(code))
+      .filter(({ code }) => !["short-time", "no-application", "not-followed"].includes(code))
       .map(({ severity, code }) => `${severity} ${code}`),
     ["warning bad-number", "warning number-with-rest", "warning blanks", "warning bad-flag"],
   );
@@ -133,6 +133,18 @@ test("lists what it does not use once, and takes everything below it", () => {
   );
 });
 
+test("says once what it understands and does not follow yet", () => {
+  const failback =
+    "<Origin><Location>/a/</Location><Pass><Scheme>ovt</Scheme><Urls><Url>o:1/a/</Url></Urls></Pass><Failback>1</Failback></Origin>";
+  const { config, problems } = parse(vhost(`<Origins>${failback}${failback.replace("/a/<", "/b/<")}</Origins>`));
+  assert.equal(config!.vhosts[0]!.origins.rules[1]!.hasFailback, true);
+  const found = problems.filter(({ code }) => code === "not-followed");
+  assert.deepEqual(
+    found.map(({ path }) => path),
+    ["Server/VirtualHosts/VirtualHost[1]/Origins/Origin[1]/Failback"],
+  );
+});
+
 test("includes files in place of elements, each knowing its own lines and directory", () => {
   const files = [
     {
@@ -155,7 +167,7 @@ test("includes files in place of elements, each knowing its own lines and direct
   });
   assert.deepEqual(asked, ["vhosts/*.xml from conf/Server.xml"]);
   assert.deepEqual(
-    problems.map(({ file, line, path }) => `${file}:${line} ${path}`),
+    problems.filter(({ severity }) => severity === "error").map(({ file, line, path }) => `${file}:${line} ${path}`),
     ["conf/vhosts/a.xml:2 Server/VirtualHosts/VirtualHost[1]/Foo"],
   );
   const { config } = parseServerXml(server(`<VirtualHosts><VirtualHost include="vhosts/*.xml"/></VirtualHosts>`), {

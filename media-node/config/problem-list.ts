@@ -1,3 +1,4 @@
+import type { ProblemCode } from "./problem-codes.ts";
 import type { Problem } from "./problem.ts";
 
 /** Where a problem stands. */
@@ -15,7 +16,7 @@ export class ProblemList {
   readonly #kept: Problem[] = [];
   readonly #counts = { error: 0, warning: 0 };
 
-  add(at: ProblemPlace, severity: Problem["severity"], code: string, message: string, remedy: string): void {
+  add(at: ProblemPlace, severity: Problem["severity"], code: ProblemCode, message: string, remedy: string): void {
     const count = ++this.#counts[severity];
     const { path, file, line } = at;
     if (count <= maxKept) this.#kept.push({ severity, code, path, file, line, message, remedy });
@@ -32,13 +33,15 @@ export class ProblemList {
     const last = sorted.at(-1);
     const more = this.#counts.error + this.#counts.warning - sorted.length;
     if (!last || more <= 0) return sorted;
-    const severity = this.#counts.error > maxKept ? "error" : "warning";
-    const rest = {
-      severity,
-      code: "more-problems",
-      message: `There are ${more} more problems.`,
-      remedy: "Correct these first.",
-    };
-    return [...sorted, { ...last, ...rest, severity }];
+    return [
+      ...sorted,
+      {
+        ...last,
+        severity: this.#counts.error > maxKept ? "error" : "warning",
+        code: "more-problems",
+        message: `There are ${more} more problems.`,
+        remedy: "Correct these first.",
+      },
+    ];
   }
 }

@@ -17,7 +17,7 @@ export interface ReaderOptions {
 /** Reads an element tree by a schema: values come out typed, whatever is odd is reported, nothing throws. */
 export class SchemaReader {
   readonly #options: ReaderOptions;
-  readonly #unusedSeen = new Set<string>();
+  readonly #shapesSeen = new Set<string>();
 
   constructor(options: ReaderOptions) {
     this.#options = options;
@@ -47,6 +47,7 @@ export class SchemaReader {
       const message = `${name} is given twice; the first counts.`;
       this.#options.problems.add(parent.child(name, 1), "warning", "given-twice", message, "Keep one of them.");
     }
+    if (found && node.kind !== "unused" && node.isPending) this.#notePending(found);
     switch (node.kind) {
       case "scalar":
         return found ? this.#readScalar(found, node) : this.#missingScalar(parent.child(name), node, isEnforced);
@@ -163,10 +164,30 @@ export class SchemaReader {
   }
 
   #noteUnused(place: ElementPlace): void {
-    const shape = place.path.replace(/\[\d+\]/g, "");
-    if (this.#unusedSeen.has(shape)) return;
-    this.#unusedSeen.add(shape);
+    const shape = this.#firstOfShape(place);
+    if (shape === undefined) return;
     const message = `${shape} is not used by Hearth.`;
     this.#options.problems.add(place, "warning", "not-used", message, "Nothing needs to be done.");
+  }
+
+  #notePending(place: ElementPlace): void {
+    const shape = this.#firstOfShape(place);
+    if (shape === undefined) return;
+    const message = `${shape} is understood, but not followed yet.`;
+    this.#options.problems.add(
+      place,
+      "warning",
+      "not-followed",
+      message,
+      "Do not rely on it in this version of Hearth.",
+    );
+  }
+
+  /** The path without numbers, the first time it is met. */
+  #firstOfShape(place: ElementPlace): string | undefined {
+    const shape = place.path.replace(/\[\d+\]/g, "");
+    if (this.#shapesSeen.has(shape)) return undefined;
+    this.#shapesSeen.add(shape);
+    return shape;
   }
 }

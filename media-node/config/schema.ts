@@ -3,8 +3,10 @@
  * prints the reference page.
  */
 
+import type { ProblemCode } from "./problem-codes.ts";
+
 /** Says something about the value being read; the reader knows where it stands. */
-export type Report = (severity: "error" | "warning", code: string, message: string, remedy: string) => void;
+export type Report = (severity: "error" | "warning", code: ProblemCode, message: string, remedy: string) => void;
 
 /** An element that holds a text with a meaning. */
 export interface ScalarNode<T> {
@@ -21,6 +23,7 @@ export interface ScalarNode<T> {
   readonly isAssumedForOldFiles?: boolean | undefined;
   /** Older documentation showed it here; it belongs in this element beside it. */
   readonly belongsIn?: string | undefined;
+  readonly isPending?: boolean | undefined;
   read(text: string, report: Report): T;
 }
 
@@ -32,6 +35,7 @@ export interface GroupNode<C extends Children = Children> {
   readonly children: C;
   /** Read although marked `ignore="true"`: what is ours and OvenMediaEngine must skip. */
   readonly isReadWhenIgnored: boolean;
+  readonly isPending?: boolean | undefined;
 }
 
 /** An element that may be there any number of times, in order. */
@@ -93,6 +97,11 @@ export function list<I extends ScalarNode<unknown> | GroupNode>(
 ): ListNode<I> {
   const { isRequired = false, isAssumedForOldFiles = false } = options;
   return { kind: "list", item, isRequired, isAssumedForOldFiles };
+}
+
+/** Marks what is read and checked, but not followed by the node yet; whoever makes it work takes the mark away. */
+export function pending<N extends ScalarNode<unknown> | GroupNode>(node: N): N {
+  return { ...node, isPending: true };
 }
 
 export function unused(doc: string): UnusedNode {

@@ -1,7 +1,7 @@
 import { applicationSchema } from "./application-schema.ts";
 import { iceCandidate, port } from "./ports.ts";
 import { choice, flag, integer, milliseconds, movedFlag, optionalFlag, text, words } from "./scalars.ts";
-import { group, list, unused, type Report, type ScalarNode } from "./schema.ts";
+import { group, list, pending, unused, type Report, type ScalarNode } from "./schema.ts";
 import { crossDomainsSchema } from "./cross-domains-schema.ts";
 
 const workerCount = unused("Threads; Hearth chooses their number itself.");
@@ -15,7 +15,7 @@ const tlsSchema = group("The certificate for these names.", {
 const listeners = (doc: string, portNumber: number) =>
   group(doc, {
     Port: port("Plain HTTP. Absent: nothing listens.", portNumber),
-    TLSPort: port("HTTP over TLS, with the virtual hosts' certificates. Absent: nothing listens."),
+    TLSPort: pending(port("HTTP over TLS, with the virtual hosts' certificates. Absent: nothing listens.")),
     WorkerCount: workerCount,
     ThreadPerSocket: unused("One thread a socket."),
   });
@@ -23,14 +23,16 @@ const listeners = (doc: string, portNumber: number) =>
 const iceCandidatesSchema = group("Addresses that viewers are told to send their media checks to.", {
   IceCandidate: list(iceCandidate("`*` stands for every address of this machine.")),
   TcpRelay: unused("TURN relay inside OvenMediaEngine."),
-  EnableLinkLocalAddress: flag("Offer IPv6 link-local addresses, too.", false),
+  EnableLinkLocalAddress: pending(flag("Offer IPv6 link-local addresses, too.", false)),
   TcpForce: unused("Makes viewers use the relay."),
+  TcpRelayForce: unused("Makes viewers use the relay."),
+  TcpIceWorkerCount: workerCount,
   IceWorkerCount: workerCount,
   TcpRelayWorkerCount: workerCount,
 });
 
 const bindSchema = group("Where the node listens. Only what is written here opens a port.", {
-  Managers: group("The operators' side.", { API: listeners("OvenMediaEngine's REST API.", 8081) }),
+  Managers: group("The operators' side.", { API: pending(listeners("OvenMediaEngine's REST API.", 8081)) }),
   Providers: group("Ingest by others; Hearth pulls and needs no port for it.", {
     OVT: unused("Pulling by OVT needs no port."),
     RTSPC: unused("Pulling by RTSP needs no port."),
@@ -63,13 +65,15 @@ const bindSchema = group("Where the node listens. Only what is written here open
 const enable = (doc: string, fallback: boolean) => group(doc, { Enable: flag("", fallback) });
 
 const modulesSchema = group("Switches for whole features.", {
-  HTTP2: enable("HTTP/2 over TLS.", true),
+  HTTP2: pending(enable("HTTP/2 over TLS.", true)),
   LLHLS: enable("LL-HLS; false removes it everywhere.", true),
   DynamicAppRemoval: unused("Hearth always removes dynamic applications that are no longer used."),
   P2P: unused("Relaying among viewers."),
   Recovery: unused("Deleting congested streams."),
   ETag: unused("ETag headers."),
   ERTMP: unused("Enhanced RTMP ingest."),
+  Jemalloc: unused("Memory allocation of OvenMediaEngine."),
+  TaskPool: unused("Threads of OvenMediaEngine."),
 });
 
 const originSchema = group("A rule: where to pull from for which request. The first that matches is used.", {
@@ -100,10 +104,12 @@ const originSchema = group("A rule: where to pull from for which request. The fi
   ),
   ForwardQueryParams: movedFlag("Where older documentation shows it.", "Pass"),
   Persistent: flag("Never ended as unused, never given up.", false),
-  Failback: flag("Return to the first Url when it works again.", false),
+  Failback: pending(flag("Return to the first Url when it works again.", false)),
   StrictLocation: flag("Location must equal `/app/stream`.", false),
   Relay: optionalFlag("OvenMediaEngine's transcoder is bypassed; Hearth never transcodes."),
-  IgnoreRtcpSRTimestamp: flag("RTSP: each track starts at zero instead of being aligned by sender reports.", false),
+  IgnoreRtcpSRTimestamp: pending(
+    flag("RTSP: each track starts at zero instead of being aligned by sender reports.", false),
+  ),
 });
 
 const originsSchema = group("The OriginMap: rules for pulling streams.", {
@@ -112,10 +118,12 @@ const originsSchema = group("The OriginMap: rules for pulling streams.", {
     UnusedStreamDeletionTimeout: milliseconds("A pulled stream ends after this time without a viewer.", {
       fallback: 60_000,
     }),
-    StreamFailbackTimeout: milliseconds("Time between probes of the first Url, with Failback.", {
-      fallback: 3_000,
-      min: 1,
-    }),
+    StreamFailbackTimeout: pending(
+      milliseconds("Time between probes of the first Url, with Failback.", {
+        fallback: 3_000,
+        min: 1,
+      }),
+    ),
     RetryCount: retryCount(),
   }),
   Origin: list(originSchema),
@@ -180,7 +188,7 @@ const virtualHostSchema = group("What is served under a set of host names.", {
       },
       { isRequired: true },
     ),
-    TLS: tlsSchema,
+    TLS: pending(tlsSchema),
   }),
   SignedPolicy: group("Viewers need a URL signed with HMAC-SHA1.", {
     PolicyQueryKeyName: text("Query key of the policy.", { isRequired: true }),
@@ -245,8 +253,8 @@ export const serverSchema = group("The whole configuration.", {
     isRequired: true,
     isAssumedForOldFiles: true,
   }),
-  StunServer: text("`host:port`; asked at the start for the address that `${PublicIP}` stands for."),
-  PrivacyProtection: flag("Mask viewers' addresses in logs.", false),
+  StunServer: pending(text("`host:port`; asked at the start for the address that `${PublicIP}` stands for.")),
+  PrivacyProtection: pending(flag("Mask viewers' addresses in logs.", false)),
   Bind: { ...bindSchema, isRequired: true },
   Modules: modulesSchema,
   Managers: group("", {
@@ -259,7 +267,7 @@ export const serverSchema = group("The whole configuration.", {
   }),
   Alert: unused("Notifications; use the metrics."),
   Analytics: unused("Event log; use the metrics."),
-  Defaults: group("", { CrossDomains: crossDomainsSchema }),
+  Defaults: group("", { CrossDomains: pending(crossDomainsSchema) }),
   VirtualHosts: group("", { VirtualHost: list(virtualHostSchema) }),
   Hearth: hearthSchema,
 });

@@ -1,3 +1,4 @@
+import type { ProblemCode } from "./problem-codes.ts";
 import { decodeReferences } from "./xml-references.ts";
 import { XmlError } from "./problem.ts";
 
@@ -21,7 +22,7 @@ export const maxXmlElements = 100_000;
 export const maxXmlAttributes = 32;
 
 /** Something that a strict reader refuses and OvenMediaEngine reads. */
-export type ReportXml = (line: number, code: string, message: string, remedy: string) => void;
+export type ReportXml = (line: number, code: ProblemCode, message: string, remedy: string) => void;
 
 /**
  * Parses one XML 1.0 document of at most 1 MiB, 64 levels and 100,000 elements in linear time. A document type declaration

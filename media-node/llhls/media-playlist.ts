@@ -17,8 +17,11 @@ export interface MediaPlaylistOptions {
 
 /** A delta leaves out what is older than this many target durations (RFC 8216bis §4.4.3.8: at least six). */
 const skipTargets = 6;
-/** Parts are listed for the last three target durations (RFC 8216bis §6.2.2). */
-const partTargets = 3;
+/**
+ * Whole segments that are listed with their parts, as OvenMediaEngine does. Not by time: hls.js forgets which parts it
+ * has when a list of parts begins earlier than the one before, so all edges must begin it at the same segment.
+ */
+const segmentsWithParts = 3;
 
 const seconds = (ms: number): string => (ms / 1000).toFixed(6);
 
@@ -37,7 +40,8 @@ export function mediaPlaylist(track: TrackOutput, options: MediaPlaylistOptions)
   ];
   if (track.discontinuitySequence > 0) lines.push(`#EXT-X-DISCONTINUITY-SEQUENCE:${track.discontinuitySequence}`);
   if (skipped > 0) lines.push(`#EXT-X-SKIP:SKIPPED-SEGMENTS=${skipped}`);
-  const firstWithParts = withPartsFrom(listed, targetSeconds);
+  const wholes = listed.filter((segment) => segment.isComplete);
+  const firstWithParts = wholes.at(-segmentsWithParts)?.msn ?? 0;
   let initUri = skipped > 0 ? listed[skipped - 1]!.initUri : undefined;
   for (const segment of listed.slice(skipped)) {
     if (segment.isDiscontinuity) lines.push("#EXT-X-DISCONTINUITY");
@@ -54,7 +58,7 @@ function serverControl(track: TrackOutput, { targetSeconds, partHoldBackMs }: Me
   const canSkip = `CAN-SKIP-UNTIL=${(skipTargets * targetSeconds).toFixed(1)}`;
   return [
     `#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,${canSkip},PART-HOLD-BACK=${seconds(partHoldBackMs)}`,
-    `#EXT-X-PART-INF:PART-TARGET=${seconds(track.partMs)}`,
+    `#EXT-X-PART-INF:PART-TARGET=${seconds(track.partTargetMs)}`,
   ];
 }
 
@@ -64,15 +68,6 @@ function skippable(segments: readonly MediaSegment[], targetSeconds: number): nu
   for (let index = segments.length - 1; index >= 0; index--) {
     if (keptMs >= skipTargets * targetSeconds * 1000) return index + 1;
     keptMs += segments[index]!.durationMs;
-  }
-  return 0;
-}
-
-function withPartsFrom(segments: readonly MediaSegment[], targetSeconds: number): number {
-  let listedMs = 0;
-  for (let index = segments.length - 1; index > 0; index--) {
-    listedMs += segments[index]!.durationMs;
-    if (listedMs >= partTargets * targetSeconds * 1000) return segments[index]!.msn;
   }
   return 0;
 }

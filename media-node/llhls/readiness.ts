@@ -22,5 +22,5 @@ export function readinessOf(track: TrackOutput, { msn, part }: Directives): Read
   }
   const present = segment?.parts.length ?? 0;
   if (part < present) return "now";
-  return part - present > maxAheadMs / track.partMs ? "never" : "later";
+  return part - present > maxAheadMs / track.partTargetMs ? "never" : "later";
 }

@@ -22,6 +22,9 @@ export interface StreamOutputOptions {
 /** Cells a track may lie behind the others before it counts as silent. Far more than any interleaving. */
 const silentCells = 2;
 
+/** Whole segments from which on players without low latency find a place to begin. */
+const enoughWhole = 3;
+
 /** One stream as parts and segments. Reads the stream from {@link start} until it ends or {@link stop} is called. */
 export class StreamOutput implements StreamReader {
   readonly stream: Stream;
@@ -81,7 +84,7 @@ export class StreamOutput implements StreamReader {
   /** Takes what the stream still remembers, then everything new. */
   start(): void {
     this.#setUp(this.stream.description, false);
-    const recent = this.stream.recentSamples(silentCells * this.#options.segmentMs * 2);
+    const recent = this.stream.recentSamples(this.#options.segmentCount * this.#options.segmentMs);
     this.#removeReader = this.stream.addReader(this);
     for (const sample of recent) {
       const track = this.stream.track(sample.trackId);
@@ -89,12 +92,21 @@ export class StreamOutput implements StreamReader {
     }
   }
 
-  /** Call before the first playlist: leaves out the segment joined in its middle where there is a whole one. */
+  /**
+   * Call before the first playlist. Leaves out the segment joined in its middle where there is a whole one. With
+   * enough whole ones, lists what came before them as gaps, so that the list begins where other edges' lists begin: a
+   * viewer served by several edges must not see it go back. Players without low latency begin three segments from the
+   * end, so they never ask for a gap.
+   */
   publish(): void {
     if (this.#isPublished) return;
     this.#isPublished = true;
-    const hasWhole = this.tracks.every((track) => track.segments.some((s) => s.isComplete && s.isCanonical));
-    if (hasWhole) for (const track of this.tracks) track.forgetNonCanonical();
+    const wholes = this.tracks.map((track) => track.segments.filter((s) => s.isComplete && s.isCanonical).length);
+    if (wholes.some((count) => count === 0)) return;
+    for (const track of this.tracks) track.forgetNonCanonical();
+    if (wholes.every((count) => count >= enoughWhole)) {
+      for (const track of this.tracks) track.prependGaps(this.grid.cellMs);
+    }
   }
 
   /** Reads no more; what is there stays servable. */
@@ -104,6 +116,8 @@ export class StreamOutput implements StreamReader {
   }
 
   onSample(sample: Sample, track: Track): void {
+    // MP4 knows no decoding time before 0; a stream that began there has left it within a second.
+    if (sample.dts < 0) return;
     try {
       this.#take(sample, track);
     } catch (thrown) {

@@ -23,17 +23,28 @@ export interface TrackOutputOptions {
 
 /** Segments that stay servable after they left the playlist, for players that read an older one. */
 const keptAfterwards = 3;
+/**
+ * Parts may be this much longer than configured, so that the nearest whole number of frames fits: 6 frames of 29.97 Hz
+ * take 200.2 ms, and 5 would be less than the 85 % that every part must fill.
+ */
+const tolerance = 1.05;
 /** A part is also closed early when it is this full and one more sample would overfill it. */
 const fullEnough = 0.85;
 /** Parts of one segment have fragment numbers of their own; more parts than this only repeat numbers. */
 const sequencesPerSegment = 256;
+
+/** PART-TARGET for parts configured to last `partMs`. */
+export function partTargetMs(partMs: number): number {
+  return partMs * tolerance;
+}
 
 /** Turns one track's samples into parts and segments, and keeps the window that is served. */
 export class TrackOutput implements SegmentSink {
   readonly trackId: number;
   readonly type: FileTrackType;
   readonly playlistUri: string;
-  readonly partMs: number;
+  /** No part is longer: a playlist's PART-TARGET. */
+  readonly partTargetMs: number;
   readonly segmentCount: number;
   readonly #options: TrackOutputOptions;
   readonly #files = new Map<string, { readonly parts: readonly Part[] } | { readonly init: Uint8Array }>();
@@ -55,7 +66,7 @@ export class TrackOutput implements SegmentSink {
   constructor(track: CmafTrack, options: TrackOutputOptions) {
     this.trackId = options.trackId;
     this.type = track.kind;
-    this.partMs = options.partMs;
+    this.partTargetMs = partTargetMs(options.partMs);
     this.segmentCount = options.segmentCount;
     this.#options = options;
     this.playlistUri = serializeFileName({ kind: "media", ...this.#nameParts() });
@@ -160,11 +171,12 @@ export class TrackOutput implements SegmentSink {
 
   add(sample: Sample, durationTicks: number): void {
     const { timescale } = this.#track;
-    const targetTicks = (this.partMs * timescale) / 1000;
+    const wantedTicks = (this.#options.partMs * timescale) / 1000;
+    const maxTicks = (this.partTargetMs * timescale) / 1000;
     const before = this.#pending.at(-1);
     // A fragment has no holes: times inside it are sums of durations.
     const isHole = before !== undefined && before.dts + before.duration !== sample.dts;
-    if (isHole || (before && this.#pendingTicks + durationTicks > targetTicks)) this.#closePart();
+    if (isHole || (before && this.#pendingTicks + durationTicks > maxTicks)) this.#closePart();
     this.#pending.push({
       data: sample.data,
       pts: sample.pts,
@@ -173,9 +185,9 @@ export class TrackOutput implements SegmentSink {
       isSync: sample.isKeyframe,
     });
     this.#pendingTicks += durationTicks;
-    const isFull = this.#pendingTicks >= targetTicks;
-    const isNearlyFull = this.#pendingTicks >= targetTicks * fullEnough;
-    if (isFull || (isNearlyFull && this.#pendingTicks + durationTicks > targetTicks)) this.#closePart();
+    const isFull = this.#pendingTicks >= wantedTicks;
+    const isNearlyFull = this.#pendingTicks >= maxTicks * fullEnough;
+    if (isFull || (isNearlyFull && this.#pendingTicks + durationTicks > maxTicks)) this.#closePart();
   }
 
   /** Completes the open segment: what comes next opens another. */
@@ -200,6 +212,18 @@ export class TrackOutput implements SegmentSink {
   /** Takes segments joined in their middle off the list, once there are others. */
   forgetNonCanonical(): void {
     while (this.#segments.length > 1 && !this.#segments[0]!.isCanonical) this.#dropOldest();
+    this.#progress();
+  }
+
+  /** Fills the list up at its front with segments that this edge never had, each taken to last `cellMs`. */
+  prependGaps(cellMs: number): void {
+    while (this.#segments.length > 0 && this.#segments.length < this.#listedCount()) {
+      const { msn, startMs, initUri } = this.#segments[0]!;
+      const key = this.#keyOf(true, 0);
+      const uri = serializeFileName({ kind: "segment", ...this.#nameParts(), msn: msn - 1, key });
+      const gap = { msn: msn - 1, key, uri, startMs: startMs - cellMs, durationMs: cellMs, initUri, parts: [] };
+      this.#segments.unshift({ ...gap, isDiscontinuity: false, isCanonical: true, isComplete: true });
+    }
     this.#progress();
   }
 
@@ -239,6 +263,10 @@ export class TrackOutput implements SegmentSink {
     const segment = this.openSegment;
     const samples = this.#pending;
     if (samples.length === 0 || !segment) return;
+    const durationMs = (this.#pendingTicks * 1000) / this.#track.timescale;
+    // Emptied first: samples that cannot be written are lost, not tried again with every one that follows.
+    this.#pending = [];
+    this.#pendingTicks = 0;
     const first = samples[0]!;
     const index = segment.parts.length;
     const bytes = serializeFragment(samples, {
@@ -247,7 +275,6 @@ export class TrackOutput implements SegmentSink {
       baseTime: first.dts,
       ...(this.#keepNal && { keepNal: this.#keepNal }),
     });
-    const durationMs = (this.#pendingTicks * 1000) / this.#track.timescale;
     if (index === 0) {
       segment.startMs = ticksToMs(this.type === "video" ? first.pts : first.dts, this.#track.timescale);
     }
@@ -256,8 +283,6 @@ export class TrackOutput implements SegmentSink {
     segment.parts.push(part);
     segment.durationMs += durationMs;
     this.#files.set(uri, { parts: [part] });
-    this.#pending = [];
-    this.#pendingTicks = 0;
     this.#progress();
   }
 
@@ -266,7 +291,7 @@ export class TrackOutput implements SegmentSink {
     this.#totalBytes += size;
     this.#totalMs += segment.durationMs;
     // A segment cut short by a late join says little about the stream.
-    if (segment.durationMs >= this.partMs) {
+    if (segment.durationMs >= this.partTargetMs) {
       this.#peakBitrate = Math.max(this.#peakBitrate, (size * 8000) / segment.durationMs);
     }
   }

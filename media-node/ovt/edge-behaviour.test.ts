@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { serializeAdtsHeader } from "../codecs/aac.ts";
 import { joinAnnexB } from "../codecs/annex-b.ts";
+import { avcConfigOf, serializeAvcConfig } from "../codecs/h264.ts";
 import type { Codec } from "../codecs/codec.ts";
 import type { Sample } from "../core/sample.ts";
 import { NoSuchStream, type Source } from "../core/source.ts";
@@ -359,6 +360,21 @@ test("parameter sets learned in band are described before the key frame that nee
   assert.deepEqual(Buffer.from(track!.decoderConfig!), Buffer.from(avDescription.tracks[0]!.decoderConfig!));
   assert.deepEqual([track!.video!.width, track!.video!.height], [1280, 720]);
   await source.close({ code: "done" });
+});
+
+test("parameter sets that are repeated, or end in zeros in the record, are no news", async () => {
+  const padded = serializeAvcConfig(avcConfigOf([Uint8Array.of(...sps, 0)], [pps]));
+  const twice = joinAnnexB([sps, pps, sps, pps, Uint8Array.of(0x65, 0x88)]);
+  const media = mediaBytes({ track: 0, pts: 1, mediaType: 0, flag: 2, format: 1, data: twice });
+  const config = { decoderConfig: Buffer.from(padded).toString("base64") };
+  const known = await receive(wellBehaved(contentsOf([wireTrack(0, 0, 1, config)]), media));
+  await until(() => known.samples.length === 1, "the sample");
+  assert.deepEqual(known.descriptions, []);
+  await known.source.close({ code: "done" });
+  const unknown = await receive(wellBehaved(contentsOf([wireTrack(0, 0, 1)]), media));
+  await until(() => unknown.samples.length === 1, "the sample");
+  assert.deepEqual(unknown.descriptions[0]!.tracks[0]!.decoderConfig, avDescription.tracks[0]!.decoderConfig);
+  await unknown.source.close({ code: "done" });
 });
 
 test("timestamps beyond what a number holds exactly end the connection", async () => {

@@ -234,6 +234,27 @@ test("the end of the source ends sessions on the border of a sample", async () =
   await origin.close();
 });
 
+test("new tracks end sessions on the border of a sample, since nobody could tell the edge; new parameter sets do not", async () => {
+  const { origin, fed } = await openLive();
+  const edge = new ScriptedEdge(origin.publisher);
+  await edge.ask("play");
+  const [video, audio] = fed.description.tracks;
+  const changed = { ...video!, decoderConfig: Uint8Array.of(...video!.decoderConfig!.slice(0, -1), 0x81) };
+  fed.describe({ ...fed.description, tracks: [changed, audio!] });
+  fed.push(videoSample(60));
+  await until(() => Number(edge.trace.media.at(-1)?.pts) === 60 * 3000, "the session goes on");
+  assert.equal(edge.isEnded, false);
+  fed.describe({ ...fed.description, tracks: [video!] });
+  await until(() => edge.isEnded, "FIN");
+  assert.equal(edge.trace.rest, 0);
+  const again = new ScriptedEdge(origin.publisher);
+  const { contents } = JSON.parse(JSON.stringify(await again.ask("describe")));
+  assert.equal(contents.stream.tracks.length, 1);
+  edge.close();
+  again.close();
+  await origin.close();
+});
+
 test("requests may come byte by byte, or two in one read", async () => {
   const { origin } = await openLive();
   const edge = new ScriptedEdge(origin.publisher);
@@ -280,7 +301,7 @@ test("bad packets end the connection and nothing else", async () => {
 
 test("10,000 connections that say nothing, or only half of a request, are let go", async () => {
   const clock = new ManualClock();
-  const { origin } = await openLive(30, { clock });
+  const { origin } = await openLive(30, { clock, publisher: { maxIdle: 10_000 } });
   const half = requestBytes({ application: "play", id: 1, target: "ovt://origin:9000/app/cam" }).subarray(0, 40);
   const edges = Array.from({ length: 10_000 }, (_, i) => {
     const edge = new ScriptedEdge(origin.publisher, { remote: `10.0.${i >> 8}.${i & 255}` });
@@ -307,6 +328,18 @@ test("one address may not hold more than its share of connections without a sess
   const edges = Array.from({ length: 5 }, () => new ScriptedEdge(origin.publisher));
   assert.ok(origin.publisher.stats.connectionsRefused >= 2);
   for (const edge of [...playing, ...edges]) edge.close();
+  await origin.close();
+});
+
+test("a flood of connections that say nothing pushes out its oldest, not the sessions", async () => {
+  const { origin } = await openLive(30, { publisher: { maxIdle: 100 } });
+  const playing = new ScriptedEdge(origin.publisher);
+  await playing.ask("play");
+  const flood = Array.from({ length: 300 }, (_, i) => new ScriptedEdge(origin.publisher, { remote: `10.0.1.${i}` }));
+  await until(() => origin.publisher.stats.connectionsLive === 101, "the oldest are gone");
+  await until(() => flood[0]!.isClosed, "the oldest sees it");
+  assert.ok(!flood[299]!.isClosed && !playing.isClosed);
+  for (const edge of [playing, ...flood]) edge.close();
   await origin.close();
 });
 

@@ -3,6 +3,7 @@ import type { Logger } from "../flow/logger.ts";
 import type { StreamHold, StreamHub } from "../core/stream-hub.ts";
 import type { Stream } from "../core/stream.ts";
 import { every, type Clock, type Timer } from "../time/clock.ts";
+import { beginsTls, secureAsOrigin } from "./link-tls.ts";
 import { defaultOriginLimits, type OriginLimits } from "./origin-dialogue.ts";
 import { OriginConnection, type OriginHost, type OriginStats } from "./origin-connection.ts";
 import { PeerGuard } from "./peer-guard.ts";
@@ -17,7 +18,7 @@ export interface OvtPublisherOptions {
   readonly nodeId: string;
   /** This process, as peers' monitoring shows it: a UUID. */
   readonly serverId: string;
-  /** Secrets that peers' tokens may be signed with; none = everybody may pull. */
+  /** Secrets that peers' tokens may be signed with, and TLS is spoken by; none = everybody may pull, without TLS. */
   readonly secrets?: readonly string[];
   /** Addresses and networks of stock OvenMediaEngine edges, which have no token. */
   readonly trustedPeers?: readonly string[];
@@ -31,11 +32,20 @@ export interface OvtPublisherOptions {
   /** A peer that takes nothing for this long is dropped. */
   readonly stallMs?: number;
   readonly maxConnections?: number;
-  /** Connections of one address that have no session yet. */
+  /** Connections of one address that have no session yet; more are refused. Default 64. */
   readonly maxIdlePerAddress?: number;
+  /** Connections of all addresses that have no session yet; for more, the oldest go. Default 1,000. */
+  readonly maxIdle?: number;
   /** Sends data and subtitle samples to OvenMediaEngine edges too. */
   readonly sendsDataToOthers?: boolean;
   readonly limits?: Partial<OriginLimits>;
+}
+
+/** A peer that has not said anything yet, or is still proving itself. */
+interface Guest {
+  readonly remote: string;
+  readonly connection: Duplex;
+  readonly byMs: number;
 }
 
 const tickMs = 250;
@@ -50,6 +60,9 @@ export class OvtPublisher {
   readonly #options: OvtPublisherOptions;
   readonly #host: OriginHost;
   readonly #connections = new Set<OriginConnection>();
+  readonly #guests = new Set<Guest>();
+  /** What has no session, oldest first, with what ends it. */
+  readonly #idle = new Map<Guest | OriginConnection, () => void>();
   readonly #byAddress = new Map<string, Set<OriginConnection>>();
   readonly #outlets = new Map<Stream, StreamOutlet>();
   readonly #ticker: Timer;
@@ -85,6 +98,7 @@ export class OvtPublisher {
       sendsDataToOthers: options.sendsDataToOthers ?? false,
       stats: this.#stats,
       outletOf: (hold) => this.#outletOf(hold),
+      onSession: (connection) => void this.#idle.delete(connection),
       leaveOutlet: (outlet, tap) => this.#leaveOutlet(outlet, tap),
     };
     this.#ticker = every(clock, tickMs, () => this.#tick());
@@ -121,11 +135,9 @@ export class OvtPublisher {
       connection.destroy();
       return;
     }
-    const accepted = new OriginConnection(connection, remote, this.#host);
-    this.#connections.add(accepted);
-    this.#byAddress.set(remote, (this.#byAddress.get(remote) ?? new Set()).add(accepted));
     this.#stats.connectionsLive++;
-    void this.#forgetWhenGone(accepted);
+    if (this.#host.guard.isOpen) this.#adopt(connection, remote);
+    else this.#greet(connection, remote);
   }
 
   /** Ends every session on the border of a sample; resolves when no connection is left. */
@@ -134,8 +146,54 @@ export class OvtPublisher {
     return this.#closing;
   }
 
+  /** Whoever floods the port pushes out its own kind: an edge's handshake takes milliseconds. */
+  #addIdle(peer: Guest | OriginConnection, end: () => void): void {
+    const { maxIdle = 1_000 } = this.#options;
+    for (const [oldest, endOldest] of this.#idle) {
+      if (this.#idle.size < maxIdle) break;
+      this.#idle.delete(oldest);
+      endOldest();
+    }
+    this.#idle.set(peer, end);
+  }
+
+  /** Waits for the first byte of a peer, which tells TLS from plain OVT. */
+  #greet(connection: Duplex, remote: string): void {
+    const { secrets = [], clock } = this.#options;
+    const guest: Guest = { remote, connection, byMs: clock.nowMs() + this.#host.limits.firstRequestMs };
+    this.#guests.add(guest);
+    this.#addIdle(guest, () => connection.destroy());
+    const forget = (): void => {
+      this.#idle.delete(guest);
+      if (this.#guests.delete(guest)) this.#stats.connectionsLive--;
+    };
+    const adopt = (ready: Duplex): void => {
+      connection.off("close", forget);
+      this.#idle.delete(guest);
+      if (this.#guests.delete(guest)) this.#adopt(ready, remote);
+    };
+    connection.on("error", () => connection.destroy());
+    connection.once("close", forget);
+    connection.once("data", (first: Uint8Array) => {
+      connection.pause();
+      connection.unshift(first);
+      if (beginsTls(first)) secureAsOrigin(connection, secrets, adopt);
+      else adopt(connection);
+    });
+  }
+
+  #adopt(connection: Duplex, remote: string): void {
+    const accepted = new OriginConnection(connection, remote, this.#host);
+    this.#connections.add(accepted);
+    this.#addIdle(accepted, () => accepted.end(0));
+    this.#byAddress.set(remote, (this.#byAddress.get(remote) ?? new Set()).add(accepted));
+    connection.resume();
+    void this.#forgetWhenGone(accepted);
+  }
+
   async #forgetWhenGone(connection: OriginConnection): Promise<void> {
     await connection.gone;
+    this.#idle.delete(connection);
     this.#connections.delete(connection);
     const neighbours = this.#byAddress.get(connection.remote);
     neighbours?.delete(connection);
@@ -145,6 +203,7 @@ export class OvtPublisher {
 
   async #closeNow(): Promise<void> {
     for (const outlet of this.#outlets.values()) outlet.flush();
+    for (const guest of this.#guests) guest.connection.destroy();
     const connections = [...this.#connections];
     for (const connection of connections) connection.end(closeWithinMs);
     await Promise.all(connections.map(({ gone }) => gone));
@@ -153,8 +212,9 @@ export class OvtPublisher {
 
   #isCrowded(remote: string): boolean {
     const { maxConnections = 10_000, maxIdlePerAddress = 64 } = this.#options;
-    if (this.#connections.size >= maxConnections) return true;
+    if (this.#connections.size + this.#guests.size >= maxConnections) return true;
     let idle = 0;
+    for (const guest of this.#guests) if (guest.remote === remote) idle++;
     for (const other of this.#byAddress.get(remote) ?? []) if (!other.hasSession) idle++;
     return idle >= maxIdlePerAddress;
   }
@@ -162,6 +222,7 @@ export class OvtPublisher {
   #tick(): void {
     const nowMs = this.#options.clock.nowMs();
     for (const connection of this.#connections) connection.tick(nowMs);
+    for (const { connection, byMs } of this.#guests) if (nowMs >= byMs) connection.destroy();
   }
 
   #outletOf({ stream }: StreamHold): StreamOutlet {

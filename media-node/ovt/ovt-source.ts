@@ -9,10 +9,12 @@ import { toStreamDescription } from "./description-mapping.ts";
 import { OvtEdgeDialogue, OvtRefusal } from "./edge-dialogue.ts";
 import { parseHearthDescription, serializeHearthRequest } from "./hearth-extension.ts";
 import { parseOvtDescription, type OvtDescription } from "./ovt-description.ts";
+import { secureAsEdge } from "./link-tls.ts";
+import { signLinkToken } from "./link-token.ts";
 import { detectGeneration, type OvtGeneration } from "./ovt-generation.ts";
 import { ovtCode, type OvtResponse } from "./ovt-message.ts";
 import { ovtMediaType, type OvtMedia } from "./ovt-media.ts";
-import { parseOvtUrl } from "./ovt-url.ts";
+import { parseOvtUrl, type OvtUrl } from "./ovt-url.ts";
 import { SampleDecoder } from "./sample-decoder.ts";
 import type { WireJson } from "./wire-json.ts";
 
@@ -26,8 +28,8 @@ export interface OvtSourceOptions {
   readonly defaultPort?: number;
   /** Recent media asked of Hearth origins, enough for a whole segment. Default 4 s. */
   readonly recentMs?: number;
-  /** Signs what is asked for, when the cluster has a secret; see `link-token.ts`. */
-  readonly signToken?: (scope: string) => string;
+  /** The cluster's: signs what is asked for (`link-token.ts`) and secures `ovts://` links (`link-tls.ts`). */
+  readonly secret?: string;
   /** Largest sample taken. Default 16 MiB. */
   readonly maxMediaBytes?: number;
 }
@@ -36,23 +38,20 @@ export interface OvtSourceOptions {
 const firstMediaTimeoutMs = 3_000;
 /** How long further tracks may take to tell the generation after the first packet came. */
 const evidenceTimeoutMs = 500;
+/** A token is used at once; what is left is room for clocks that differ. */
+const tokenLifeMs = 60_000;
 /** What may arrive before the generation is clear or the pull takes delivery. */
 const maxHeldBytes = 32 * 1024 * 1024;
 
-/** The opener for `ovt://host:port/app/stream`: one connection a stream, to any OvenMediaEngine or Hearth origin. */
+/** The opener for `ovt://host:port/app/stream`, and for `ovts://` where both nodes share a secret: one connection a stream, to any OvenMediaEngine or Hearth origin. */
 export function openOvtSource(options: OvtSourceOptions): OpenSource {
   return async (url, { signal, via }) => {
     const parsed = parseOvtUrl(url);
     const port = parsed?.port || options.defaultPort;
     if (!parsed || !port) throw new TransportError("OVT_URL", "an OVT URL is ovt://host:port/app/stream");
-    const token = options.signToken?.(`${parsed.app}/${parsed.stream}`);
-    const extension = serializeHearthRequest({
-      nodeId: options.nodeId,
-      via: [...(via ?? []), options.nodeId],
-      recentMs: options.recentMs ?? 4_000,
-      ...(token !== undefined && { token }),
-    });
-    const connection = await options.dial(parsed.host, port, signal);
+    const extension = extensionFor(parsed, options, via ?? []);
+    const dialled = await options.dial(parsed.host, port, signal);
+    const connection = parsed.scheme === "ovts" ? await secured(dialled, options, signal) : dialled;
     const source = new OvtSource(connection, url, extension, options);
     try {
       await source.open(signal);
@@ -62,6 +61,23 @@ export function openOvtSource(options: OvtSourceOptions): OpenSource {
     }
     return source;
   };
+}
+
+function extensionFor(url: OvtUrl, options: OvtSourceOptions, via: readonly string[]): WireJson {
+  const { clock, nodeId, recentMs = 4_000, secret } = options;
+  const link = { scope: `${url.app}/${url.stream}`, expiresMs: clock.wallMs() + tokenLifeMs };
+  return serializeHearthRequest({
+    nodeId,
+    via: [...via, nodeId],
+    recentMs,
+    ...(secret !== undefined && { token: signLinkToken(secret, link) }),
+  });
+}
+
+async function secured(connection: Duplex, { secret }: OvtSourceOptions, signal: AbortSignal): Promise<Duplex> {
+  if (secret !== undefined) return secureAsEdge(connection, secret, signal);
+  connection.destroy();
+  throw new TransportError("OVT_TLS", "ovts:// needs the cluster's secret");
 }
 
 /** One connection to one origin: a thin shell around {@link OvtEdgeDialogue} that owns socket and timer. */

@@ -76,7 +76,10 @@ export function inspectAccessUnit(family: NalFamily, data: Uint8Array): AccessUn
   return { hasSlice: slice >= 0, isKeyframe: slice >= 0 && family.isKeySlice(data[slice]!) };
 }
 
-/** Parameter sets in band, by type; undefined unless every type is there. Views into `data`. */
+/**
+ * Parameter sets in band, by type, each once however often it is repeated; undefined unless every type is there.
+ * Views into `data`.
+ */
 export function parameterSetsIn(
   family: NalFamily,
   data: Uint8Array,
@@ -85,9 +88,25 @@ export function parameterSetsIn(
   forEachLeadingNal(data, family.isSlice, (start, end) => {
     const type = family.typeOf(data[start]!);
     if (!family.parameterTypes.includes(type)) return;
-    sets.set(type, [...(sets.get(type) ?? []), data.subarray(start, end)]);
+    const found = data.subarray(start, end);
+    const known = sets.get(type) ?? [];
+    if (!known.some((other) => isSameSet(other, found))) sets.set(type, [...known, found]);
   });
   return family.parameterTypes.every((type) => sets.has(type)) ? sets : undefined;
+}
+
+/** Whether two parameter sets are one; zeros at the end belong to the byte stream, and some records keep them. */
+export function isSameSet(a: Uint8Array, b: Uint8Array): boolean {
+  const length = lengthOf(a);
+  if (length !== lengthOf(b)) return false;
+  for (let i = 0; i < length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
+function lengthOf(set: Uint8Array): number {
+  let length = set.length;
+  while (length > 0 && set[length - 1] === 0) length--;
+  return length;
 }
 
 /** The NAL units of a `decoderConfig`; empty when the record cannot be read. */

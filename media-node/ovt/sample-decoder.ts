@@ -4,7 +4,7 @@ import type { Sample } from "../core/sample.ts";
 import type { Track } from "../core/track.ts";
 import { formatOf, type BitstreamFormat, type OvtGeneration } from "./ovt-generation.ts";
 import { ovtMediaType, type OvtMedia } from "./ovt-media.ts";
-import { inspectAccessUnit, nalFamilyOf, parameterSetsIn, setsInRecord } from "./parameter-sets.ts";
+import { inspectAccessUnit, isSameSet, nalFamilyOf, parameterSetsIn, setsInRecord } from "./parameter-sets.ts";
 
 export interface SampleDecoderEvents {
   onSample(sample: Sample): void;
@@ -86,11 +86,12 @@ export class SampleDecoder {
   #pushNals(state: TrackState, media: OvtMedia, isExpected: boolean): void {
     const family = nalFamilyOf(state.track.codec)!;
     const { hasSlice, isKeyframe } = inspectAccessUnit(family, media.data);
+    // Some encoders send parameter sets in a packet of their own: they are no picture, but they may be news.
+    if (isExpected && (isKeyframe || !hasSlice)) this.#learn(state, media.data);
     if (!isExpected || !hasSlice) {
       this.#ignored++;
       return;
     }
-    if (isKeyframe) this.#learn(state, media.data);
     this.#pushVideo(state, media, isKeyframe);
   }
 
@@ -100,7 +101,7 @@ export class SampleDecoder {
     const found = parameterSetsIn(family, data);
     if (!found) return;
     const known = setsInRecord(family, state.track.decoderConfig);
-    const isKnown = [...found.values()].flat().every((set) => known.some((other) => haveSameBytes(set, other)));
+    const isKnown = [...found.values()].flat().every((set) => known.some((other) => isSameSet(set, other)));
     if (isKnown) return;
     try {
       const size = family.sizeOf(found);
@@ -175,8 +176,4 @@ export class SampleDecoder {
     state.lastDts = dts;
     this.#events.onSample({ trackId: state.track.id, pts, dts, duration, isKeyframe, data });
   }
-}
-
-function haveSameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, index) => byte === b[index]);
 }

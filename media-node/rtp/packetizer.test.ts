@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { seededRandom } from "../../test/support/seeded-random.ts";
 import { joinAnnexB, splitAnnexB } from "../codecs/annex-b.ts";
 import { h265NalType, serializeHvcConfig } from "../codecs/h265.ts";
 import type { Codec } from "../codecs/codec.ts";
@@ -23,17 +24,6 @@ function nal(header: readonly number[], length: number): Uint8Array {
   return Uint8Array.from({ length }, (_, i) => header[i] ?? (i % 200) + 1);
 }
 
-/** A small generator with a seed, so that a failing run replays (mulberry32). */
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 /** NAL unit headers of parameter sets and SEI, and of a slice that begins a picture. */
 const units: [Codec, readonly (readonly number[])[], readonly number[], (emit: EmitFrame) => Depacketizer][] = [
   ["h264", [[0x06], [0x67], [0x68]], [0x41, 0x88], (emit) => new H264Depacketizer(emit)],
@@ -52,7 +42,7 @@ const units: [Codec, readonly (readonly number[])[], readonly number[], (emit: E
 
 for (const [codec, headers, slice, open] of units) {
   test(`${codec}: 500 random access units come out of the depacketizer as they went in`, () => {
-    const random = seeded(7);
+    const random = seededRandom(7);
     for (let round = 0; round < 500; round++) {
       const packetizer = createPacketizer(codec, { maxPacketBytes: 300 })!;
       const count = Math.floor(random() * 4);

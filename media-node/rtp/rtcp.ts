@@ -88,7 +88,9 @@ export function parseRtcp(bytes: Uint8Array): RtcpPacket[] {
 
 function withoutPadding(body: Uint8Array): Uint8Array {
   const padding = body.at(-1) ?? 0;
-  if (padding === 0 || padding > body.length) throw new ProtocolError("RTCP_PADDING", "impossible RTCP padding");
+  // Padding keeps the words whole (RFC 3550 §6.4.1).
+  if (padding === 0 || padding % 4 !== 0 || padding > body.length)
+    throw new ProtocolError("RTCP_PADDING", "impossible RTCP padding");
   return body.subarray(0, body.length - padding);
 }
 

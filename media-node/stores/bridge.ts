@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { StoreUnavailable } from "../cluster/store/contract.ts";
-import { messageOf } from "../flow/errors.ts";
+import { messageOf, SettingError } from "../flow/errors.ts";
 import { silentLogger, type Logger } from "../flow/logger.ts";
 import { systemClock, type Clock } from "../time/clock.ts";
 import {
@@ -13,7 +13,9 @@ import {
   type BridgeOutcome,
 } from "./bridge/bridge-json.ts";
 import { runCommands, runTransaction } from "./bridge/bridge-redis.ts";
+import { clientOpener, type RedisClient } from "./redis-client.ts";
 import { RedisLink } from "./redis-link.ts";
+import { accessOf } from "./redis-store.ts";
 
 export interface BridgeOptions {
   /** 0 takes a free one. */
@@ -50,7 +52,11 @@ export interface Bridge {
 export async function startBridge(options: BridgeOptions): Promise<Bridge> {
   const { clock = systemClock, logger = silentLogger, deadlineMs = 1_000, host = "127.0.0.1" } = options;
   if (options.token === "") throw new RangeError("the bridge needs a token");
-  const link = new RedisLink({ url: options.redisUrl, clock, logger, deadlineMs, ca: options.ca });
+  const access = accessOf({ url: options.redisUrl, ca: options.ca, deadlineMs });
+  if (access.target.kind === "cluster") {
+    throw new SettingError("the bridge stands in front of one server or its sentinels, not of a Redis Cluster");
+  }
+  const link = new RedisLink({ open: clientOpener(access), clock, logger, deadlineMs });
   const server = createServer({ headersTimeout: 5_000, requestTimeout: 10_000 }, (request, response) => {
     void serve({ ...options, link, logger }, request, response);
   });
@@ -73,14 +79,14 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
   };
 }
 
-async function closeBoth(server: Server, link: RedisLink): Promise<void> {
+async function closeBoth(server: Server, link: RedisLink<RedisClient>): Promise<void> {
   const closed = new Promise((resolve) => server.close(resolve));
   server.closeAllConnections();
   await Promise.all([closed, link.close()]);
 }
 
 interface BridgeDesk extends BridgeOptions {
-  readonly link: RedisLink;
+  readonly link: RedisLink<RedisClient>;
   readonly logger: Logger;
 }
 
@@ -179,8 +185,11 @@ function bodyOf(request: IncomingMessage): Promise<string> {
       }
     });
     request.on("end", () => resolve(Buffer.concat(chunks).toString()));
-    request.on("close", () => reject(new BodyBroken()));
-    request.on("error", () => reject(new BodyBroken()));
+    const onBroken = (): void => {
+      if (!request.complete) reject(new BodyBroken());
+    };
+    request.on("close", onBroken);
+    request.on("error", onBroken);
   });
 }
 

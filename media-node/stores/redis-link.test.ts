@@ -7,20 +7,20 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
-import { freePort, startRedisServer, type RedisServer } from "../../test/support/redis-server.ts";
+import { freePort, startRedisServer, startSentinel, type RedisServer } from "../../test/support/redis-server.ts";
 import { rawRedis } from "../../test/support/redis-under-test.ts";
+import { until } from "../../test/support/until.ts";
 import { StoreUnavailable } from "../cluster/store/contract.ts";
 import { SettingError } from "../flow/errors.ts";
 import { silentLogger } from "../flow/logger.ts";
 import { ManualClock } from "../time/manual-clock.ts";
 import { systemClock } from "../time/clock.ts";
-import type { RedisLinkOptions } from "./redis-link.ts";
-import { connectRedisStore } from "./redis-store.ts";
+import { connectRedisStore, type RedisStoreOptions } from "./redis-store.ts";
 
 const name = { vhost: "default", app: "app", stream: "s" };
 
 /** Server and store that go when the test does. */
-async function scene(settings: readonly string[] = [], options: Partial<RedisLinkOptions> = {}) {
+async function scene(settings: readonly string[] = [], options: Partial<RedisStoreOptions> = {}) {
   const stack = new AsyncDisposableStack();
   const server = await startRedisServer(...settings);
   stack.defer(() => server.close());
@@ -193,6 +193,7 @@ describe("the connection to Redis", () => {
     await pending;
     await assert.rejects(it.store.lookup(name), StoreUnavailable);
     assert.equal(it.clock.pendingTimers, 0);
+    await until("no socket is left", 5_000, () => !process.getActiveResourcesInfo().includes("TCPSocketWrap"));
   });
 
   test("refuses a URL that is none at once", async () => {
@@ -250,3 +251,33 @@ test("reaches a server by an IPv6 address", async () => {
 async function startServerAt(port: number): Promise<RedisServer> {
   return startRedisServer("--port", String(port));
 }
+
+test("follows the sentinels to the server that takes over", async () => {
+  await using stack = new AsyncDisposableStack();
+  const master = await startRedisServer();
+  stack.defer(() => master.close());
+  const replica = await startRedisServer("--replicaof", "127.0.0.1", String(master.port));
+  stack.defer(() => replica.close());
+  const sentinel = await startSentinel(master.port, "main");
+  stack.defer(() => sentinel.close());
+  const [sentinels, ofReplica] = [await rawRedis(`redis://127.0.0.1:${sentinel.port}`), await rawRedis(replica.url)];
+  stack.defer(sentinels.close);
+  stack.defer(ofReplica.close);
+  await until("the sentinel knows the replica", 30_000, async () => {
+    const replicas = await sentinels.raw("SENTINEL", "replicas", "main");
+    const link = String(await ofReplica.raw("INFO", "replication")).includes("master_link_status:up");
+    return link && Array.isArray(replicas) && replicas.length === 1;
+  });
+  const dead = await freePort();
+  const url = `redis-sentinel://127.0.0.1:${dead},127.0.0.1:${sentinel.port}/main`;
+  const store = await connectRedisStore({ url, clock: systemClock, logger: silentLogger, deadlineMs: 2_000 });
+  stack.defer(() => store.close());
+  await store.putNode("before", "r");
+  await master.kill();
+  await until("the other server takes over", 30_000, async () => {
+    await store.putNode("after", "r");
+    return true;
+  });
+  assert.ok((await store.snapshot(name)).nodes.includes("r"));
+  assert.match(String(await ofReplica.raw("INFO", "replication")), /role:master/);
+});

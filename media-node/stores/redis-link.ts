@@ -1,29 +1,33 @@
-import { createClient } from "redis";
 import { StoreUnavailable } from "../cluster/store/contract.ts";
 import { Backoff } from "../flow/backoff.ts";
 import { messageOf } from "../flow/errors.ts";
 import type { Logger } from "../flow/logger.ts";
 import type { Clock, Timer } from "../time/clock.ts";
-import { parseRedisUrl, type RedisAddress } from "./redis-url.ts";
 
-export interface RedisLinkOptions {
-  /** See `parseRedisUrl`. */
-  readonly url: string;
-  /** Wins over the URL's. */
-  readonly username?: string | undefined;
-  /** Wins over the URL's. */
-  readonly password?: string | undefined;
+/** What a link needs of a node-redis client, of a server or of a cluster. */
+export interface LinkClient {
+  connect(): Promise<unknown>;
+  destroy(): void;
+  on(event: "error" | "connect", listener: (thrown: unknown) => void): unknown;
+}
+
+export interface RedisLinkOptions<Client extends LinkClient> {
+  /** Makes a client that is not connected; the link destroys it. */
+  readonly open: () => Promise<Client>;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Most that one command takes, connecting included. */
   readonly deadlineMs: number;
-  readonly random?: () => number;
-  /** Certificates (PEM) to trust for `rediss://` instead of the system's. */
-  readonly ca?: string | undefined;
+  readonly random?: (() => number) | undefined;
+  /** The client finds its own way back once it was connected: it is kept through errors and missed deadlines. */
+  readonly isSelfHealing?: boolean;
 }
 
-/** A connected node-redis client that answers in RESP2 shapes. */
-export type RedisClient = ReturnType<typeof newClient>;
+/** One client and what became of it. */
+interface Attempt<Client> {
+  client: Client | undefined;
+  isReady: boolean;
+}
 
 /** At most about one try a second and node, and back within 2 s once the server is. */
 const reconnectFirstMs = 750;
@@ -36,24 +40,18 @@ const wrongServer = /^(READONLY|LOADING|MASTERDOWN|NOAUTH|WRONGPASS)\b/;
  * no longer than its deadline. A server that misses a deadline is left and dialled anew, so that nothing piles up
  * behind it.
  */
-export class RedisLink {
-  readonly #address: RedisAddress;
-  readonly #options: RedisLinkOptions;
+export class RedisLink<Client extends LinkClient> {
+  readonly #options: RedisLinkOptions<Client>;
   readonly #backoff: Backoff;
-  readonly #waiters = new Set<(client: RedisClient) => void>();
+  readonly #waiters = new Set<(attempt: Attempt<Client>, client: Client) => void>();
   /** Connections that are being made, given up ones included: they end by their own time-out. */
   readonly #dials = new Set<Promise<void>>();
-  #client: RedisClient | undefined;
-  #isReady = false;
+  #current: Attempt<Client> | undefined;
   #retry: Timer | undefined;
   #isClosed = false;
   #isDown = false;
 
-  /** @throws {SettingError} on a URL that is none */
-  constructor(options: RedisLinkOptions) {
-    const address = parseRedisUrl(options.url);
-    const { username = address.username, password = address.password } = options;
-    this.#address = { ...address, username, password };
+  constructor(options: RedisLinkOptions<Client>) {
     this.#options = options;
     this.#backoff = new Backoff(reconnectFirstMs, reconnectCapMs, options.random);
   }
@@ -63,22 +61,22 @@ export class RedisLink {
    * @throws {StoreUnavailable} when there was no connection or no answer within the deadline
    * @throws {ErrorReply} what the server answered, if it was an error
    */
-  run<T>(command: (client: RedisClient) => Promise<T>): Promise<T> {
+  run<T>(command: (client: Client) => Promise<T>): Promise<T> {
     if (this.#isClosed) return Promise.reject(new StoreUnavailable("the store was closed"));
     return new Promise<T>((resolve, reject) => {
       const { clock, deadlineMs } = this.#options;
-      let used: RedisClient | undefined;
-      const start = (client: RedisClient): void => {
-        used = client;
+      let used: Attempt<Client> | undefined;
+      const start = (attempt: Attempt<Client>, client: Client): void => {
+        used = attempt;
         command(client).then(
           (value) => finish(() => resolve(value)),
-          (thrown: unknown) => finish(() => reject(this.#judge(client, thrown))),
+          (thrown: unknown) => finish(() => reject(this.#judge(attempt, thrown))),
         );
       };
       const giveUp = (): void =>
         finish(() => {
           this.#waiters.delete(start);
-          if (used) this.#drop(used, "no answer within the deadline");
+          if (used && !this.#options.isSelfHealing) this.#drop(used, "no answer within the deadline");
           reject(new StoreUnavailable(`the store did not answer within ${deadlineMs} ms`));
         });
       // An answer that came while this process itself was held up is read before the verdict.
@@ -90,7 +88,8 @@ export class RedisLink {
         deadline.cancel();
         settle();
       };
-      if (this.#client && this.#isReady) start(this.#client);
+      const current = this.#current;
+      if (current?.client && current.isReady) start(current, current.client);
       else {
         this.#waiters.add(start);
         this.#connect();
@@ -103,58 +102,60 @@ export class RedisLink {
     this.#isClosed = true;
     this.#retry?.cancel();
     this.#retry = undefined;
-    const client = this.#client;
-    this.#client = undefined;
-    this.#isReady = false;
-    client?.destroy();
+    const current = this.#current;
+    this.#current = undefined;
+    current?.client?.destroy();
     await Promise.all(this.#dials);
   }
 
   #connect(): void {
-    if (this.#client || this.#retry || this.#isClosed) return;
-    const { deadlineMs, ca } = this.#options;
-    const client = newClient(this.#address, deadlineMs, ca);
-    this.#client = client;
-    client.on("error", (thrown: unknown) => this.#drop(client, messageOf(thrown)));
-    // Destroyed while it dials, it would keep the socket that comes of it.
-    client.on("connect", () => {
-      if (this.#client !== client) client.destroy();
-    });
-    const dial = this.#dial(client).finally(() => this.#dials.delete(dial));
+    if (this.#current || this.#retry || this.#isClosed) return;
+    const attempt: Attempt<Client> = { client: undefined, isReady: false };
+    this.#current = attempt;
+    const dial = this.#dial(attempt).finally(() => this.#dials.delete(dial));
     this.#dials.add(dial);
   }
 
-  async #dial(client: RedisClient): Promise<void> {
+  async #dial(attempt: Attempt<Client>): Promise<void> {
+    const { clock, deadlineMs, open, isSelfHealing } = this.#options;
     // The handshake's AUTH has no limit of its own.
-    const { clock, deadlineMs } = this.#options;
-    const deadline = clock.after(deadlineMs, () => this.#drop(client, "no connection within the deadline"));
+    const deadline = clock.after(deadlineMs, () => this.#drop(attempt, "no connection within the deadline"));
     try {
+      const client = await open();
+      if (this.#current !== attempt) return;
+      attempt.client = client;
+      client.on("error", (thrown) => {
+        if (!isSelfHealing || !attempt.isReady) this.#drop(attempt, messageOf(thrown));
+      });
+      // Destroyed while it dials, it would keep the socket that comes of it.
+      client.on("connect", () => {
+        if (this.#current !== attempt) client.destroy();
+      });
       await client.connect();
-      if (this.#client === client) this.#onReady(client);
+      if (this.#current === attempt) this.#onReady(attempt, client);
+      else client.destroy();
     } catch (thrown) {
-      this.#drop(client, messageOf(thrown));
+      this.#drop(attempt, messageOf(thrown));
     } finally {
       deadline.cancel();
     }
   }
 
-  #onReady(client: RedisClient): void {
-    this.#isReady = true;
+  #onReady(attempt: Attempt<Client>, client: Client): void {
+    attempt.isReady = true;
     this.#backoff.reset();
-    this.#options.logger.info("store connected", { host: this.#address.host, port: this.#address.port });
+    this.#options.logger.info("store connected");
     this.#isDown = false;
     const waiters = [...this.#waiters];
     this.#waiters.clear();
-    for (const start of waiters) start(client);
+    for (const start of waiters) start(attempt, client);
   }
 
-  #drop(client: RedisClient, why: string): void {
-    if (this.#client !== client) return;
-    this.#client = undefined;
-    this.#isReady = false;
-    client.destroy();
-    if (this.#isClosed) return;
-    if (!this.#isDown) this.#options.logger.warn("store lost", { host: this.#address.host, error: why });
+  #drop(attempt: Attempt<Client>, why: string): void {
+    if (this.#current !== attempt) return;
+    this.#current = undefined;
+    attempt.client?.destroy();
+    if (!this.#isDown) this.#options.logger.warn("store lost", { error: why });
     this.#isDown = true;
     this.#retry = this.#options.clock.after(this.#backoff.next(), () => {
       this.#retry = undefined;
@@ -162,10 +163,10 @@ export class RedisLink {
     });
   }
 
-  #judge(client: RedisClient, thrown: unknown): unknown {
+  #judge(attempt: Attempt<Client>, thrown: unknown): unknown {
     const message = messageOf(thrown);
     if (!isErrorReply(thrown)) return new StoreUnavailable(message, { cause: thrown });
-    if (wrongServer.test(message)) this.#drop(client, message);
+    if (wrongServer.test(message)) this.#drop(attempt, message);
     return thrown;
   }
 }
@@ -174,18 +175,4 @@ export class RedisLink {
 export function isErrorReply(thrown: unknown): thrown is Error {
   // The class itself is not exported alike by every layout of the package.
   return thrown instanceof Error && /^(ErrorReply|SimpleError|BlobError)$/.test(thrown.constructor.name);
-}
-
-function newClient(address: RedisAddress, connectTimeout: number, ca: string | undefined) {
-  const { host, port, username, password, database } = address;
-  const common = { host, port, connectTimeout, reconnectStrategy: false } as const;
-  return createClient({
-    RESP: 2,
-    socket: address.isTls ? { ...common, tls: true, ...(ca !== undefined && { ca }) } : common,
-    ...(username !== undefined && { username }),
-    ...(password !== undefined && { password }),
-    database,
-    disableOfflineQueue: true,
-    disableClientInfo: true,
-  });
 }

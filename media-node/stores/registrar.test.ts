@@ -104,6 +104,22 @@ test("tries on every half second while the store is away, until the stream is re
   await registrar.close();
 });
 
+test("knows its standing no longer than a lease", async () => {
+  const { store, clock, registrar } = scene();
+  registrar.add(claimOf("s"));
+  await turn();
+  store.answer = away;
+  for (let passedMs = 0; passedMs < 9_500; passedMs += 500) {
+    clock.advance(500);
+    await turn();
+  }
+  assert.deepEqual(registrar.standing(claimOf("s")), { kind: "owner", epoch: 1 });
+  clock.advance(500);
+  assert.equal(registrar.standing(claimOf("s")), undefined);
+  assert.deepEqual(registrar.list(), [{ claim: claimOf("s"), standing: undefined }]);
+  await registrar.close();
+});
+
 test("says when a stream's standing changes, and only then", async () => {
   const { store, clock, registrar, standings } = scene();
   const answers: ClaimResult[] = [
@@ -122,6 +138,41 @@ test("says when a stream's standing changes, and only then", async () => {
   await turn();
   assert.deepEqual(standings, ["s standby", "s owner", "s standby"]);
   store.answer = () => ({ kind: "owner", epoch: 9 });
+  await registrar.close();
+});
+
+test("logs an outage once, however many streams wait for its end", async () => {
+  const store = new ScriptedStore();
+  const clock = new ManualClock();
+  const lines: string[] = [];
+  const logger = { ...silentLogger, warn: (event: string) => void lines.push(event) };
+  const registrar = new Registrar({ store: store.asStore, clock, logger });
+  store.answer = away;
+  for (let index = 0; index < 10; index++) registrar.add(claimOf(`s${index}`));
+  for (let round = 0; round < 10; round++) {
+    await turn();
+    clock.advance(500);
+  }
+  assert.deepEqual(lines, ["stream not registered, trying on"]);
+  await registrar.close();
+});
+
+test("logs once what is refused for one stream alone", async () => {
+  const store = new ScriptedStore();
+  const clock = new ManualClock();
+  const lines: string[] = [];
+  const logger = { ...silentLogger, warn: (event: string) => void lines.push(event) };
+  const registrar = new Registrar({ store: store.asStore, clock, logger });
+  store.answer = () => {
+    if (store.calls.at(-1) === "claim bad") throw new RangeError("a stream name that the store cannot keep");
+    return { kind: "owner", epoch: 1 };
+  };
+  for (const stream of ["bad", "good"]) registrar.add(claimOf(stream));
+  for (let round = 0; round < 20; round++) {
+    await turn();
+    clock.advance(500);
+  }
+  assert.deepEqual(lines, ["stream not registered, trying on"]);
   await registrar.close();
 });
 

@@ -1,10 +1,17 @@
-import type { ClaimResult, ClusterStore, ClusterStreamName, StreamClaim } from "../cluster/store/contract.ts";
+import {
+  StoreUnavailable,
+  type ClaimResult,
+  type ClusterStore,
+  type ClusterStreamName,
+  type StreamClaim,
+} from "../cluster/store/contract.ts";
+import { streamLeaseMs } from "../cluster/store/keys.ts";
 import { messageOf } from "../flow/errors.ts";
 import { withoutSecrets, type Logger } from "../flow/logger.ts";
 import type { Clock, Timer } from "../time/clock.ts";
 
 /** A quarter of the lease, as OvenMediaEngine has it: three renewals may be lost. */
-export const renewEveryMs = 2_500;
+const renewEveryMs = 2_500;
 /** Between tries while the store is away: soon enough that a stream is back within one renewal after the store is. */
 const retryAfterMs = 500;
 /** Enough for 10,000 streams on a store 50 ms away; few enough that a store which comes back is not run over. */
@@ -21,8 +28,11 @@ export interface RegistrarOptions {
 interface Registration {
   readonly claim: StreamClaim;
   standing: ClaimResult | undefined;
+  /** When the claim was sent that {@link standing} answers. */
+  askedMs: number;
   timer: Timer | undefined;
   isClaiming: boolean;
+  isFailing: boolean;
   isRemoved: boolean;
   /** Called when the claim that is under way has ended. */
   onIdle: (() => void) | undefined;
@@ -56,8 +66,10 @@ export class Registrar {
     const registration: Registration = {
       claim,
       standing: undefined,
+      askedMs: 0,
       timer: undefined,
       isClaiming: false,
+      isFailing: false,
       isRemoved: false,
       onIdle: undefined,
     };
@@ -80,14 +92,24 @@ export class Registrar {
     return release;
   }
 
-  /** What became of the last claim that was answered. */
+  /** What became of the last claim; `undefined` when no answer is younger than a lease: anyone may own the stream then. */
   standing(name: ClusterStreamName): ClaimResult | undefined {
-    return this.#registrations.get(keyOf(name))?.standing;
+    return this.#standingOf(this.#registrations.get(keyOf(name)));
   }
 
   /** Every stream that is being claimed, and how it stands. */
   list(): readonly { readonly claim: StreamClaim; readonly standing: ClaimResult | undefined }[] {
-    return [...this.#registrations.values()].map(({ claim, standing }) => ({ claim, standing }));
+    return [...this.#registrations.values()].map((registration) => ({
+      claim: registration.claim,
+      standing: this.#standingOf(registration),
+    }));
+  }
+
+  #standingOf(registration: Registration | undefined): ClaimResult | undefined {
+    if (!registration?.standing) return undefined;
+    // Counted from when the claim was sent: the lease began later.
+    const ageMs = this.#options.clock.nowMs() - registration.askedMs;
+    return ageMs < streamLeaseMs ? registration.standing : undefined;
   }
 
   /** Gives everything up. May be called twice; the store stays open. */
@@ -121,6 +143,7 @@ export class Registrar {
     try {
       const standing = await store.claim(registration.claim);
       nextMs = Math.max(0, startedMs + renewEveryMs - clock.nowMs());
+      registration.askedMs = startedMs;
       this.#onAnswer(registration, standing);
     } catch (thrown) {
       this.#onFailure(registration, thrown);
@@ -136,6 +159,7 @@ export class Registrar {
     const { claim, standing: earlier } = registration;
     const { logger, onStanding } = this.#options;
     this.#isStoreAway = false;
+    registration.isFailing = false;
     registration.standing = standing;
     if (registration.isRemoved || isSame(earlier, standing)) return;
     const fields = { vhost: claim.vhost, app: claim.app, stream: claim.stream };
@@ -148,13 +172,15 @@ export class Registrar {
     }
   }
 
-  #onFailure({ claim }: Registration, thrown: unknown): void {
-    // One line an outage, not one a stream and try.
-    if (!this.#isStoreAway) {
-      const { vhost, app, stream } = claim;
-      this.#options.logger.warn("stream not registered, trying on", { vhost, app, stream, error: messageOf(thrown) });
+  #onFailure(registration: Registration, thrown: unknown): void {
+    const { vhost, app, stream } = registration.claim;
+    const fields = { vhost, app, stream, error: messageOf(thrown) };
+    // One line an outage, not one a stream and try; a stream that alone is refused has its own.
+    if (!this.#isStoreAway && !registration.isFailing) {
+      this.#options.logger.warn("stream not registered, trying on", fields);
     }
-    this.#isStoreAway = true;
+    if (thrown instanceof StoreUnavailable) this.#isStoreAway = true;
+    registration.isFailing = true;
   }
 
   async #release(registration: Registration, earlier: Promise<void> | undefined): Promise<void> {

@@ -9,8 +9,16 @@ const budgetShare = 0.25;
 /** … but never less than this, bits per second, so that a small stream recovers too. */
 const minBudget = 500_000;
 const budgetDepthBytes = 96_000;
-/** The same packet is not repeated sooner than this, or one round trip. */
+/**
+ * The same packet is not repeated sooner than this, or most of a round trip: viewers estimate it themselves, and a
+ * request refused because it came a little early costs them another one.
+ */
 const minRepeatMs = 20;
+/** Packets of one request; more were not lost but never asked for in time. */
+const maxAnswers = 1_024;
+/** Padding of one call. */
+const maxPadBytes = 200_000;
+const maxPadPackets = 256;
 /** Remembered repeats; a power of two. */
 const slots = 512;
 
@@ -52,10 +60,14 @@ export class Retransmitter {
   /** Queues every packet asked for; the caller flushes. */
   answer(sequences: readonly number[], roundTripMs: number, nowMs: number): void {
     const budget = Math.max(minBudget, (this.#sender.fanOut?.bitrate ?? 0) * budgetShare);
-    for (const sequence of sequences) {
+    for (let i = 0; i < sequences.length; i++) {
+      const sequence = sequences[i]!;
+      if (this.#bucket.available(budget, budgetDepthBytes, nowMs) <= 0 || i === maxAnswers) {
+        this.#refused += sequences.length - i;
+        return;
+      }
       const found = this.#sender.find(sequence);
-      const hasBudget = this.#bucket.available(budget, budgetDepthBytes, nowMs) > 0;
-      if (!found || !hasBudget || this.#wasJustRepeated(sequence, roundTripMs, nowMs)) {
+      if (!found || this.#wasJustRepeated(sequence, roundTripMs, nowMs)) {
         this.#refused++;
         continue;
       }
@@ -67,6 +79,20 @@ export class Retransmitter {
         this.#plain.packetIndex = found.packetIndex;
         this.#peer.queueRtp(packets, found.index, found.index + 1, this.#plain);
       }
+    }
+  }
+
+  /** Repeats the newest packets by RTX, `bytes` in all, unasked: padding for a bandwidth probe. Nothing without RTX. */
+  pad(bytes: number): void {
+    const newest = this.#sender.newestSequence;
+    if (!this.#rtx || newest === undefined) return;
+    let left = Math.min(bytes, maxPadBytes);
+    for (let back = 0; left > 0 && back < maxPadPackets; back++) {
+      const found = this.#sender.find((newest - back) & 0xffff);
+      if (!found) return;
+      const { packets } = found.frame;
+      left -= packets.offsets[found.index + 1]! - packets.offsets[found.index]!;
+      this.#sendRtx(packets, found.index, found.packetIndex, this.#rtx);
     }
   }
 
@@ -95,7 +121,7 @@ export class Retransmitter {
     this.#repeated ??= { sequences: new Int32Array(slots).fill(-1), timesMs: new Float64Array(slots) };
     const { sequences, timesMs } = this.#repeated;
     const slot = sequence & (slots - 1);
-    if (sequences[slot] === sequence && nowMs - timesMs[slot]! < Math.max(minRepeatMs, roundTripMs)) return true;
+    if (sequences[slot] === sequence && nowMs - timesMs[slot]! < Math.max(minRepeatMs, roundTripMs * 0.75)) return true;
     sequences[slot] = sequence;
     timesMs[slot] = nowMs;
     return false;

@@ -1,3 +1,4 @@
+import { messageOf } from "../flow/errors.ts";
 import type { RandomBytes } from "./random.ts";
 import { randomUint32 } from "./random.ts";
 import type { PeerTransport } from "./media-port.ts";
@@ -30,6 +31,10 @@ const maxRuns = 8;
 const minPaceRate = 8_000_000;
 /** A train of packets that leaves at once. */
 const trainBytes = 20_000;
+/** An opening burst is repeated so often at most, and not before the first had time to arrive. */
+const maxReplays = 3;
+const minReplayMs = 300;
+const headStartMs = 20;
 /** Fastest burst for a joining viewer, bits per second. */
 const maxBurstRate = 25_000_000;
 
@@ -44,29 +49,42 @@ export class TrackSender {
   readonly #route: { ssrc: number; payloadType: number; packetIndex: number };
   readonly #bucket: TokenBucket;
   readonly #onLag: () => void;
+  readonly #onFailure: (message: string) => void;
   #fanOut: TrackFanOut | undefined;
   #next: TrackFanOut | undefined;
   /** Next history index to send; undefined while waiting for a key frame at `#waitFrom` or later. */
   #cursor: number | undefined;
   #waitFrom = 0;
+  #pausedUntilMs = Number.NEGATIVE_INFINITY;
   #isBursting = false;
+  /** How the viewer began, as long as it may have missed that. */
+  #opening: { readonly keyframe: PacketFrame; sentMs: number; replays: number } | undefined;
   #runs: Run[] = [];
   #packets = 0;
   #octets = 0;
   #drops = 0;
   #onArrived: (() => void) | undefined;
 
-  /** @param onLag called whenever packets are left over for {@link resume} */
+  /**
+   * @param options.onLag called whenever packets are left over for {@link resume}
+   * @param options.onFailure called when sending threw
+   */
   constructor(
     format: SenderFormat,
     peer: PeerTransport,
     config: WebRtcConfig,
-    options: { readonly random: RandomBytes; readonly nowMs: number; readonly onLag: () => void },
+    options: {
+      readonly random: RandomBytes;
+      readonly nowMs: number;
+      readonly onLag: () => void;
+      readonly onFailure: (message: string) => void;
+    },
   ) {
     this.format = format;
     this.#peer = peer;
     this.#config = config;
     this.#onLag = options.onLag;
+    this.#onFailure = options.onFailure;
     this.#bucket = new TokenBucket(trainBytes, options.nowMs);
     // Random start (RFC 3550 §5.1), below 2¹⁵ so that no receiver sees the first wrap before it knows the sender.
     const packetIndex = randomUint32(options.random) & 0x7fff;
@@ -92,6 +110,11 @@ export class TrackSender {
     return this.#drops;
   }
 
+  /** Sequence number of the packet sent last; undefined before the first. */
+  get newestSequence(): number | undefined {
+    return this.#packets === 0 ? undefined : (this.#route.packetIndex - 1) & 0xffff;
+  }
+
   get isLagging(): boolean {
     return this.#cursor !== undefined && this.#fanOut !== undefined && this.#cursor < this.#fanOut.history.endIndex;
   }
@@ -111,9 +134,32 @@ export class TrackSender {
     const keyframe = fanOut.history.latestKeyframe;
     if (!keyframe || nowMs - keyframe.arrivedMs > this.#config.burstMaxAgeMs) return;
     if (fanOut.history.bytesSince(keyframe) > this.#config.burstMaxBytes) return;
+    this.#opening = { keyframe, sentMs: nowMs, replays: 0 };
     this.#isBursting = true;
     this.#jumpTo(keyframe.firstIndex);
     this.resume(nowMs);
+  }
+
+  /**
+   * Sends the opening burst again to a viewer that asks for a key frame so early that it must have missed it: what
+   * arrives before the viewer has finished its side of DTLS is lost, and cannot be asked for by NACK. Later, old
+   * pictures are never sent again, for time would go back.
+   * @returns false when the viewer has to wait for the next key frame
+   */
+  replayOpening(nowMs: number): boolean {
+    const opening = this.#opening;
+    if (!opening || this.#fanOut?.history.latestKeyframe !== opening.keyframe) return false;
+    if (opening.replays >= maxReplays || nowMs - opening.keyframe.arrivedMs > this.#config.burstMaxAgeMs) return false;
+    if (nowMs - opening.sentMs < minReplayMs) return true;
+    opening.sentMs = nowMs;
+    opening.replays++;
+    this.#isBursting = true;
+    this.#jumpTo(opening.keyframe.firstIndex);
+    // Receivers throw away the picture when it overtakes the parameter sets, so those go ahead alone.
+    this.#send(opening.keyframe, 0, 1);
+    this.#pausedUntilMs = nowMs + headStartMs;
+    this.#onLag();
+    return true;
   }
 
   /** Goes on with the current track until `fanOut` has a key frame, then with that one; `onArrived` is told. */
@@ -146,14 +192,23 @@ export class TrackSender {
     this.#waitFrom = this.#fanOut?.history.endIndex ?? 0;
   }
 
-  /** Queues what pace and backlog allow. The caller flushes. */
+  /** Queues what pace and backlog allow. The caller flushes. Never throws: a failure ends this viewer alone. */
   resume(nowMs: number): void {
+    try {
+      this.#resume(nowMs);
+    } catch (thrown) {
+      this.#onFailure(messageOf(thrown));
+    }
+  }
+
+  #resume(nowMs: number): void {
     const fanOut = this.#fanOut;
     if (!fanOut) return;
     if (this.isBlocked) {
       if (this.isLagging) this.#drop();
       return;
     }
+    if (nowMs < this.#pausedUntilMs) return this.#onLag();
     const { history } = fanOut;
     if (this.#cursor === undefined && !this.#beginAtKeyframe(history)) return;
     while (this.#cursor! < history.endIndex) {
@@ -186,6 +241,7 @@ export class TrackSender {
   }
 
   #leave(): void {
+    this.#opening = undefined;
     this.#fanOut?.senders.delete(this);
     this.#fanOut = undefined;
     this.#cursor = undefined;
@@ -247,11 +303,12 @@ export class TrackSender {
     this.#drop();
     if (this.format.kind === "audio") return this.#jumpTo(this.#fanOut!.history.endIndex);
     this.#waitFrom = stoodAt + 1;
-    this.resume(nowMs);
+    this.#resume(nowMs);
   }
 
   #drop(): void {
     this.#cursor = undefined;
+    this.#opening = undefined;
     this.#waitFrom = this.#fanOut!.history.endIndex;
     this.#isBursting = false;
     this.#drops++;

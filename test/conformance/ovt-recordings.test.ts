@@ -31,7 +31,9 @@ function expectedSamples(media: readonly TraceMedia[], tracks: readonly Record<s
     if (mediaType === 0) {
       const isKeyframe = hasKeyNal(data, Number(track["codecId"]));
       if (isKeyframe) started.add(trackId);
-      if (started.has(trackId)) samples.push({ ...times, isKeyframe, data: data.toString("hex") });
+      // One recording holds a packet of parameter sets alone, which is no picture.
+      if (started.has(trackId) && hasPicture(data, Number(track["codecId"])))
+        samples.push({ ...times, isKeyframe, data: data.toString("hex") });
     } else if (track["codecId"] === 7) {
       for (let at = 0, index = 0; at < data.length; index++) {
         const length = (data.readUIntBE(at + 3, 3) >> 5) & 0x1fff;
@@ -45,14 +47,20 @@ function expectedSamples(media: readonly TraceMedia[], tracks: readonly Record<s
   return samples;
 }
 
-function hasKeyNal(data: Buffer, codecId: number): boolean {
+function nalTypes(data: Buffer, codecId: number): number[] {
+  const types: number[] = [];
   for (let i = 0; i + 3 < data.length; i++) {
     if (data[i] !== 0 || data[i + 1] !== 0 || data[i + 2] !== 1) continue;
-    const type = codecId === 1 ? data[i + 3]! & 31 : (data[i + 3]! >> 1) & 63;
-    if (codecId === 1 ? type === 5 : type >= 16 && type <= 21) return true;
+    types.push(codecId === 1 ? data[i + 3]! & 31 : (data[i + 3]! >> 1) & 63);
   }
-  return false;
+  return types;
 }
+
+const hasKeyNal = (data: Buffer, codecId: number): boolean =>
+  nalTypes(data, codecId).some((type) => (codecId === 1 ? type === 5 : type >= 16 && type <= 21));
+
+const hasPicture = (data: Buffer, codecId: number): boolean =>
+  nalTypes(data, codecId).some((type) => (codecId === 1 ? type >= 1 && type <= 5 : type < 32));
 
 /** An origin that plays a recording: each answer when it is asked for, the media behind the one to play. */
 function replay(recording: Uint8Array): { dial: () => Promise<Duplex>; asked: Record<string, unknown>[] } {

@@ -20,7 +20,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
   test(`${signal} ends every process within two seconds with exit code 0, and a second start works at once`, async () => {
     const port = String(await freePort());
     for (let round = 0; round < 2; round++) {
-      const command = npmStart({ HEARTH_ROUTER_PORT: port });
+      await using command = npmStart({ HEARTH_ROUTER_PORT: port });
       const url = await command.ready(30_000);
       assert.equal(url, `http://127.0.0.1:${port}/`);
       const family = command.family();
@@ -36,7 +36,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
 }
 
 test("an interrupt from the keyboard reaches the whole group, and still ends with 0", async () => {
-  const command = npmStart({ HEARTH_ROUTER_PORT: "0" });
+  await using command = npmStart({ HEARTH_ROUTER_PORT: "0" });
   await command.ready(30_000);
   const family = command.family();
   for (const pid of family) if (isAlive(pid)) process.kill(pid, "SIGINT");
@@ -46,7 +46,7 @@ test("an interrupt from the keyboard reaches the whole group, and still ends wit
 });
 
 test("nothing is left when whoever started it is killed", async () => {
-  const command = npmStart({ HEARTH_ROUTER_PORT: "0" });
+  await using command = npmStart({ HEARTH_ROUTER_PORT: "0" });
   await command.ready(30_000);
   const family = command.family();
   process.kill(command.child.pid!, "SIGKILL");
@@ -54,7 +54,8 @@ test("nothing is left when whoever started it is killed", async () => {
 });
 
 /** A clear sentence, a remedy, an exit code; never a stack trace. */
-async function refused(command: RunningCommand, ...words: RegExp[]): Promise<void> {
+async function refused(running: RunningCommand, ...words: RegExp[]): Promise<void> {
+  await using command = running;
   const { code } = await command.exit;
   assert.equal(code, 1, command.stdout);
   for (const word of words) assert.match(command.stderr, word);
@@ -81,7 +82,7 @@ test("a port that is no port is named with its setting", async () => {
 
 test("an RTSP source that cannot be reached is said so, without its password", async () => {
   const port = await freePort();
-  const command = npmStart({ HEARTH_ROUTER_PORT: "0" }, `rtsp://user:geheim@127.0.0.1:${port}/camera`);
+  await using command = npmStart({ HEARTH_ROUTER_PORT: "0" }, `rtsp://user:geheim@127.0.0.1:${port}/camera`);
   await refused(command, /Cannot pull rtsp:\/\/127\.0\.0\.1:\d+\/camera/, /refused/, /Check/);
   assert.doesNotMatch(command.stderr, /geheim/);
 });
@@ -99,7 +100,7 @@ test("a Redis URL that is none is said so", async () => {
 });
 
 test("an unknown stream is a 404 with a sentence, by every protocol", async () => {
-  const command = npmStart({ HEARTH_ROUTER_PORT: "0" });
+  await using command = npmStart({ HEARTH_ROUTER_PORT: "0" });
   const url = await command.ready(30_000);
   const asked = [
     fetch(`${url}app/nothing/llhls.m3u8`),

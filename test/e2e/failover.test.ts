@@ -1,5 +1,4 @@
 // An edge dies without a word: whoever comes next is sent to the other one, and the page's players move by themselves.
-import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { startLaptopCluster, type LaptopCluster } from "../../infra/laptop/cluster.ts";
 import { openBrowser } from "../support/browser.ts";

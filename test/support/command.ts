@@ -38,11 +38,18 @@ export class RunningCommand {
         if (url) clearTimeout(timer);
       };
       this.child.stdout!.on("data", look);
-      void this.exit.then(({ code }) => {
+      this.child.once("close", (code) => {
         clearTimeout(timer);
         reject(new Error(`ended with ${code}: ${this.stdout}${this.stderr}`));
       });
     });
+  }
+
+  /** Ends the command and all it began, whatever state it is in. May be called twice. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const family = this.family().filter(isAlive);
+    for (const pid of family) process.kill(pid, "SIGKILL");
+    await this.exit.catch(() => {});
   }
 
   /** Every process that this one began, itself included. */
@@ -70,7 +77,9 @@ export class RunningCommand {
 
 /** The environment as a person's shell has it: without what npm and the test runner put in front of PATH. */
 export function machineEnv(over: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
-  const kept = Object.entries(process.env).filter(([name]) => !/^(npm_|NODE_|INIT_CWD|HEARTH_|REDIS_URL)/i.test(name));
+  const kept = Object.entries(process.env).filter(
+    ([name]) => !/^(npm_|NODE_(OPTIONS|TEST_|V8_|COMPILE)|INIT_CWD|HEARTH_|REDIS_URL)/i.test(name),
+  );
   const env = Object.fromEntries(kept);
   const path = (env["PATH"] ?? "").split(delimiter).filter((folder) => !folder.includes("node_modules"));
   return { ...env, PATH: path.join(delimiter), ...over };

@@ -37,11 +37,15 @@ export async function decode(
   url: string,
   seconds: number,
 ): Promise<{ code: number | null; errors: string; frames: number; audioMs: number }> {
-  const { code, stdout, stderr } = await runProgram("ffmpeg", [
-    ...["-nostdin", "-v", "error", "-err_detect", "explode", "-progress", "-", "-i", url, "-t", String(seconds)],
-    // Timestamps as they are: ffmpeg would round them to a frame rate that it guesses.
-    ...["-map", "0:v:0", "-map", "0:a:0", "-fps_mode", "passthrough", "-enc_time_base", "1:90000", "-f", "null", "-"],
-  ]);
+  const { code, stdout, stderr } = await runProgram(
+    "ffmpeg",
+    [
+      "-nostdin -v error -err_detect explode -progress - -i".split(" "),
+      [url, "-t", String(seconds)],
+      // Timestamps as they are: ffmpeg would round them to a frame rate that it guesses.
+      "-map 0:v:0 -map 0:a:0 -fps_mode passthrough -enc_time_base 1:90000 -f null -".split(" "),
+    ].flat(),
+  );
   const last = (key: string): number =>
     Number([...stdout.matchAll(new RegExp(`^${key}=(\\d+)`, "gm"))].at(-1)?.[1] ?? 0);
   return { code, errors: stderr.trim(), frames: last("frame"), audioMs: last("out_time_ms") / 1_000 };

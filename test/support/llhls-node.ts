@@ -31,13 +31,13 @@ export async function startLlHlsNode(options: LlHlsNodeOptions): Promise<LlHlsNo
     logger: silentLogger,
     nodeId: "test",
     openers: new Map([["test", open]]),
-    recentMs: 6_000,
+    recentMs: 10_000,
     plan: async ({ app }) =>
       app === "app"
         ? {
             urls: ["test://source"],
             from: "rule",
-            noInputTimeoutMs: 3_000,
+            noInputTimeoutMs: 60_000,
             unusedTimeoutMs: 3_000,
             graceMs: 3_000,
             retryCount: 0,

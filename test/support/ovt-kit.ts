@@ -194,6 +194,7 @@ export function openTestNode(nodeId: string, options: TestNodeOptions = {}): Tes
     openers: new Map([
       ["fed", openFed],
       ["ovt", openOvt],
+      ["ovts", openOvt],
     ]),
     plan: async (name, request) => {
       const { app, stream } = name;

@@ -1,4 +1,4 @@
-import { createServer } from "node:http";
+import { createServer, type ServerResponse } from "node:http";
 import { readFile } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
 import { extname, join, normalize } from "node:path";
@@ -15,13 +15,17 @@ const types: Record<string, string> = {
 export async function servePages(): Promise<{ url: string } & AsyncDisposable> {
   await bringPlayers();
   const folders = [join(import.meta.dirname, "pages"), pageFolder];
-  const server = createServer(async (request, response) => {
-    const path = normalize(new URL(request.url ?? "/", "http://localhost").pathname);
+  const answer = async (path: string, response: ServerResponse): Promise<void> => {
     for (const folder of folders) {
       const bytes = await readFile(join(folder, path)).catch(() => undefined);
-      if (bytes) return response.writeHead(200, { "Content-Type": types[extname(path)] ?? "text/plain" }).end(bytes);
+      if (!bytes) continue;
+      response.writeHead(200, { "Content-Type": types[extname(path)] ?? "text/plain" }).end(bytes);
+      return;
     }
-    return response.writeHead(404).end();
+    response.writeHead(404).end();
+  };
+  const server = createServer((request, response) => {
+    void answer(normalize(new URL(request.url ?? "/", "http://localhost").pathname), response);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {

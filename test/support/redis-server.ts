@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -53,16 +53,49 @@ export async function startRedisServer(...settings: readonly string[]): Promise<
   };
 }
 
-async function spawnServer(port: number, directory: string, settings: readonly string[]): Promise<ChildProcess> {
+/** A sentinel that alone decides when the server at `masterPort`, called `name`, is gone. */
+export async function startSentinel(
+  masterPort: number,
+  name: string,
+): Promise<{ readonly port: number; close(): Promise<void> }> {
+  const directory = await mkdtemp(join(tmpdir(), "hearth-sentinel-"));
+  const port = await freePort();
+  const config = join(directory, "sentinel.conf");
+  const lines = [
+    `port ${port}`,
+    "bind 127.0.0.1",
+    `dir ${directory}`,
+    `sentinel monitor ${name} 127.0.0.1 ${masterPort} 1`,
+    `sentinel down-after-milliseconds ${name} 300`,
+    `sentinel failover-timeout ${name} 2000`,
+  ];
+  await writeFile(config, `${lines.join("\n")}\n`);
+  const child = await spawnReady([config, "--sentinel"], "+monitor master");
+  return {
+    port,
+    async close() {
+      const exited = once(child, "exit");
+      child.kill("SIGKILL");
+      await exited;
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+function spawnServer(port: number, directory: string, settings: readonly string[]): Promise<ChildProcess> {
   const fixed = ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--dir", directory, "--daemonize", "no"];
-  const child = spawn("redis-server", [...fixed, ...settings], { stdio: ["ignore", "pipe", "pipe"] });
+  return spawnReady([...fixed, ...settings], "Ready to accept connections");
+}
+
+async function spawnReady(args: readonly string[], ready: string): Promise<ChildProcess> {
+  const child = spawn("redis-server", args, { stdio: ["ignore", "pipe", "pipe"] });
   let said = "";
   await new Promise<void>((resolve, reject) => {
     child.once("error", () => reject(new Error("redis-server is needed: apt-get install redis-server")));
     child.once("exit", () => reject(new Error(`redis-server did not start: ${said}`)));
     child.stdout.on("data", (chunk: Buffer) => {
       said = (said + chunk.toString()).slice(-4_096);
-      if (said.includes("Ready to accept connections")) resolve();
+      if (said.includes(ready)) resolve();
     });
   });
   child.removeAllListeners("exit");

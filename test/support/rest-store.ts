@@ -13,9 +13,13 @@ export interface RestStore {
   nodes: NodeRecord[];
   /** `app/stream` → URLs. */
   origins: Record<string, string[]>;
+  /** Its token may only read. */
+  isReadOnly: boolean;
   /** Takes requests and says nothing. */
   isSilent: boolean;
   reads: number;
+  /** Answers that any stream has an origin. */
+  knowsEveryStream: boolean;
   close(): Promise<void>;
 }
 
@@ -24,6 +28,10 @@ export async function startRestStore(secret: string): Promise<RestStore> {
   const server = createServer((request, response) => {
     void answer(request, response);
   });
+  const sign = (nodes: NodeRecord[], nowMs: number) =>
+    Promise.all(nodes.map((node) => signNodeRecord(key, node, nowMs)));
+  /** Every node reports every 2 s. */
+  let published: { atMs: number; nodes: NodeRecord[]; records: string[] } = { atMs: 0, nodes: [], records: [] };
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     let body = "";
     for await (const chunk of request.setEncoding("utf8")) body += String(chunk);
@@ -32,15 +40,26 @@ export async function startRestStore(secret: string): Promise<RestStore> {
     const command = JSON.parse(body) as string[];
     if (request.headers.authorization !== `Bearer ${store.token}`) {
       response.writeHead(401).end('{"error":"WRONGPASS"}');
-    } else if (request.url !== "/" || command[0]?.toLowerCase() !== "eval" || command[1] !== snapshotScript) {
+    } else if (store.isReadOnly && command[0]?.toLowerCase() === "eval") {
+      response.writeHead(400).end('{"error":"NOPERM this user has no permissions to run the \'eval\' command"}');
+    } else if (request.url !== "/" || !/^eval(_ro)?$/i.test(command[0] ?? "") || command[1] !== snapshotScript) {
       response.writeHead(400).end('{"error":"ERR only the snapshot is known here"}');
     } else {
       store.reads++;
       const nowMs = Date.now();
-      const records = await Promise.all(store.nodes.map((node) => signNodeRecord(key, node, nowMs)));
+      if (nowMs - published.atMs > 2_000 || published.nodes !== store.nodes)
+        published = { atMs: nowMs, nodes: store.nodes, records: await sign(store.nodes, nowMs) };
       // EVAL script count records leases origins plain plainMark vhost
       const plain = command[6]!;
-      response.end(JSON.stringify({ result: [nowMs, records, store.origins[plain] ?? []] }));
+      response.end(
+        JSON.stringify({
+          result: [
+            nowMs,
+            published.records,
+            store.knowsEveryStream ? [`ovt://origin/${plain}`] : (store.origins[plain] ?? []),
+          ],
+        }),
+      );
     }
   }
   server.listen(0, "127.0.0.1");
@@ -50,8 +69,10 @@ export async function startRestStore(secret: string): Promise<RestStore> {
     token: "store token",
     nodes: [],
     origins: {},
+    isReadOnly: false,
     isSilent: false,
     reads: 0,
+    knowsEveryStream: false,
     async close() {
       server.closeAllConnections();
       server.close();

@@ -26,7 +26,10 @@ function node(id: string, more: Partial<NodeRecord> = {}): NodeRecord {
 }
 
 function view(live: NodeRecord[], silent: NodeRecord[] = []): ClusterView {
-  const nodes = [...live.map((record) => viewNode(record, false)), ...silent.map((record) => viewNode(record, true))];
+  const nodes = [
+    ...live.map((record) => viewNode(record)),
+    ...silent.map((record) => viewNode(record, { isSilent: true })),
+  ];
   return { nowMs: 0, nodes, refused: [] };
 }
 
@@ -185,6 +188,15 @@ describe("missing reports", () => {
     assert.match(choice.reason, /report is missing/);
     assert.ok(chosen([], {}, silent));
   });
+});
+
+test("a node whose report is late waits behind the others: it may just have died", () => {
+  const carrier = viewNode(node("late", { streams: { [key]: 5 } }), { isLate: true });
+  const nodes = [carrier, viewNode(node("busy", { cpu: 1 }))];
+  const choice = chooseNode({ nowMs: 0, nodes, refused: [] }, { name: stream, protocol: "llhls" });
+  assert.equal(choice.node?.id, "busy");
+  const alone = chooseNode({ nowMs: 0, nodes: [carrier], refused: [] }, { name: stream, protocol: "llhls" });
+  assert.equal(alone.node?.id, "late");
 });
 
 test("runners-up are the nodes that would be next", () => {

@@ -27,6 +27,18 @@ test("a node that stops reporting is remembered for a minute, as silent", async 
   assert.deepEqual([idsOf(later, false), idsOf(later, true)], [["a"], []]);
 });
 
+test("a record that stays the same for 3 s is late, whatever its node's clock says", async () => {
+  const reader = new ClusterViewReader(key);
+  const text = await signNodeRecord(key, nodeRecord("a"), startMs + 2_500);
+  const isLateAt = async (nowMs: number) => (await reader.read({ nowMs, nodes: [text], origins: [] })).nodes[0]!.isLate;
+  assert.equal(await isLateAt(startMs), false);
+  assert.equal(await isLateAt(startMs + 3_000), false);
+  assert.equal(await isLateAt(startMs + 3_500), true);
+  const renewed = await signNodeRecord(key, nodeRecord("a"), startMs + 4_000);
+  const view = await reader.read({ nowMs: startMs + 4_000, nodes: [renewed], origins: [] });
+  assert.equal(view.nodes[0]!.isLate, false);
+});
+
 test("a node that was draining and leaves is forgotten at once", async () => {
   const reader = new ClusterViewReader(key);
   await reader.read(await snapshot(startMs, [nodeRecord("a"), nodeRecord("b", { state: "draining" })]));

@@ -13,11 +13,13 @@ export interface NodeView {
   readonly region: readonly string[];
   /** Its record has run out, and it did not say good-bye: perhaps gone, perhaps only its report is missing. */
   readonly isSilent: boolean;
+  /** It should have reported by now. Perhaps it just died: its record stands for some seconds yet. */
+  readonly isLate: boolean;
 }
 
 /** What decisions need of a node besides its record. */
-export function viewNode(record: NodeRecord, isSilent: boolean): NodeView {
-  return { record, hash: hashText(record.id), region: regionWords(record.region), isSilent };
+export function viewNode(record: NodeRecord, { isSilent = false, isLate = false } = {}): NodeView {
+  return { record, hash: hashText(record.id), region: regionWords(record.region), isSilent, isLate };
 }
 
 /** The cluster at one moment, checked. */
@@ -39,6 +41,15 @@ export function carries(record: NodeRecord, key: string): boolean {
   return Object.hasOwn(record.streams, key) || record.origins.includes(key);
 }
 
+interface Seen {
+  readonly view: NodeView;
+  /** By the store's clock: when it was last there, and when its record last became another one. */
+  lastMs: number;
+  readonly changedMs: number;
+}
+
+/** Nodes report every 2 s. Told by our own reads and the store's clock, so that no node's clock matters. */
+const lateMs = 3_000;
 const maxNodes = 5_000;
 
 /** Reads node records out of snapshots; remembers those it has seen, because most come unchanged and some go missing. */
@@ -46,7 +57,7 @@ export class ClusterViewReader {
   readonly #key: SigningKey | undefined;
   readonly #isAllowedHost: (host: string) => boolean;
   #verdicts = new Map<string, NodeRecordVerdict>();
-  readonly #seen = new Map<string, { view: NodeView; lastMs: number }>();
+  readonly #seen = new Map<string, Seen>();
 
   /** @param isAllowedHost whether viewers may be sent to that host name, whatever a record says */
   constructor(key: SigningKey | undefined, isAllowedHost: (host: string) => boolean = () => true) {
@@ -67,9 +78,9 @@ export class ClusterViewReader {
         latest.set(verdict.record.id, verdict);
     }
     for (const { record } of latest.values()) {
-      const known = this.#seen.get(record.id)?.view;
-      const view = known?.record === record ? known : viewNode(record, false);
-      this.#seen.set(record.id, { view, lastMs: snapshot.nowMs });
+      const known = this.#seen.get(record.id);
+      if (known?.view.record === record) known.lastMs = snapshot.nowMs;
+      else this.#seen.set(record.id, { view: viewNode(record), lastMs: snapshot.nowMs, changedMs: snapshot.nowMs });
     }
     return { nowMs: snapshot.nowMs, nodes: this.#views(snapshot.nowMs), refused };
   }
@@ -89,11 +100,12 @@ export class ClusterViewReader {
 
   #views(nowMs: number): NodeView[] {
     const views: NodeView[] = [];
-    for (const [id, { view, lastMs }] of this.#seen) {
+    for (const [id, { view, lastMs, changedMs }] of this.#seen) {
       const isSilent = lastMs !== nowMs;
       // A node that was draining when it left has left.
       if (isSilent && (nowMs - lastMs > rememberMs || view.record.state !== "serving")) this.#seen.delete(id);
-      else views.push(isSilent ? { ...view, isSilent } : view);
+      else if (isSilent) views.push({ ...view, isSilent });
+      else views.push(nowMs - changedMs > lateMs ? { ...view, isLate: true } : view);
     }
     return views;
   }

@@ -50,7 +50,7 @@ export function matchHost(pattern: string, host: string): boolean {
 }
 
 function withoutGroups(pattern: string): string | undefined {
-  if (!/[()]/.test(pattern)) return pattern;
+  if (!pattern.includes("(") && !pattern.includes(")")) return pattern;
   let depth = 0;
   for (const letter of pattern) {
     if (letter === "(") depth++;
@@ -61,6 +61,23 @@ function withoutGroups(pattern: string): string | undefined {
 
 /** No regular expression, so that no pattern takes more than pattern × host steps. */
 function matchWildcards(pattern: string, host: string): boolean {
+  const star = pattern.indexOf("*");
+  if (pattern.includes("?")) return matchOptional(pattern, host);
+  if (star < 0) return pattern === host;
+  if (!host.startsWith(pattern.slice(0, star))) return false;
+  const parts = pattern.slice(star + 1).split("*");
+  const last = parts.pop()!;
+  let at = star;
+  // Between two stars the earliest place is as good as any.
+  for (const part of parts) {
+    const found = host.indexOf(part, at);
+    if (found < 0) return false;
+    at = found + part.length;
+  }
+  return host.length - last.length >= at && host.endsWith(last);
+}
+
+function matchOptional(pattern: string, host: string): boolean {
   // reached[i]: the pattern so far matches the first i characters of the host.
   let reached = new Uint8Array(host.length + 1);
   reached[0] = 1;

@@ -15,6 +15,12 @@ export const nodesMemoryMs = 60_000;
 /** Largest number that the scripts take for an epoch, a rank or a time; above it Lua's doubles have gaps. */
 export const largestCount = 9e15;
 
+/**
+ * A process that took another's place counts as gone again when its lease has no more than this left: it missed three
+ * renewals. It may never have been: a first claim can arrive late, after its process has died.
+ */
+export const missedLeaseMs = 3_000;
+
 const nowMs = `
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -96,7 +102,7 @@ for _, claim in ipairs(live) do
   if claim.url == url then mine = claim end
   last = math.max(last, claim.rank)
 end
-local replaced = mine and mine.owner ~= owner and seen > 0
+local replaced = mine and mine.owner ~= owner and seen > 0 and mine.ends - now > ${missedLeaseMs}
 if mine and not replaced then
   mine.owner = owner
   mine.ends = now + ${streamLeaseMs}
@@ -153,7 +159,10 @@ end
 return 1
 `;
 
-/** `originUrls(key, plainKey, markKey, vhost)` → URLs, best first: our claims, then what an OvenMediaEngine origin wrote. */
+/**
+ * `originUrls(key, plainKey, markKey, vhost)` → URLs, best first: our claims, then what an OvenMediaEngine origin wrote.
+ * What we wrote there ourselves says nothing that a live claim does not.
+ */
 const originUrls = `
 local function originUrls(key, plainKey, markKey, vhost)
   local urls, known = {}, {}
@@ -163,7 +172,7 @@ local function originUrls(key, plainKey, markKey, vhost)
   end
   if plainKey then
     local value, whose = readPlain(plainKey, markKey, vhost)
-    if value and whose ~= 'other-vhost' and not known[value] then urls[#urls + 1] = value end
+    if whose == 'foreign' and not known[value] then urls[#urls + 1] = value end
   end
   return urls
 end

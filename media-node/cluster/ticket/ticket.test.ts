@@ -14,6 +14,16 @@ describe("a ticket", () => {
     assert.deepEqual(verdict, { admitted: true, expiresMs: nowMs + ticketLifetimeMs });
   });
 
+  test("tells the node when the session has to end", async () => {
+    const limited = await signTicket(key, scope, nowMs, nowMs + 3_600_000);
+    const verdict = await verifyTicket(key, limited, scope, nowMs);
+    assert.deepEqual(verdict, {
+      admitted: true,
+      expiresMs: nowMs + ticketLifetimeMs,
+      sessionEndsMs: nowMs + 3_600_000,
+    });
+  });
+
   test("is safe in a query as it is", () => {
     assert.equal(encodeURIComponent(ticket), ticket);
   });
@@ -59,7 +69,7 @@ describe("a ticket", () => {
   });
 
   test("signed, but not of this shape, is malformed", async () => {
-    for (const claims of ["", "{}", "[]", '["a","b","c","d","e","f"]', "[1,2,3,4,5,6]", '["\\uD800"]']) {
+    for (const claims of ["", "{}", "[]", '["a","b","c","d","e","f","g"]', "[1,2,3,4,5,6,7]", '["\\uD800"]']) {
       const payload = toBase64Url(new TextEncoder().encode(claims));
       const text = `${payload}.${await signText(key, "hearth ticket 1", payload)}`;
       assert.deepEqual(await verifyTicket(key, text, scope, nowMs), { admitted: false, refusal: "malformed" }, claims);

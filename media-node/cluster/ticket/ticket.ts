@@ -16,7 +16,12 @@ export type TicketRefusal =
   "missing" | "malformed" | "forged" | "expired" | "other-node" | "other-stream" | "other-protocol";
 
 export type TicketVerdict =
-  | { readonly admitted: true; readonly expiresMs: number }
+  | {
+      readonly admitted: true;
+      readonly expiresMs: number;
+      /** Unix ms at which the session must be cut: the viewer's signed policy says so. */
+      readonly sessionEndsMs?: number;
+    }
   | { readonly admitted: false; readonly refusal: TicketRefusal };
 
 /** The query key in which the router hands the ticket to the player, and the player to the node. */
@@ -33,10 +38,16 @@ const maxTicketLength = 2_048;
 /**
  * Signs a ticket of at most {@link ticketLifetimeMs}: `payload.signature`, safe in a query as it is.
  * @param nowMs Unix ms at which it is issued
+ * @param sessionEndsMs Unix ms at which the node has to cut the session; without it, never
  */
-export async function signTicket(key: SigningKey, scope: TicketScope, nowMs: number): Promise<string> {
+export async function signTicket(
+  key: SigningKey,
+  scope: TicketScope,
+  nowMs: number,
+  sessionEndsMs?: number,
+): Promise<string> {
   const { vhost, app, stream } = scope.name;
-  const claims = [scope.node, vhost, app, stream, scope.protocol, nowMs + ticketLifetimeMs];
+  const claims: Claims = [scope.node, vhost, app, stream, scope.protocol, nowMs + ticketLifetimeMs, sessionEndsMs ?? 0];
   const payload = toBase64Url(new TextEncoder().encode(JSON.stringify(claims)));
   return `${payload}.${await signText(key, purpose, payload)}`;
 }
@@ -53,14 +64,14 @@ export async function verifyTicket(
 ): Promise<TicketVerdict> {
   const claims = await readTicket(key, ticket);
   if (typeof claims === "string") return refuse(claims);
-  const [node, vhost, app, stream, protocol, expiresMs] = claims;
+  const [node, vhost, app, stream, protocol, expiresMs, sessionEndsMs] = claims;
   if (nowMs > expiresMs + clockToleranceMs || expiresMs > nowMs + ticketLifetimeMs + clockToleranceMs)
     return refuse("expired");
   if (node !== scope.node) return refuse("other-node");
   if (vhost !== scope.name.vhost || app !== scope.name.app || stream !== scope.name.stream)
     return refuse("other-stream");
   if (protocol !== scope.protocol) return refuse("other-protocol");
-  return { admitted: true, expiresMs };
+  return sessionEndsMs > 0 ? { admitted: true, expiresMs, sessionEndsMs } : { admitted: true, expiresMs };
 }
 
 /**
@@ -85,7 +96,15 @@ async function readTicket(
   return parseClaims(payload) ?? "malformed";
 }
 
-type Claims = readonly [node: string, vhost: string, app: string, stream: string, protocol: string, expiresMs: number];
+type Claims = readonly [
+  node: string,
+  vhost: string,
+  app: string,
+  stream: string,
+  protocol: string,
+  expiresMs: number,
+  sessionEndsMs: number,
+];
 
 function parseClaims(payload: string): Claims | undefined {
   const bytes = fromBase64Url(payload);
@@ -101,9 +120,9 @@ function parseClaims(payload: string): Claims | undefined {
 function isClaims(value: unknown): value is Claims {
   return (
     Array.isArray(value) &&
-    value.length === 6 &&
+    value.length === 7 &&
     value.slice(0, 5).every((part) => typeof part === "string") &&
-    Number.isSafeInteger(value[5])
+    value.slice(5).every((part) => Number.isSafeInteger(part))
   );
 }
 

@@ -1,11 +1,12 @@
 import { MultiErrorReply, RESP_TYPES } from "redis";
-import { isErrorReply, type RedisClient, type RedisLink } from "../redis-link.ts";
+import type { RedisClient } from "../redis-client.ts";
+import { isErrorReply, type RedisLink } from "../redis-link.ts";
 import type { BridgeOutcome } from "./bridge-json.ts";
 import { judgeCommand, type BridgeCommand, type BridgeVerdict } from "./bridge-policy.ts";
 
 /** Runs commands one by one, in order, other clients' between them. @throws {StoreUnavailable} */
 export function runCommands(
-  link: RedisLink,
+  link: RedisLink<RedisClient>,
   commands: readonly BridgeCommand[],
   readOnly: boolean,
 ): Promise<readonly BridgeOutcome[]> {
@@ -17,7 +18,7 @@ export function runCommands(
 
 /** Runs commands as one transaction; one that is refused refuses all. @throws {StoreUnavailable} */
 export async function runTransaction(
-  link: RedisLink,
+  link: RedisLink<RedisClient>,
   commands: readonly BridgeCommand[],
   readOnly: boolean,
 ): Promise<readonly BridgeOutcome[] | { readonly error: string }> {

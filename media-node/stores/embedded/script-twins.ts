@@ -9,6 +9,7 @@ import {
   epochMemoryMs,
   largestCount,
   lookupScript,
+  missedLeaseMs,
   nodesMemoryMs,
   putNodeScript,
   releaseScript,
@@ -74,7 +75,7 @@ function claim(keyspace: Keyspace, keys: readonly string[], args: readonly strin
   for (const field of dead) fields.delete(field);
 
   let mine = live.find((other) => other.url === url);
-  const isReplaced = mine !== undefined && mine.owner !== owner && seen > 0;
+  const isReplaced = mine !== undefined && mine.owner !== owner && seen > 0 && mine.endsMs - nowMs > missedLeaseMs;
   if (mine && !isReplaced) {
     mine.owner = owner;
     mine.endsMs = nowMs + streamLeaseMs;
@@ -140,8 +141,7 @@ function originUrls(keyspace: Keyspace, keys: readonly string[], vhost: string):
   const urls = (liveClaims(keyspace, key)?.live ?? []).map(({ url }) => url);
   if (plainKey !== undefined) {
     const plain = readPlain(keyspace, plainKey, markKey!, vhost);
-    const isUsable = plain.whose === "ours" || plain.whose === "foreign";
-    if (isUsable && !urls.includes(plain.value)) urls.push(plain.value);
+    if (plain.whose === "foreign" && !urls.includes(plain.value)) urls.push(plain.value);
   }
   return urls;
 }

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { isIPv4 } from "node:net";
-import { messageOf, TransportError } from "../../flow/errors.ts";
+import { messageOf } from "../../flow/errors.ts";
 import type { Logger } from "../../flow/logger.ts";
 import type { Clock } from "../../time/clock.ts";
 import { EvpSrtp } from "../native/evp-srtp.ts";
@@ -18,6 +18,7 @@ import { portablePacketSlab } from "./portable-outlet.ts";
 import { PortCounters } from "./port-counters.ts";
 import { portableSrtp } from "./portable-srtp.ts";
 import type { SrtpCrypto } from "./srtp-context.ts";
+import { TcpFront } from "./tcp-front.ts";
 import { UdpFront, type SendTier } from "./udp-front.ts";
 
 export interface MediaPortOptions {
@@ -27,6 +28,8 @@ export interface MediaPortOptions {
   readonly port?: number;
   /** What candidates say, best first; default this machine's own addresses. */
   readonly advertisedAddresses?: readonly string[];
+  /** ICE-TCP on the same number; default yes. */
+  readonly tcp?: boolean;
   readonly clock: Clock;
   readonly logger: Logger;
   /** For ICE credentials; default the system's. Hand in another only in tests. */
@@ -34,7 +37,7 @@ export interface MediaPortOptions {
   /** Shared by the ports of one node; default a new one. */
   readonly certificate?: NodeCertificate;
   /** Forces a slower way than the machine offers: for tests, comparisons and operators who distrust a fast one. */
-  readonly force?: { readonly send?: SendTier; readonly crypto?: "portable" };
+  readonly force?: { readonly send?: SendTier; readonly crypto?: "portable"; readonly dtls?: "werift" };
 }
 
 /**
@@ -49,33 +52,64 @@ export async function openMediaPort(options: MediaPortOptions): Promise<MediaPor
   const counters = new PortCounters();
   const tier = chooseSendTier(library, force.send);
   const srtp = chooseSrtp(library, force.crypto);
-  const dtls = chooseDtls(library, certificate);
+  const dtls = await chooseDtls(library, certificate, logger, force.dtls);
   const newPacketSlab = (): Slab => (srtp.name === "ffi" ? library.newSlab(maxPacketBytes) : portablePacketSlab());
   const door = new FrontDoor({ dtls, srtp, counters, clock, logger, randomBytes: options.randomBytes ?? randomBytes });
-  const fronts: UdpFront[] = [];
+  let opened: OpenedFronts;
   try {
-    let port = options.port ?? 0;
-    for (const address of options.addresses ?? ["0.0.0.0", "::"]) {
-      try {
-        const { receiveUdp: receive } = door;
-        fronts.push(
-          await UdpFront.open({ address, port, tier, library, packetSlab: newPacketSlab, counters, receive }),
-        );
-        port = fronts[0]!.port;
-      } catch (thrown) {
-        if (options.addresses || isIPv4(address)) throw thrown;
-        logger.info("webrtc-no-ipv6", { cause: messageOf(thrown) });
-      }
-    }
+    opened = await openFronts(options, door, { tier, library, packetSlab: newPacketSlab, counters });
   } catch (thrown) {
-    for (const front of fronts) await front.close();
     await door.close([]);
     throw thrown;
   }
+  const { fronts, tcpFronts } = opened;
   const advertised =
     (options.advertisedAddresses?.length ?? 0) > 0 ? options.advertisedAddresses! : reachableAddresses();
   logger.info("webrtc-port-open", { port: fronts[0]!.port, send: tier, srtp: srtp.name, dtls: dtls.name });
-  return door.asMediaPort({ fronts, advertised, tier, fingerprint: certificate.fingerprint });
+  return door.asMediaPort({ fronts, tcpFronts, advertised, tier, fingerprint: certificate.fingerprint });
+}
+
+interface OpenedFronts {
+  readonly fronts: readonly UdpFront[];
+  readonly tcpFronts: readonly TcpFront[];
+}
+
+interface FrontParts {
+  readonly tier: SendTier;
+  readonly library: NativeLibrary;
+  readonly packetSlab: () => Slab;
+  readonly counters: PortCounters;
+}
+
+/** The port number that UDP got may be taken for TCP, when any was asked for: then another is tried. */
+const maxPortTries = 5;
+
+async function openFronts(options: MediaPortOptions, door: FrontDoor, parts: FrontParts): Promise<OpenedFronts> {
+  const { addresses = ["0.0.0.0", "::"], port = 0 } = options;
+  for (let tries = 1; ; tries++) {
+    const fronts: UdpFront[] = [];
+    const tcpFronts: TcpFront[] = [];
+    try {
+      for (const address of addresses) {
+        const at = { address, port: fronts[0]?.port ?? port };
+        try {
+          fronts.push(await UdpFront.open({ ...at, ...parts, receive: door.receiveUdp }));
+        } catch (thrown) {
+          if (options.addresses || isIPv4(address)) throw thrown;
+          options.logger.info("webrtc-no-ipv6", { cause: messageOf(thrown) });
+          continue;
+        }
+        if (options.tcp === false) continue;
+        const { clock } = options;
+        const tcpAt = { address, port: fronts[0]!.port, clock };
+        tcpFronts.push(await TcpFront.open({ ...tcpAt, ...parts, receive: door.receiveTcp, lost: door.lostTcp }));
+      }
+      return { fronts, tcpFronts };
+    } catch (thrown) {
+      for (const front of [...fronts, ...tcpFronts]) await front.close();
+      if (port !== 0 || tries === maxPortTries) throw thrown;
+    }
+  }
 }
 
 function chooseSendTier(library: NativeLibrary, forced: SendTier | undefined): SendTier {
@@ -88,10 +122,19 @@ function chooseSrtp(library: NativeLibrary, forced: "portable" | undefined): Srt
   return library.evp && forced !== "portable" ? new EvpSrtp(library, library.evp) : portableSrtp;
 }
 
-function chooseDtls(library: NativeLibrary, certificate: NodeCertificate): DtlsEngine {
-  try {
-    return opensslEngine(library, certificate);
-  } catch (thrown) {
-    throw new TransportError("DTLS_UNAVAILABLE", `no DTLS here: ${messageOf(thrown)}`, { cause: thrown });
+async function chooseDtls(
+  library: NativeLibrary,
+  certificate: NodeCertificate,
+  logger: Logger,
+  forced: "werift" | undefined,
+): Promise<DtlsEngine> {
+  if (forced !== "werift") {
+    try {
+      return opensslEngine(library, certificate);
+    } catch (thrown) {
+      logger.warn("webrtc-dtls-fallback", { cause: messageOf(thrown), cost: "five times the CPU for each handshake" });
+    }
   }
+  const { weriftEngine } = await import("./werift-engine.ts");
+  return weriftEngine(certificate);
 }

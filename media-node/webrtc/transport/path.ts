@@ -10,6 +10,10 @@ export interface Path {
   readonly outlet: PacketOutlet;
   /** For control messages (STUN, DTLS); `datagram` is the path's from now on. */
   send(datagram: Uint8Array): void;
+  /** An authentic check came over it: a viewer holds it from now on. */
+  adopt(): void;
+  /** The viewer has no use for it any more. */
+  release(): void;
   /** Opens the outlet's destination for media on this path. Closing it is {@link closeDestination}'s. */
   openDestination(): number;
   closeDestination(destination: number): void;

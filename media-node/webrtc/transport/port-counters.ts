@@ -15,12 +15,15 @@ export class PortCounters {
   /** What an address would have got before it had proven that it receives. */
   droppedUnproven = 0;
   socketErrors = 0;
+  /** TCP connections refused: too many. */
+  droppedConnections = 0;
   stunMalformed = 0;
   stunUnknownUfrag = 0;
   stunUnauthentic = 0;
   rtcpUnauthentic = 0;
   /** Callbacks of the layer above that threw. */
   callbackErrors = 0;
+  internalErrors = 0;
   /** OpenSSL's words for the newest failed handshake, for a log line. */
   lastDtlsFailure = "";
   readonly #closed = new Map<string, number>();

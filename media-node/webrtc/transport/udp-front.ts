@@ -77,6 +77,8 @@ export class UdpFront {
       port,
       outlet,
       send: (datagram) => this.#send(datagram, address, port),
+      adopt() {},
+      release() {},
       openDestination: () => outlet.openDestination(address, port),
       closeDestination: (destination) => outlet.closeDestination(destination),
       backlogBytes: 0,

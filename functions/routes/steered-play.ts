@@ -1,0 +1,54 @@
+import { assign, viewerOf, type Desk, type RouterContext } from "../desk.ts";
+import { problemResponse, type Problem } from "../http-errors.ts";
+import { withoutKey } from "../node-url.ts";
+import { isProblem } from "../requested-stream.ts";
+import { steeredMaster } from "../steering/steered-master.ts";
+
+/** Longest master playlist that is read; one has a few kilobytes. */
+const maxPlaylistLength = 256 * 1024;
+
+/**
+ * LL-HLS with content steering, `?steering=1`: which two nodes can play this? The master playlist of one, written for both,
+ * so that a player moves by itself when its node drains or dies.
+ */
+export async function steeredPlay(c: RouterContext, desk: Desk): Promise<Response> {
+  const viewer = viewerOf(c, desk, "llhls");
+  if (isProblem(viewer)) return problemResponse(viewer);
+  const { path } = viewer.stream;
+  const target = await assign(c, desk, viewer, path);
+  if (isProblem(target)) return problemResponse(target);
+  const answer = await fetchMaster(desk, target.url);
+  if (!answer) {
+    desk.decisions.reportFailure(target.node.id, desk.nowMs());
+    return problemResponse(silentNode);
+  }
+  if (answer.status !== 200) return answer;
+  const text = await answer.text();
+  if (text.length > maxPlaylistLength || !text.startsWith("#EXTM3U")) return problemResponse(silentNode);
+  const nodes = [target.node, ...target.next.slice(0, 1)];
+  const search = withoutKey(viewer.url.search, "steering").join("&");
+  const pathways = nodes.map((node) => ({ id: node.id, base: `${node.url}${path}${search && `?${search}`}` }));
+  const { app, stream } = viewer.stream.name;
+  const serverUri = new URL(
+    `${viewer.url.origin}/-/steer/${app}/${stream}?pathways=${nodes.map(({ id }) => id).join(",")}`,
+  ).href;
+  return new Response(steeredMaster(text, pathways, serverUri), {
+    headers: { "Content-Type": "application/vnd.apple.mpegurl" },
+  });
+}
+
+async function fetchMaster(desk: Desk, url: string): Promise<Response | undefined> {
+  try {
+    // A node holds a first request for up to 8 s, until its pull is playable.
+    return await desk.fetch(url, { redirect: "manual", signal: AbortSignal.timeout(10_000) });
+  } catch {
+    return undefined;
+  }
+}
+
+const silentNode: Problem = {
+  status: 502,
+  code: "node-unreachable",
+  sentence: "The node chosen for this stream gave the router no playlist.",
+  retryAfterS: 2,
+};

@@ -1,0 +1,3 @@
+import { printReference } from "./reference.ts";
+
+console.log(printReference().trimEnd());

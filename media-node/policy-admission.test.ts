@@ -1,0 +1,116 @@
+import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
+import { once } from "node:events";
+import { createServer, type IncomingMessage } from "node:http";
+import { after, test } from "node:test";
+import { askControlServer } from "./admission-webhook.ts";
+import { parseServerXml } from "./config/parse-server-xml.ts";
+import type { ViewerTarget } from "./core/guest.ts";
+import { admitBySignedPolicy, admitByWebhooks, admitInTurn } from "./policy-admission.ts";
+import { ManualClock } from "./time/manual-clock.ts";
+
+/** What the control server answers next, and what it was asked. */
+let answer: { status: number; body: string } | "silence" = { status: 200, body: '{"allowed":true}' };
+const asked: { headers: IncomingMessage["headers"]; body: string }[] = [];
+const server = createServer((request, response) => {
+  let body = "";
+  request.setEncoding("utf8").on("data", (text: string) => (body += text));
+  request.on("end", () => {
+    asked.push({ headers: request.headers, body });
+    if (answer !== "silence") response.writeHead(answer.status, { Location: "/elsewhere" }).end(answer.body);
+  });
+}).listen(0, "127.0.0.1");
+await once(server, "listening");
+after(() => {
+  server.closeAllConnections();
+  server.close();
+});
+const address = server.address();
+assert.ok(address && typeof address === "object");
+
+const vhost = (name: string, inside: string): string => `<VirtualHost><Name>${name}</Name>${inside}</VirtualHost>`;
+const enables = "<Enables><Publishers>webrtc,llhls</Publishers></Enables>";
+const { config } = parseServerXml(
+  `<Server version="8"><Type>edge</Type><IP>*</IP><Bind><Publishers><LLHLS><Port>8080</Port></LLHLS></Publishers></Bind><VirtualHosts>
+  ${vhost("open", "")}${vhost("signed", `<SignedPolicy><PolicyQueryKeyName>policy</PolicyQueryKeyName><SignatureQueryKeyName>signature</SignatureQueryKeyName><SecretKey>k</SecretKey>${enables}</SignedPolicy>`)}
+  ${vhost("asking", `<AdmissionWebhooks><ControlServerUrl>http://127.0.0.1:${address.port}/</ControlServerUrl><SecretKey>k</SecretKey><Timeout>100</Timeout>${enables}</AdmissionWebhooks>`)}
+  </VirtualHosts></Server>`,
+  { path: "f", env: {} },
+);
+assert.ok(config);
+const clock = new ManualClock();
+const admit = admitInTurn(admitBySignedPolicy(config, clock), admitByWebhooks(config, clock));
+
+const target = (name: string, rawQuery = "", baseUrl = "http://edge.example.com"): ViewerTarget => ({
+  vhost: name,
+  app: "app",
+  stream: "stream",
+  file: "llhls.m3u8",
+  rawQuery,
+  query: new URLSearchParams(rawQuery),
+  baseUrl,
+  remoteAddress: "192.0.2.7",
+});
+const isAdmitted = async (...of: Parameters<typeof admit>): Promise<boolean> => (await admit(...of)).isAdmitted;
+
+test("a virtual host without policy admits everybody", async () => {
+  assert.equal(await isAdmitted(target("open"), "llhls"), true);
+});
+
+test("a signed policy admits the URL that was signed, with the port of the door where the viewer names none", async () => {
+  const policy = Buffer.from(JSON.stringify({ url_expire: clock.wallMs() + 1_000 })).toString("base64url");
+  const signed = (url: string): string =>
+    `policy=${policy}&signature=${createHmac("sha1", "k").update(`${url}?policy=${policy}`).digest("base64url")}`;
+  const path = "/app/stream/llhls.m3u8";
+  assert.equal(await isAdmitted(target("signed", signed(`http://edge.example.com:8080${path}`)), "llhls"), true);
+  const other = "http://edge.example.com:81";
+  assert.equal(await isAdmitted(target("signed", signed(`${other}${path}`), other), "llhls"), true);
+  assert.equal(await isAdmitted(target("signed", signed(`ws://edge.example.com:81${path}`), other), "webrtc"), true);
+  assert.equal(await isAdmitted(target("signed", signed(`http://edge.example.com:80${path}`)), "llhls"), false);
+  assert.deepEqual(await admit(target("signed"), "llhls"), {
+    isAdmitted: false,
+    status: 401,
+    reason: "the URL carries no policy",
+  });
+});
+
+test("the control server is asked in OvenMediaEngine's words, signed", async () => {
+  answer = { status: 200, body: '{"allowed":true,"new_url":"","lifetime":0}' };
+  asked.length = 0;
+  assert.equal(await isAdmitted(target("asking", "a=1"), "llhls"), true);
+  const [{ headers, body } = { headers: {}, body: "" }] = asked;
+  assert.equal(headers["x-ome-signature"], createHmac("sha1", "k").update(body).digest("base64url"));
+  assert.deepEqual(JSON.parse(body), {
+    client: { address: "192.0.2.7" },
+    request: {
+      direction: "outgoing",
+      protocol: "LLHLS",
+      status: "opening",
+      url: "http://edge.example.com:8080/app/stream/llhls.m3u8?a=1",
+      time: new Date(clock.wallMs()).toISOString(),
+    },
+  });
+});
+
+test("whatever is not a clear yes of the control server is a no", async () => {
+  const answers: (typeof answer)[] = [
+    { status: 200, body: '{"allowed":false}' },
+    { status: 200, body: '{"allowed":"true"}' },
+    { status: 200, body: "{}" },
+    { status: 200, body: "null" },
+    { status: 200, body: "yes" },
+    { status: 200, body: '{"allowed":true,"new_url":"http://edge.example.com:8080/app/other"}' },
+    { status: 200, body: `{"allowed":true,"reason":"${"x".repeat(70_000)}"}` },
+    { status: 500, body: '{"allowed":true}' },
+    { status: 302, body: '{"allowed":true}' },
+    "silence",
+  ];
+  for (const one of answers) {
+    answer = one;
+    assert.equal(await isAdmitted(target("asking"), "webrtc"), false, JSON.stringify(one).slice(0, 60));
+  }
+  const { admissionWebhooks } = config.vhosts[2]!;
+  const nobody = { ...admissionWebhooks!, controlServerUrl: "http://127.0.0.1:1/" };
+  const request = { address: "192.0.2.7", protocol: "WebRTC", url: "ws://x/", wallMs: 0 } as const;
+  assert.equal((await askControlServer(nobody, request)).isAllowed, false);
+});

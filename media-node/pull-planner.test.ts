@@ -1,0 +1,67 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { StoreUnavailable, type ClusterStore } from "./cluster/store/contract.ts";
+import { parseServerXml } from "./config/parse-server-xml.ts";
+import { planPulls } from "./pull-planner.ts";
+
+const origin = (location: string, scheme: string, url: string): string =>
+  `<Origin><Location>${location}</Location><Pass><Scheme>${scheme}</Scheme><Urls><Url>${url}</Url></Urls></Pass></Origin>`;
+const { config } = parseServerXml(
+  `<Server version="8"><Type>edge</Type><IP>*</IP><Bind/><VirtualHosts><VirtualHost><Name>v</Name>
+  <SignedPolicy><PolicyQueryKeyName>pol</PolicyQueryKeyName><SignatureQueryKeyName>sig</SignatureQueryKeyName><SecretKey>k</SecretKey></SignedPolicy>
+  <Origins><Properties><RetryCount>3</RetryCount></Properties>${origin("/app/", "ovt", "o:9000/app/")}${origin("/cam/", "rtsp", "cam/")}</Origins>
+  <Applications><Application><Name>*</Name><Type>live</Type><Providers><OVT/></Providers></Application></Applications>
+  </VirtualHost></VirtualHosts></Server>`,
+  { path: "f", env: {} },
+);
+assert.ok(config);
+
+const storeThat = (lookup: () => Promise<readonly string[]>): ClusterStore => ({
+  lookup,
+  snapshot: () => Promise.reject(new Error("not asked")),
+  claim: () => Promise.reject(new Error("not asked")),
+  release: () => Promise.resolve(),
+  putNode: () => Promise.resolve(),
+  dropNode: () => Promise.resolve(),
+  close: () => Promise.resolve(),
+});
+const plan = (app: string, lookup?: () => Promise<readonly string[]>, protocol: "webrtc" | "ovt" = "webrtc") =>
+  planPulls(config, () => lookup && storeThat(lookup))(
+    { vhost: "v", app, stream: "s" },
+    { protocol, rawQuery: "a=1&pol=secret&sig=secret&session=secret" },
+  );
+const found =
+  (...urls: string[]) =>
+  () =>
+    Promise.resolve(urls);
+
+test("a rule comes before the store, and the origin sees no policy of ours", async () => {
+  const result = await plan("app", () => Promise.reject(new Error("asked")));
+  assert.ok(!("kind" in result));
+  const { urls, from, retryCount } = result;
+  assert.deepEqual({ urls, from, retryCount }, { urls: ["ovt://o:9000/app/s?a=1"], from: "rule", retryCount: 3 });
+});
+
+test("the store is asked where no rule fits, and where the rule that fits cannot be followed", async () => {
+  for (const app of ["new", "cam"]) {
+    const result = await plan(app, found("rtsp://cam/s", "ovt://p:9000/new/s"));
+    assert.ok(!("kind" in result));
+    assert.deepEqual([result.from, ...result.urls], ["store", "ovt://p:9000/new/s"]);
+  }
+});
+
+test("what the store says is not trusted", async () => {
+  for (const url of ["file:///etc/passwd", "http://x/y", "ovt://", "nonsense"]) {
+    assert.equal(Reflect.get(await plan("new", found(url)), "kind"), "not-found", url);
+  }
+});
+
+test("a peer that asks by OVT is answered from rules only", async () => {
+  assert.equal(Reflect.get(await plan("new", found("ovt://p:9000/new/s"), "ovt"), "kind"), "not-found");
+});
+
+test("a silent store is no proof that a stream does not exist", async () => {
+  const silent = () => Promise.reject(new StoreUnavailable("no answer"));
+  assert.equal(Reflect.get(await plan("new", silent), "kind"), "unavailable");
+  assert.equal(Reflect.get(await plan("new"), "kind"), "not-found");
+});

@@ -1,0 +1,105 @@
+import { StreamHub } from "../../media-node/core/stream-hub.ts";
+import type { OpenSource } from "../../media-node/core/source.ts";
+import { silentLogger } from "../../media-node/flow/logger.ts";
+import { systemClock } from "../../media-node/time/clock.ts";
+import type { IceCandidate, MediaPort, PeerEvents, PeerTransport } from "../../media-node/webrtc/media-port.ts";
+import { openMediaPort } from "../../media-node/webrtc/transport/open-media-port.ts";
+import { createWebRtc, type WebRtcGuest } from "../../media-node/webrtc/web-rtc.ts";
+import { HttpDoor } from "./http-door.ts";
+
+/** The WebRTC room on a real port, with every stream pulled from one source. */
+export interface WebRtcNode extends AsyncDisposable {
+  /** `http://127.0.0.1:port` */
+  readonly url: string;
+  readonly hub: StreamHub;
+  readonly guest: WebRtcGuest;
+}
+
+export interface WebRtcNodeOptions {
+  /** What viewers are told to connect to; default loopback. */
+  readonly address?: string;
+  /** Changes the candidates that viewers are told, given the port they were opened on. */
+  readonly candidates?: (candidates: readonly IceCandidate[]) => Promise<readonly IceCandidate[]>;
+}
+
+/** Opens a node for players on this machine. */
+export async function openWebRtcNode(open: OpenSource, options: WebRtcNodeOptions = {}): Promise<WebRtcNode> {
+  const address = options.address ?? "127.0.0.1";
+  const hub = new StreamHub({
+    clock: systemClock,
+    logger: silentLogger,
+    nodeId: "test",
+    openers: new Map([["test", open]]),
+    plan: () =>
+      Promise.resolve({
+        urls: ["test://stream"],
+        from: "rule",
+        noInputTimeoutMs: 3_000,
+        unusedTimeoutMs: 60_000,
+        graceMs: 0,
+        retryCount: 0,
+        isPersistent: false,
+      }),
+  });
+  const port = await openMediaPort({
+    addresses: [address],
+    advertisedAddresses: [address],
+    clock: systemClock,
+    logger: silentLogger,
+  });
+  const candidates = await (options.candidates?.(port.candidates) ?? Promise.resolve(port.candidates));
+  const guest = createWebRtc({
+    hub,
+    port: new PortBehind(port, candidates),
+    admit: () => Promise.resolve({ isAdmitted: true }),
+    clock: systemClock,
+    logger: silentLogger,
+  });
+  const door = new HttpDoor(guest);
+  return {
+    url: await door.open(),
+    hub,
+    guest,
+    async [Symbol.asyncDispose]() {
+      await guest.close({ code: "shutdown" });
+      await door.close();
+      await port.close();
+      await hub.close({ code: "shutdown" });
+    },
+  };
+}
+
+/** A port whose candidates are another's, such as a proxy's. */
+class PortBehind implements MediaPort {
+  readonly #port: MediaPort;
+  readonly candidates: readonly IceCandidate[];
+
+  constructor(port: MediaPort, candidates: readonly IceCandidate[]) {
+    this.#port = port;
+    this.candidates = candidates;
+  }
+
+  get fingerprint(): string {
+    return this.#port.fingerprint;
+  }
+
+  get stats(): Readonly<Record<string, number>> {
+    return this.#port.stats;
+  }
+
+  get tier(): string {
+    return this.#port.tier;
+  }
+
+  open(events: PeerEvents): PeerTransport {
+    return this.#port.open(events);
+  }
+
+  flush(): void {
+    this.#port.flush();
+  }
+
+  close(): Promise<void> {
+    return this.#port.close();
+  }
+}
