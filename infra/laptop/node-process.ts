@@ -17,6 +17,8 @@ export interface NodeProcessOptions {
   readonly onMessage?: (message: NodeMessage) => void;
 }
 
+/** Between the end of a node that was not asked to end and its next start. */
+const restartDelayMs = 500;
 /** How long a node may take to let go of its viewers and sockets before it is killed. */
 const stopTimeoutMs = 1_500;
 
@@ -25,6 +27,7 @@ export class NodeProcess {
   readonly id: string;
   readonly #options: NodeProcessOptions;
   #child: ChildProcess | undefined;
+  #isWanted = false;
 
   constructor(options: NodeProcessOptions) {
     this.id = options.id;
@@ -55,21 +58,34 @@ export class NodeProcess {
     child.stderr!.setEncoding("utf8").on("data", (text: string) => {
       words = (words + text).slice(-4_000);
     });
+    this.#isWanted = true;
     child.once("exit", () => {
       if (this.#child === child) this.#child = undefined;
+      if (this.#isWanted && isReady) setTimeout(() => void this.#startAgain(), restartDelayMs);
     });
+    let isReady = false;
     return new Promise((resolve, reject) => {
       child.once("exit", (code) => reject(new Error(words.trim() || `${this.id} ended with code ${code}`)));
       child.once("error", reject);
       child.on("message", (message: NodeMessage) => {
-        if (message.type === "ready") resolve(message);
+        if (message.type === "ready") {
+          isReady = true;
+          resolve(message);
+        }
         this.#options.onMessage?.(message);
       });
     });
   }
 
+  /** A node that ended without being asked to comes back, as a service manager would have it. */
+  async #startAgain(): Promise<void> {
+    if (this.#isWanted && !this.#child)
+      await this.start().catch((thrown: Error) => this.#options.onLog(`${thrown.message}\n`));
+  }
+
   /** Ends the node and resolves when its process is gone. */
   async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
+    this.#isWanted = false;
     const child = this.#child;
     if (!child || child.exitCode !== null || child.signalCode !== null) return;
     const gone = once(child, "exit");

@@ -128,7 +128,10 @@ class LlHlsGuest implements LlHls {
       segmentMs,
       partMs,
       segmentCount: Math.max(config.segmentCount, Math.ceil((3_000 * this.#targetSeconds) / segmentMs) + 1),
-      onProgress: (live) => this.#held.progress(live),
+      onProgress: (live, track) => {
+        this.#held.progress(live);
+        if (track) this.#held.progress(track);
+      },
     });
   }
 
@@ -240,7 +243,7 @@ class LlHlsGuest implements LlHls {
     const send = (): void => this.#sendMedia(exchange, live, track, directives);
     if (readiness === "now") return send();
     const holdMs = Math.min(maxHoldMs, 3_000 * this.#targetSeconds);
-    this.#hold(exchange, live, holdMs, () => readinessOf(track, directives) !== "later", send);
+    this.#hold(exchange, track, holdMs, () => readinessOf(track, directives) !== "later", send);
   }
 
   #sendMedia(
@@ -274,12 +277,12 @@ class LlHlsGuest implements LlHls {
       if (part && part !== "later") send([part.bytes]);
       else replyStatus(response, 404);
     };
-    if (resolve() === "later") this.#hold(exchange, live, maxHoldMs, () => resolve() !== "later", answer);
+    if (resolve() === "later") this.#hold(exchange, track, maxHoldMs, () => resolve() !== "later", answer);
     else answer();
   }
 
   /** Keeps a request until `isReady`, then `send`s; 503 when that takes too long or too many wait. */
-  #hold(exchange: Exchange, live: LiveStream, holdMs: number, isReady: () => boolean, send: () => void): void {
+  #hold(exchange: Exchange, track: TrackOutput, holdMs: number, isReady: () => boolean, send: () => void): void {
     const { response, session, target } = exchange;
     const busy = (): void => replyStatus(response, 503, { "Retry-After": "1" });
     const held = {
@@ -288,7 +291,7 @@ class LlHlsGuest implements LlHls {
       session,
       release: (outcome: "ready" | "expired") => (outcome === "ready" ? send() : busy()),
     };
-    const forget = this.#held.hold(live, held, holdMs);
+    const forget = this.#held.hold(track, held, holdMs);
     if (forget) response.once("close", forget);
     else busy();
   }
@@ -340,6 +343,10 @@ class LlHlsGuest implements LlHls {
       }
       const { live } = opened;
       if (live.output.isPlayable) return live;
+      if (!live.output.isDeliverable) {
+        replyStatus(response, 404);
+        return undefined;
+      }
       const outcome = await this.#becomesPlayable(exchange, live);
       if (outcome === "ready" && live.output.isPlayable) return live;
       if (!response.destroyed) tooLate();

@@ -115,8 +115,16 @@ export class TrackOutput implements SegmentSink {
     };
   }
 
+  /** Asked by every held request after every part, so it looks at two segments only: no other than the last is open. */
   get lastCompleteMsn(): number | undefined {
-    return this.#segments.findLast((segment) => segment.isComplete)?.msn;
+    const last = this.#segments.at(-1);
+    return last && !last.isComplete ? this.#segments.at(-2)?.msn : last?.msn;
+  }
+
+  /** A segment that is still served, listed or not. */
+  segmentAt(msn: number): MediaSegment | undefined {
+    const first = this.#segments[0];
+    return first && this.#segments[msn - first.msn];
   }
 
   get openSegment(): MediaSegment | undefined {
@@ -243,14 +251,14 @@ export class TrackOutput implements SegmentSink {
   resolvePart(msn: number, index: number, key: string): Part | "later" | undefined {
     const last = this.#segments.at(-1);
     if (!last) return undefined;
-    const segment = this.#segments.find((segment) => segment.msn === msn);
+    const segment = this.segmentAt(msn);
     if (segment && key !== segment.key) return undefined;
     if (segment && index < segment.parts.length) return segment.parts[index];
     if (segment && !segment.isComplete) return index === segment.parts.length ? "later" : undefined;
     if (segment && index > segment.parts.length) return undefined;
     const follower = segment ? msn + 1 : msn;
     if (!segment && (index !== 0 || key !== this.#keyOf(true, 0))) return undefined;
-    const next = this.#segments.find((segment) => segment.msn === follower);
+    const next = this.segmentAt(follower);
     if (next) return next.parts[0] ?? (next.isComplete ? undefined : "later");
     return follower === last.msn + 1 && !this.#isEnded ? "later" : undefined;
   }
@@ -262,11 +270,11 @@ export class TrackOutput implements SegmentSink {
   #closePart(): void {
     const segment = this.openSegment;
     const samples = this.#pending;
-    if (samples.length === 0 || !segment) return;
     const durationMs = (this.#pendingTicks * 1000) / this.#track.timescale;
     // Emptied first: samples that cannot be written are lost, not tried again with every one that follows.
     this.#pending = [];
     this.#pendingTicks = 0;
+    if (samples.length === 0 || !segment) return;
     const first = samples[0]!;
     const index = segment.parts.length;
     const bytes = serializeFragment(samples, {

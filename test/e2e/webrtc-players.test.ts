@@ -99,24 +99,25 @@ test("OvenPlayer decodes picture and sound; closing its page ends the session", 
 });
 
 test("OvenPlayer starts again by itself, on the same socket, when the stream's tracks change", async () => {
+  await using changing = await openWebRtcNode(open);
   const tab = await browser.newPage();
   let sockets = 0;
   tab.on("websocket", () => sockets++);
   try {
-    await tab.goto(ovenPlayerPage(node));
+    await tab.goto(ovenPlayerPage(changing));
     await tab.waitForFunction("state.frames > 10", undefined, { timeout: 15_000 });
-    const { opened } = node.guest.stats;
-    const stream = node.hub.find({ vhost: "default", app: "app", stream: "stream" })!;
+    const { opened } = changing.guest.stats;
+    const stream = changing.hub.find({ vhost: "default", app: "app", stream: "stream" })!;
     const { description } = stream;
     stream.describe({ ...description, tracks: description.tracks.filter(({ kind }) => kind === "video") }, true);
-    await until("a new session", 10_000, () => node.guest.stats.opened > opened);
+    await until("a new session", 10_000, () => changing.guest.stats.opened > opened);
     const frames: number = await tab.evaluate("state.frames");
     await tab.waitForFunction(`state.frames > ${frames + 30}`, undefined, { timeout: 10_000 });
     assert.equal(sockets, 1);
   } finally {
     await tab.close();
   }
-  await expectNoSession(node);
+  await expectNoSession(changing);
 });
 
 test("where UDP is blocked, transport=tcp plays over ICE-TCP", async (t) => {

@@ -98,7 +98,8 @@ const controlBytes = cmsgsAt + maxMessages * 24;
 const cmsgLength = 18;
 const cmsgSpace = 24;
 
-const slabBytes = 1 << 20;
+/** Fits the second-level cache between protecting and sending; 20 viewers' frames leave with one system call. */
+const slabBytes = 256 << 10;
 /** Of one datagram's payload on IPv4; also bounds a train. */
 const maxTrainBytes = 65_000;
 /** UDP_MAX_SEGMENTS is 64 in kernels before 6.9. */

@@ -8,6 +8,7 @@ import {
   stunTypes,
   xorMappedAddress,
   type StunMessage,
+  type StunPassword,
 } from "./stun.ts";
 
 /** What an authentic check says. */
@@ -42,7 +43,7 @@ export function parseCheck(bytes: Uint8Array): StunMessage {
 export function answerCheck(
   bytes: Uint8Array,
   message: StunMessage,
-  password: string,
+  password: StunPassword,
   from: { readonly address: string; readonly port: number },
 ): IceCheck | { readonly conflict: Uint8Array } | undefined {
   if (!isIntegrityTrue(bytes, message, password)) return undefined;

@@ -1,3 +1,4 @@
+import { createSecretKey, type KeyObject } from "node:crypto";
 import type { RtpBatch, RtpRoute, PeerEvents, PeerState, PeerTransport } from "../media-port.ts";
 import type { DtlsEngine, DtlsSession } from "./dtls-engine.ts";
 import { answerCheck, makeProof, type RemoteCredentials } from "./ice-lite.ts";
@@ -51,6 +52,7 @@ export class Peer implements PeerTransport {
   readonly icePwd: string;
   /** Its datagrams in the queue of handshakes. */
   waitingDatagrams = 0;
+  readonly #password: KeyObject;
   readonly #host: PeerHost;
   readonly #events: PeerEvents;
   readonly #openedAtMs: number;
@@ -74,6 +76,7 @@ export class Peer implements PeerTransport {
     this.#events = events;
     this.iceUfrag = iceUfrag;
     this.icePwd = icePwd;
+    this.#password = createSecretKey(Buffer.from(icePwd));
     this.#openedAtMs = host.nowMs();
     this.#authenticAtMs = this.#openedAtMs;
   }
@@ -157,7 +160,7 @@ export class Peer implements PeerTransport {
   /** A STUN message that names this peer, from `path`, which may be new. `isKnown` tells whether {@link adopt} ran for it. */
   receiveCheck(bytes: Uint8Array, message: StunMessage, path: Path): void {
     if (this.#state === "closed") return;
-    const answer = answerCheck(bytes, message, this.icePwd, path);
+    const answer = answerCheck(bytes, message, this.#password, path);
     if (!answer) {
       this.#host.counters.stunUnauthentic++;
       return;
