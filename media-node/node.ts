@@ -35,6 +35,7 @@ import type { Clock } from "./time/clock.ts";
 import { admitByTicket } from "./viewer-admission.ts";
 import { openMediaPort } from "./webrtc/transport/open-media-port.ts";
 import { createWebRtc } from "./webrtc/web-rtc.ts";
+import { webRtcMetrics } from "./web-rtc-metrics.ts";
 
 export interface NodeOptions {
   readonly config: ServerConfig;
@@ -61,6 +62,7 @@ interface Delivery {
   readonly guest: HttpGuest;
   /** Bytes that do not pass the HTTP server. */
   readonly egressBytes?: () => number;
+  readonly metrics?: readonly Metric[];
 }
 
 /** What viewers reach: the public URL, and what went out by HTTP. */
@@ -144,7 +146,7 @@ async function wire(options: NodeOptions, group: CloseGroup): Promise<RunningNod
   const operatorPort = await openOperatorDoor(
     config,
     {
-      metrics: [...streamMetrics, ...ovtMetrics(ovt?.publisher)],
+      metrics: [...streamMetrics, ...ovtMetrics(ovt?.publisher), ...deliveries.flatMap(({ metrics }) => metrics ?? [])],
       describe: () => report.peek(),
       isReady: () => state === "serving",
     },
@@ -230,11 +232,12 @@ async function publishOvt(
     nodeId,
     serverId: randomUUID(),
   });
-  group.add(() => publisher.close());
   const listener = await listenForEdges(config.bind.ovtPort, address, (connection, remote) =>
     publisher.accept(connection, remote),
   );
   group.add(() => listener.close());
+  // Closed before the listener, which cuts what is left: sessions end on the border of a sample.
+  group.add(() => publisher.close());
   return { port: listener.port, publisher };
 }
 
@@ -299,6 +302,7 @@ async function openDeliveries(
       port,
       guest: publishedBy(config, "webrtc", guest),
       egressBytes: () => mediaPort.stats["bytesOut"] ?? 0,
+      metrics: webRtcMetrics(guest),
     });
   }
   return deliveries;
