@@ -26,6 +26,16 @@ const tools = [
       "gstreamer1.0-libav",
     ],
   },
+  {
+    name: "GStreamer's webrtcbin",
+    isThere: () =>
+      runs(
+        "/usr/bin/python3",
+        "-c",
+        "import gi; gi.require_version('GstWebRTC', '1.0'); from gi.repository import GstWebRTC",
+      ) && runs("gst-inspect-1.0", "nicesrc"),
+    packages: ["python3-gi", "gir1.2-gst-plugins-bad-1.0", "gstreamer1.0-nice", "gstreamer1.0-plugins-bad"],
+  },
 ] as const;
 
 function runs(command: string, ...args: string[]): boolean {

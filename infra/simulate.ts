@@ -14,7 +14,12 @@ const usage = `hearth simulate [--nodes 50] [--viewers 100000] [--streams 10000]
 
 /** Runs the command with its own arguments; resolves with the exit code. */
 export async function simulate(args: readonly string[], print: (line: string) => void = console.log): Promise<number> {
-  const settings = parseSettings(args);
+  let settings: ReturnType<typeof parseSettings>;
+  try {
+    settings = parseSettings(args);
+  } catch (thrown) {
+    settings = `${thrown instanceof Error ? thrown.message : String(thrown)}\n\n${usage}`;
+  }
   if (typeof settings === "string") {
     print(settings);
     return settings === usage ? 0 : 2;

@@ -10,7 +10,8 @@ import { systemClock } from "./time/clock.ts";
 const usage = `hearth node --config Server.xml      runs a media node
 hearth check Server.xml [--json]     says what is wrong or odd in a configuration
 hearth explain URL --config Server.xml [--json]   says what becomes of a viewer's URL
-hearth bridge [--port 8079]          serves Upstash's REST protocol in front of REDIS_URL`;
+hearth bridge [--port 8079]          serves Upstash's REST protocol in front of REDIS_URL
+hearth simulate [--nodes 50 …]       runs a day of a cluster under the code that decides; --help lists its options`;
 
 /** After a signal a node lets go of its viewers and leases within this time. */
 const closeTimeoutMs = 1_400;
@@ -28,6 +29,12 @@ async function run([command, ...args]: string[]): Promise<void> {
   if (command === "bridge") return runBridge(args);
   if (command === "check") return finish(runCheck(args));
   if (command === "explain") return finish(await runExplain(args));
+  if (command === "simulate") {
+    // Loaded when asked for: a node has no use for it.
+    const { simulate } = await import("../infra/simulate.ts");
+    process.exitCode = await simulate(args);
+    return;
+  }
   if (command !== undefined && command !== "help" && command !== "--help") {
     throw new SettingError(`hearth has no command "${command}".\n${usage}`);
   }

@@ -35,6 +35,7 @@ import type { Clock } from "./time/clock.ts";
 import { admitByTicket } from "./viewer-admission.ts";
 import { openMediaPort } from "./webrtc/transport/open-media-port.ts";
 import { createWebRtc } from "./webrtc/web-rtc.ts";
+import { webRtcMetrics } from "./web-rtc-metrics.ts";
 
 export interface NodeOptions {
   readonly config: ServerConfig;
@@ -59,8 +60,11 @@ interface Delivery {
   readonly protocols: NodeRecord["protocols"];
   readonly port: number;
   readonly guest: HttpGuest;
+  /** Tells viewers to ask the router again. */
+  readonly drain?: () => void;
   /** Bytes that do not pass the HTTP server. */
   readonly egressBytes?: () => number;
+  readonly metrics?: readonly Metric[];
 }
 
 /** What viewers reach: the public URL, and what went out by HTTP. */
@@ -132,11 +136,11 @@ async function wire(options: NodeOptions, group: CloseGroup): Promise<RunningNod
     egressBytes: () => deliveries.reduce((sum, { egressBytes }) => sum + (egressBytes?.() ?? 0), bytesSent()),
   });
   state = "serving";
-  for (const store of stores.all) {
-    const sign = (record: NodeRecord) => signNodeRecord(key, record, clock.wallMs());
-    const announcer = new Announcer({ store, clock, logger, id, record: () => report.next(), sign });
-    group.add(() => announcer.close());
-  }
+  const sign = (record: NodeRecord) => signNodeRecord(key, record, clock.wallMs());
+  const announcers = stores.all.map(
+    (store) => new Announcer({ store, clock, logger, id, record: () => report.next(), sign }),
+  );
+  group.add(async () => void (await Promise.all(announcers.map((announcer) => announcer.close()))));
   const streamMetrics: Metric[] = [
     { name: "hearth_streams", help: "Streams that are live here", read: () => hub.list().length },
     { name: "hearth_viewers", help: "Viewers connected here", read: () => report.viewers },
@@ -144,7 +148,7 @@ async function wire(options: NodeOptions, group: CloseGroup): Promise<RunningNod
   const operatorPort = await openOperatorDoor(
     config,
     {
-      metrics: [...streamMetrics, ...ovtMetrics(ovt?.publisher)],
+      metrics: [...streamMetrics, ...ovtMetrics(ovt?.publisher), ...deliveries.flatMap(({ metrics }) => metrics ?? [])],
       describe: () => report.peek(),
       isReady: () => state === "serving",
     },
@@ -157,7 +161,12 @@ async function wire(options: NodeOptions, group: CloseGroup): Promise<RunningNod
     onResult: (name, isLive, reason) => onMessage?.({ type: "prewarm", stream: streamKey(name), isLive, reason }),
   });
   group.add(() => prewarm.close());
-  group.add(() => void (state = "draining"));
+  // Closing begins here: the router is told before viewers are, so that they are not sent back.
+  group.add(() => {
+    state = "draining";
+    for (const announcer of announcers) announcer.announce();
+    for (const { drain } of deliveries) drain?.();
+  });
   logger.info("node serves", { url, ovtPort });
   onMessage?.({ type: "ready", id, url, ovtPort, operatorPort });
   return { id, url, ovtPort, hub, close: (reason) => group.close(reason) };
@@ -230,11 +239,12 @@ async function publishOvt(
     nodeId,
     serverId: randomUUID(),
   });
-  group.add(() => publisher.close());
   const listener = await listenForEdges(config.bind.ovtPort, address, (connection, remote) =>
     publisher.accept(connection, remote),
   );
   group.add(() => listener.close());
+  // Closed before the listener, which cuts what is left: sessions end on the border of a sample.
+  group.add(() => publisher.close());
   return { port: listener.port, publisher };
 }
 
@@ -298,7 +308,9 @@ async function openDeliveries(
       protocols: ["webrtc", "whep"],
       port,
       guest: publishedBy(config, "webrtc", guest),
+      drain: () => guest.drain(),
       egressBytes: () => mediaPort.stats["bytesOut"] ?? 0,
+      metrics: webRtcMetrics(guest),
     });
   }
   return deliveries;

@@ -6,7 +6,7 @@ import Hls from "./vendor/hls.min.mjs";
  * @param {string} stream `app/stream`
  * @param {import("./viewing.js").Viewing} viewing
  * @param {(protocol: string) => Promise<string>} why asks for the reason of the decision and logs it
- * @param {(url: string) => string | undefined} nodeOf the id of the node that a URL points to
+ * @param {(url: string) => Promise<string>} nodeOf the id of the node that a URL points to
  */
 export function playLlHls(stream, viewing, why, nodeOf) {
   const video = document.querySelector("#hls-video");
@@ -22,7 +22,7 @@ export function playLlHls(stream, viewing, why, nodeOf) {
     hls = mine;
     window.hearthHls = mine;
     mine.on(Hls.Events.MANIFEST_LOADED, async (_event, { url }) => {
-      viewing.servedBy(nodeOf(url), await why("llhls").catch(() => ""));
+      viewing.servedBy(await nodeOf(url), await why("llhls").catch(() => ""));
     });
     mine.on(Hls.Events.FRAG_BUFFERED, () => (retryMs = 250));
     mine.on(Hls.Events.ERROR, (_event, { fatal, type, response }) => {

@@ -16,9 +16,15 @@ window.hearth = { webrtc, llhls, stream };
 document.querySelector("#addresses").textContent =
   `${location.origin}/${stream}/llhls.m3u8 · ${location.origin}/${stream}/whep · ${location.origin.replace("http", "ws")}/${stream}`;
 
+/** Resolves when the cluster was seen once: from then on a URL can be told from which node it is. */
+const { promise: clusterSeen, resolve: sawCluster } = Promise.withResolvers();
+
 const players = [
   playWebRtc(stream, webrtc, why),
-  playLlHls(stream, llhls, why, (url) => nodes.find((node) => url.startsWith(`${node.url}/`))?.id ?? new URL(url).host),
+  playLlHls(stream, llhls, why, async (url) => {
+    await clusterSeen;
+    return nodes.find((node) => url.startsWith(`${node.url}/`))?.id ?? new URL(url).host;
+  }),
 ];
 document.querySelector("#sound").addEventListener("change", ({ target }) => {
   // One of the two is enough to hear.
@@ -37,6 +43,7 @@ async function refresh() {
   try {
     const { nodes: seen, canCommand } = await cluster();
     nodes = seen;
+    sawCluster();
     drawCluster(document.querySelector("#map"), { nodes, canCommand }, new Set([webrtc.node, llhls.node]));
     state.textContent = `${nodes.filter((node) => node.state === "serving").length} nodes serving`;
     state.dataset.state = "good";

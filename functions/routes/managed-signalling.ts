@@ -1,6 +1,7 @@
 import { assign, viewerOf, type Desk, type RouterContext } from "../desk.ts";
 import { problemResponse, type Problem } from "../http-errors.ts";
 import { isProblem } from "../requested-stream.ts";
+import { upgradeTimeoutMs, within } from "../within.ts";
 import { SignallingRelay, type SignallingSocket } from "../signalling/signalling-relay.ts";
 
 /** The runtime's WebSockets, handed in by `index.ts`: Node has none of this kind. */
@@ -30,7 +31,7 @@ export async function managedSignalling(c: RouterContext, desk: Desk, sockets: S
       return undefined;
     }
     serving = target.node.id;
-    return sockets.dial(target.url).catch(() => undefined);
+    return within(upgradeTimeoutMs, sockets.dial(target.url), (late) => late?.close(1000));
   };
   const first = (await dial()) ?? (problem ? undefined : await dial());
   if (!first) return problemResponse(problem ?? nobodyAnswered);

@@ -2,6 +2,7 @@ import { assign, viewerOf, type Desk, type RouterContext } from "../desk.ts";
 import { problemResponse, type Problem } from "../http-errors.ts";
 import { protocolPath } from "../node-url.ts";
 import { isProblem } from "../requested-stream.ts";
+import { upgradeTimeoutMs, within } from "../within.ts";
 
 /** Marks a connection that a router passed on: one that comes back is in a loop. */
 const routedHeader = "Hearth-Routed";
@@ -28,11 +29,8 @@ export async function signalling(c: RouterContext, desk: Desk): Promise<Response
 async function passThrough(c: RouterContext, desk: Desk, url: string): Promise<Response | undefined> {
   const headers = new Headers(c.req.raw.headers);
   headers.set(routedHeader, "1");
-  try {
-    return await desk.fetch(url, new Request(url, { headers, redirect: "manual" }));
-  } catch {
-    return undefined;
-  }
+  const opening = desk.fetch(url, new Request(url, { headers, redirect: "manual" }));
+  return within(upgradeTimeoutMs, opening, (late) => void late.body?.cancel());
 }
 
 const inCircles: Problem = {

@@ -29,7 +29,9 @@ export async function steeredPlay(c: RouterContext, desk: Desk): Promise<Respons
   const search = withoutKey(viewer.url.search, "steering").join("&");
   const pathways = nodes.map((node) => ({ id: node.id, base: `${node.url}${path}${search && `?${search}`}` }));
   const { app, stream } = viewer.stream.name;
-  const serverUri = `${viewer.url.origin}/-/steer/${app}/${stream}?pathways=${nodes.map(({ id }) => id).join(",")}`;
+  const serverUri = new URL(
+    `${viewer.url.origin}/-/steer/${app}/${stream}?pathways=${nodes.map(({ id }) => id).join(",")}`,
+  ).href;
   return new Response(steeredMaster(text, pathways, serverUri), {
     headers: { "Content-Type": "application/vnd.apple.mpegurl" },
   });

@@ -36,9 +36,18 @@ const maxStreams = 10_000;
 
 interface KnownOrigins {
   readonly urls: readonly string[];
+  /** When the store was asked. */
   readonly atMs: number;
+  /** When the store last gave any. */
+  readonly seenMs: number;
   readonly savedMs: number;
 }
+
+/**
+ * A store that lost its data says that nothing exists, until everybody has claimed anew: for that long it is not believed.
+ * A stream that ended is asked for in vain at a node meanwhile, which knows it best.
+ */
+const reclaimMs = 10_000;
 
 /** One isolate's memory of the store. Never asks twice within a second for the same thing; answers through an outage. */
 export class ClusterMemory {
@@ -88,13 +97,18 @@ export class ClusterMemory {
   async #read(name: ClusterStreamName, { nowMs, later }: Moment): Promise<Sight> {
     const snapshot = await this.#reader.snapshot(name);
     const key = recordKey(name);
-    const savedMs = this.#origins.get(key)?.savedMs ?? Number.NEGATIVE_INFINITY;
-    const isDue = this.#cache !== undefined && nowMs - savedMs >= saveEveryMs;
+    const known = this.#origins.get(key);
+    const savedMs = known?.savedMs ?? Number.NEGATIVE_INFINITY;
+    const isDue = this.#cache !== undefined && snapshot.nodes.length > 0 && nowMs - savedMs >= saveEveryMs;
     if (isDue) later(this.#cache.save(name, snapshot, nowMs));
     const view = await this.#views.read(snapshot);
     this.#latest = { view, atMs: nowMs };
-    this.#remember(key, { urls: snapshot.origins, atMs: nowMs, savedMs: isDue ? nowMs : savedMs });
-    return { view, origins: snapshot.origins, ageMs: 0, from: "store" };
+    const hasAny = snapshot.origins.length > 0;
+    const isLost = !hasAny && known !== undefined && nowMs - known.seenMs < reclaimMs;
+    const urls = isLost ? known.urls : snapshot.origins;
+    const seenMs = hasAny ? nowMs : (known?.seenMs ?? Number.NEGATIVE_INFINITY);
+    this.#remember(key, { urls, atMs: nowMs, seenMs, savedMs: isDue ? nowMs : savedMs });
+    return { view, origins: urls, ageMs: 0, from: "store" };
   }
 
   #remember(key: string, origins: KnownOrigins): void {
@@ -113,7 +127,7 @@ export class ClusterMemory {
     const { savedMs, origins: urls } = cached;
     if (!this.#latest || this.#latest.atMs < savedMs)
       this.#latest = { view: await this.#views.read(cached), atMs: savedMs };
-    if (urls.length > 0) this.#remember(key, { urls, atMs: savedMs, savedMs });
+    if (urls.length > 0) this.#remember(key, { urls, atMs: savedMs, seenMs: savedMs, savedMs });
     return this.#recall(name, nowMs);
   }
 

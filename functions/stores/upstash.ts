@@ -9,13 +9,15 @@ import { parseSnapshot } from "#cluster/store/script-replies.ts";
 import { snapshotCall } from "#cluster/store/script-calls.ts";
 
 /** Longer than this a viewer does not wait for the store; the last snapshot decides instead. */
-const deadlineMs = 300;
+const storeDeadlineMs = 300;
 
 /** Reads the cluster through Upstash's REST protocol, or `hearth bridge`, which speaks the same. One request a snapshot. */
 export class UpstashReader implements ClusterReader {
   readonly #redis: Redis;
+  /** A token that may only read may only run scripts that only read, by another command (Redis 7). */
+  #isReadOnly = false;
 
-  constructor(url: string, token: string) {
+  constructor(url: string, token: string, deadlineMs = storeDeadlineMs) {
     this.#redis = new Redis({
       url,
       token,
@@ -33,13 +35,23 @@ export class UpstashReader implements ClusterReader {
 
   async snapshot(name: ClusterStreamName): Promise<ClusterSnapshot> {
     const { script, keys, args } = snapshotCall(name);
-    let reply: unknown;
     try {
-      reply = await this.#redis.eval(script, [...keys], [...args]);
+      return parseSnapshot(await this.#run(script, [...keys], [...args]));
     } catch (thrown) {
+      if (thrown instanceof StoreUnavailable) throw thrown;
       throw new StoreUnavailable("the store did not answer", { cause: thrown });
     }
-    return parseSnapshot(reply);
+  }
+
+  async #run(script: string, keys: string[], args: string[]): Promise<unknown> {
+    if (this.#isReadOnly) return this.#redis.evalRo(script, keys, args);
+    try {
+      return await this.#redis.eval(script, keys, args);
+    } catch (thrown) {
+      if (!(thrown instanceof Error && /NOPERM|no permission/i.test(thrown.message))) throw thrown;
+      this.#isReadOnly = true;
+      return this.#redis.evalRo(script, keys, args);
+    }
   }
 }
 

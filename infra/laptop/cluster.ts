@@ -30,6 +30,8 @@ export interface LaptopCluster {
   readonly nodes: ReadonlyMap<string, NodeProcess>;
   /** What each node said when it was first ready. */
   readonly ready: ReadonlyMap<string, ReadyMessage>;
+  /** Resolves with a sentence when the router ends by itself; nothing works without it. */
+  readonly failed: Promise<string>;
   /** Ends every process and closes every port. */
   close(): Promise<void>;
 }
@@ -105,6 +107,7 @@ async function start(options: LaptopOptions, group: CloseGroup): Promise<LaptopC
     url: router.url,
     nodes,
     ready: new Map(ready.map((message) => [message.id, message])),
+    failed: router.exited.then((code) => `The router ended by itself with code ${code}: run npm start again.`),
     close: () => group.close({ code: "shutdown" }),
   };
 }

@@ -24,7 +24,11 @@ try {
     secret: process.env["HEARTH_SECRET"] || undefined,
     onLog: logTo(join(tmpdir(), `hearth-${process.getuid?.() ?? 0}.log`)),
   });
-  const { url } = await cluster;
+  const { url, failed } = await cluster;
+  void failed.then((sentence) => {
+    if (!isEnding) console.error(sentence);
+    return end(1);
+  });
   // Ended while it started: say nothing that is not true any more.
   if (!isEnding) console.log(`Hearth is ready: ${url}/`);
 } catch (thrown) {

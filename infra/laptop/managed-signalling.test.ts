@@ -6,6 +6,7 @@ import { after, before, test } from "node:test";
 import { WebSocket, WebSocketServer } from "ws";
 import { startRestStore, type RestStore } from "../../test/support/rest-store.ts";
 import { nodeRecord, secret } from "../../test/support/router.ts";
+import { until } from "../../test/support/until.ts";
 import { startRouter, type RunningRouter } from "./worker.ts";
 
 interface FakeNode {
@@ -39,6 +40,7 @@ before(async () => {
   store.origins = { "app/stream": ["ovt://origin:9000/app/stream"] };
   const vars = { HEARTH_SECRET: secret, UPSTASH_REDIS_REST_URL: store.url, UPSTASH_REDIS_REST_TOKEN: store.token };
   router = await startRouter({ port: 0, vars });
+  await until("the stream is known", 10_000, async () => (await fetch(`${router.url}/-/resolve/app/stream`)).ok);
 });
 
 after(async () => {

@@ -5,6 +5,9 @@ import type { NodeMessage } from "../../media-node/node-message.ts";
 
 const main = join(import.meta.dirname, "../../media-node/main.ts");
 
+/** A laptop's node serves a handful of viewers: four of its processes together should cost less than one browser tab. */
+const smallHeap = ["--max-semi-space-size=1", "--max-old-space-size=256"];
+
 export interface NodeProcessOptions {
   readonly id: string;
   readonly configPath: string;
@@ -14,6 +17,8 @@ export interface NodeProcessOptions {
   readonly onMessage?: (message: NodeMessage) => void;
 }
 
+/** Between the end of a node that was not asked to end and its next start. */
+const restartDelayMs = 500;
 /** How long a node may take to let go of its viewers and sockets before it is killed. */
 const stopTimeoutMs = 1_500;
 
@@ -22,6 +27,7 @@ export class NodeProcess {
   readonly id: string;
   readonly #options: NodeProcessOptions;
   #child: ChildProcess | undefined;
+  #isWanted = false;
 
   constructor(options: NodeProcessOptions) {
     this.id = options.id;
@@ -42,7 +48,7 @@ export class NodeProcess {
    */
   async start(): Promise<Extract<NodeMessage, { type: "ready" }>> {
     if (this.#child) throw new Error(`${this.id} is running already`);
-    const child = spawn(process.execPath, [main, "node", "--config", this.#options.configPath], {
+    const child = spawn(process.execPath, [...smallHeap, main, "node", "--config", this.#options.configPath], {
       stdio: ["ignore", "pipe", "pipe", "ipc"],
       env: { ...process.env, HEARTH_NODE_ID: this.id, ...this.#options.env },
     });
@@ -52,21 +58,34 @@ export class NodeProcess {
     child.stderr!.setEncoding("utf8").on("data", (text: string) => {
       words = (words + text).slice(-4_000);
     });
+    this.#isWanted = true;
     child.once("exit", () => {
       if (this.#child === child) this.#child = undefined;
+      if (this.#isWanted && isReady) setTimeout(() => void this.#startAgain(), restartDelayMs);
     });
+    let isReady = false;
     return new Promise((resolve, reject) => {
       child.once("exit", (code) => reject(new Error(words.trim() || `${this.id} ended with code ${code}`)));
       child.once("error", reject);
       child.on("message", (message: NodeMessage) => {
-        if (message.type === "ready") resolve(message);
+        if (message.type === "ready") {
+          isReady = true;
+          resolve(message);
+        }
         this.#options.onMessage?.(message);
       });
     });
   }
 
+  /** A node that ended without being asked to comes back, as a service manager would have it. */
+  async #startAgain(): Promise<void> {
+    if (this.#isWanted && !this.#child)
+      await this.start().catch((thrown: Error) => this.#options.onLog(`${thrown.message}\n`));
+  }
+
   /** Ends the node and resolves when its process is gone. */
   async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
+    this.#isWanted = false;
     const child = this.#child;
     if (!child || child.exitCode !== null || child.signalCode !== null) return;
     const gone = once(child, "exit");

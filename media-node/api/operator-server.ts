@@ -9,6 +9,8 @@ export interface Metric {
   /** `hearth_…`, with the unit; `_total` for what only grows. */
   readonly name: string;
   readonly help: string;
+  /** Of its series; taken from the first reading when absent, so needed where there may be none yet. */
+  readonly labelNames?: readonly string[];
   readonly read: () =>
     number | readonly { readonly labels: Readonly<Record<string, string>>; readonly value: number }[];
 }
@@ -61,9 +63,9 @@ export async function listenForOperators(options: OperatorServerOptions): Promis
 
 function registryOf(metrics: readonly Metric[]): Registry {
   const registry = new Registry();
-  for (const { name, help, read } of metrics) {
+  for (const { name, help, read, labelNames: given } of metrics) {
     const first = read();
-    const labelNames = typeof first === "number" ? [] : Object.keys(first[0]?.labels ?? {});
+    const labelNames = given ?? (typeof first === "number" ? [] : Object.keys(first[0]?.labels ?? {}));
     const gauge = new Gauge({
       name,
       help,

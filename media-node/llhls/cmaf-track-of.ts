@@ -1,6 +1,14 @@
 import { parseAacConfig } from "../codecs/aac.ts";
 import { splitAnnexB } from "../codecs/annex-b.ts";
 import { avcConfigOf, nalType, nalTypeOf, parseAvcConfig, parseSps, serializeAvcConfig } from "../codecs/h264.ts";
+import {
+  h265NalType,
+  h265NalTypeOf,
+  hvcConfigOf,
+  parseH265Sps,
+  parseHvcConfig,
+  serializeHvcConfig,
+} from "../codecs/h265.ts";
 import { opusClockRate } from "../codecs/opus.ts";
 import { isCmafCodec, type CmafTrack } from "../cmaf/cmaf-track.ts";
 import type { Sample } from "../core/sample.ts";
@@ -21,19 +29,30 @@ export function isDeliverable(track: Track): boolean {
  * @throws {ProtocolError} when it is broken
  */
 export function cmafTrackOf(track: Track, keyframe?: Sample): CmafTrack | undefined {
-  if (track.codec === "h264") return avcTrack(track, track.decoderConfig ?? configIn(keyframe));
-  if (track.codec === "h265") return hevcTrack(track);
+  if (track.codec === "h264") return avcTrack(track, track.decoderConfig ?? avcConfigIn(keyframe));
+  if (track.codec === "h265") return hevcTrack(track, track.decoderConfig ?? hvcConfigIn(keyframe));
   if (track.codec === "aac") return aacTrack(track);
   if (track.codec === "opus") return opusTrack(track);
   return undefined;
 }
 
-function configIn(keyframe: Sample | undefined): Uint8Array | undefined {
+/** The record made of the parameter sets in an access unit; undefined when one is missing. */
+function avcConfigIn(keyframe: Sample | undefined): Uint8Array | undefined {
   const nals = keyframe ? splitAnnexB(keyframe.data) : [];
   const ofType = (type: number): Uint8Array[] => nals.filter((nal) => nalTypeOf(nal[0]!) === type);
   const sps = ofType(nalType.sps);
   const pps = ofType(nalType.pps);
   return sps.length > 0 && pps.length > 0 ? serializeAvcConfig(avcConfigOf(sps, pps)) : undefined;
+}
+
+function hvcConfigIn(keyframe: Sample | undefined): Uint8Array | undefined {
+  const nals = keyframe ? splitAnnexB(keyframe.data) : [];
+  const ofType = (type: number): Uint8Array[] => nals.filter((nal) => h265NalTypeOf(nal[0]!) === type);
+  const vps = ofType(h265NalType.vps);
+  const sps = ofType(h265NalType.sps);
+  const pps = ofType(h265NalType.pps);
+  const isWhole = vps.length > 0 && sps.length > 0 && pps.length > 0;
+  return isWhole ? serializeHvcConfig(hvcConfigOf(vps, sps, pps)) : undefined;
 }
 
 function avcTrack(track: Track, config: Uint8Array | undefined): CmafTrack | undefined {
@@ -47,12 +66,15 @@ function avcTrack(track: Track, config: Uint8Array | undefined): CmafTrack | und
   return video(track, "h264", decoderConfig, width, height);
 }
 
-function hevcTrack(track: Track): CmafTrack | undefined {
-  const config = track.decoderConfig;
-  if (!config || config.length < 23) return undefined;
-  const decoderConfig = config.slice();
-  decoderConfig[21] = decoderConfig[21]! | 3;
-  return video(track, "h265", decoderConfig, track.video?.width ?? 0, track.video?.height ?? 0);
+function hevcTrack(track: Track, record: Uint8Array | undefined): CmafTrack | undefined {
+  if (!record) return undefined;
+  const config = parseHvcConfig(record);
+  const sps = config.arrays.find(({ nalType }) => nalType === h265NalType.sps)?.nals[0];
+  if (!sps) return undefined;
+  const { width, height } = parseH265Sps(sps);
+  // hvc1 promises that every parameter set stands here (ISO 14496-15 §8.4.1.1).
+  const arrays = config.arrays.map((array) => ({ ...array, isComplete: true }));
+  return video(track, "h265", serializeHvcConfig({ ...config, arrays, lengthSize: 4 }), width, height);
 }
 
 function video(

@@ -25,7 +25,7 @@ export interface HeldRequestsOptions {
 }
 
 /** Answers written before others get a turn: about 2 ms of work. */
-const sliceSize = 64;
+const sliceSize = 32;
 /** How often limits of holding are looked at. */
 const sweepMs = 250;
 

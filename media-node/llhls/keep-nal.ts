@@ -1,10 +1,11 @@
 import { nalType, nalTypeOf, parseAvcConfig } from "../codecs/h264.ts";
+import { h265NalTypeOf, parseHvcConfig } from "../codecs/h265.ts";
 import type { CmafTrack } from "../cmaf/cmaf-track.ts";
 
 type KeepNal = (data: Uint8Array, start: number, end: number) => boolean;
 
-/** H.265 NAL unit types (ITU-T H.265 table 7-1). */
-const hevc = { vps: 32, pps: 34, aud: 35, eos: 36, eob: 37, filler: 38 } as const;
+/** H.265 NAL unit types (ITU-T H.265 table 7-1): parameter sets, then what MP4 has no use for. */
+const hevc = { vps: 32, aud: 35, filler: 38 } as const;
 
 /**
  * Which NAL units of an access unit belong into MP4: no delimiters and filler, and no parameter sets that the sample
@@ -13,7 +14,7 @@ const hevc = { vps: 32, pps: 34, aud: 35, eos: 36, eob: 37, filler: 38 } as cons
  */
 export function keepNalOf(track: CmafTrack): KeepNal | undefined {
   if (track.codec === "h264") return keepAvc(track.decoderConfig);
-  if (track.codec === "h265") return keepHevc;
+  if (track.codec === "h265") return keepHevc(track.decoderConfig);
   return undefined;
 }
 
@@ -28,9 +29,13 @@ function keepAvc(config: Uint8Array): KeepNal {
   };
 }
 
-function keepHevc(data: Uint8Array, start: number): boolean {
-  const type = (data[start]! >> 1) & 0x3f;
-  return type < hevc.vps || type > hevc.filler;
+function keepHevc(config: Uint8Array): KeepNal {
+  const known = parseHvcConfig(config).arrays.flatMap(({ nals }) => nals);
+  return (data, start, end) => {
+    const type = h265NalTypeOf(data[start]!);
+    if (type >= hevc.aud) return type > hevc.filler;
+    return type < hevc.vps || !known.some((set) => isSame(set, data, start, end));
+  };
 }
 
 function isSame(set: Uint8Array, data: Uint8Array, start: number, end: number): boolean {

@@ -5,6 +5,7 @@ import type { Logger } from "../flow/logger.ts";
 import { every, type Clock, type Timer } from "../time/clock.ts";
 import { streamFileKey } from "./stream-key.ts";
 import { StreamOutput } from "./stream-output.ts";
+import type { TrackOutput } from "./track-output.ts";
 import { Viewers } from "./viewers.ts";
 
 /** A stream this node delivers now, or did until a moment ago. */
@@ -24,7 +25,7 @@ export interface LiveStreamsOptions {
   readonly segmentMs: number;
   readonly partMs: number;
   readonly segmentCount: number;
-  readonly onProgress: (live: LiveStream) => void;
+  readonly onProgress: (live: LiveStream, track?: TrackOutput) => void;
 }
 
 export type OpenResult =
@@ -88,7 +89,7 @@ export class LiveStreams {
       segmentCount,
       streamKey: streamFileKey(name, stream.description, secret),
       logger: log,
-      onProgress: () => onProgress(live),
+      onProgress: (track) => onProgress(live, track),
     });
     const live: LiveStream = { name, output, viewers: new Viewers(), hold, lastRequestMs: clock.nowMs() };
     this.#live.set(nameOf(name), live);

@@ -94,6 +94,20 @@ test("a stream that does not come in time is 202 for the master, 404 for a name 
   assert.deepEqual([unavailable.status, unavailable.headers.get("retry-after")], [503, "1"]);
 });
 
+test("a stream without a codec that LL-HLS knows is 404 at once", async (t) => {
+  const vp8 = { ...videoTrack, codec: "vp8" as const };
+  const room = await Room.open(t, { open: async () => new FakeSource(describe([vp8])) });
+  assert.equal((await room.fetch("llhls.m3u8")).status, 404);
+});
+
+test("what viewers were sent is counted", async (t) => {
+  const room = await Room.open(t);
+  const { video } = await room.play(4_100);
+  const before = room.node.guest.stats.egressBytes;
+  const text = await (await room.fetch(video, { headers: { "accept-encoding": "identity" } })).text();
+  assert.equal(room.node.guest.stats.egressBytes - before, text.length);
+});
+
 test("a playlist request waits for its part, and is answered with it", async (t) => {
   const room = await Room.open(t);
   const { video } = await room.play(4_100);

@@ -16,12 +16,12 @@ import { PlaylistTexts } from "./playlist-texts.ts";
 import { readinessOf } from "./readiness.ts";
 import { PreparedText, replyBytes, replyOptions, replyStatus, replyText } from "./reply.ts";
 import { isKeyOf } from "./stream-key.ts";
-import type { TrackOutput } from "./track-output.ts";
+import { partTargetMs, type TrackOutput } from "./track-output.ts";
 import { createViewerTokens, type ViewerTokens } from "./viewer-token.ts";
 
 /** Settings of the publisher. Every node of a cluster must have the same `partMs` and `segmentMs`. */
 export interface LlHlsConfig {
-  /** Longest part (OvenMediaEngine: `ChunkDuration`). */
+  /** Length of a part (OvenMediaEngine: `ChunkDuration`); a whole number of frames may be 5 % longer. */
   readonly partMs: number;
   /** Length of the numbering grid; segments are this long where key frames allow it (`SegmentDuration`). */
   readonly segmentMs: number;
@@ -53,6 +53,8 @@ export interface LlHlsStats {
   readonly heldRequests: number;
   /** Bytes of parts kept for serving. */
   readonly heldBytes: number;
+  /** Bytes of bodies handed to viewers' sockets since the start. */
+  readonly egressBytes: number;
 }
 
 export interface LlHls extends HttpGuest {
@@ -95,6 +97,7 @@ class LlHlsGuest implements LlHls {
   readonly #targetSeconds: number;
   readonly #maxWaiting: number;
   #waiting = 0;
+  #egressBytes = 0;
   #isClosed = false;
 
   constructor(options: LlHlsOptions) {
@@ -114,7 +117,7 @@ class LlHlsGuest implements LlHls {
     });
     this.#texts = new PlaylistTexts({
       targetSeconds: this.#targetSeconds,
-      partHoldBackMs: Math.max(config.partHoldBackMs ?? 0, 3 * partMs),
+      partHoldBackMs: Math.max(config.partHoldBackMs ?? 0, 3 * partTargetMs(partMs)),
       hasPreloadHint: config.hasPreloadHint ?? true,
     });
     this.#streams = new LiveStreams({
@@ -125,7 +128,10 @@ class LlHlsGuest implements LlHls {
       segmentMs,
       partMs,
       segmentCount: Math.max(config.segmentCount, Math.ceil((3_000 * this.#targetSeconds) / segmentMs) + 1),
-      onProgress: (live) => this.#held.progress(live),
+      onProgress: (live, track) => {
+        this.#held.progress(live);
+        if (track) this.#held.progress(track);
+      },
     });
   }
 
@@ -136,6 +142,7 @@ class LlHlsGuest implements LlHls {
       streams: lives.length,
       viewers: lives.reduce((sum, { viewers }) => sum + viewers.count(nowMs), 0),
       heldRequests: this.#held.size,
+      egressBytes: this.#egressBytes,
       heldBytes: lives.flatMap(({ output }) => output.tracks).reduce((sum, track) => sum + track.heldBytes, 0),
     };
   }
@@ -201,7 +208,7 @@ class LlHlsGuest implements LlHls {
     const legacy = target.query.get("_HLS_legacy");
     const childQuery = `session=${token}${legacy?.toUpperCase() === "YES" ? "&_HLS_legacy=YES" : ""}`;
     const text = masterPlaylist(variants, { tracks: description.tracks, childQuery });
-    replyText(exchange.request, response, new PreparedText(text), "no-cache, no-store");
+    this.#egressBytes += replyText(exchange.request, response, new PreparedText(text), "no-cache, no-store");
   }
 
   /** Whether the request carries the token of a viewer this cluster admitted. Without a secret nothing proves that. */
@@ -236,7 +243,7 @@ class LlHlsGuest implements LlHls {
     const send = (): void => this.#sendMedia(exchange, live, track, directives);
     if (readiness === "now") return send();
     const holdMs = Math.min(maxHoldMs, 3_000 * this.#targetSeconds);
-    this.#hold(exchange, live, holdMs, () => readinessOf(track, directives) !== "later", send);
+    this.#hold(exchange, track, holdMs, () => readinessOf(track, directives) !== "later", send);
   }
 
   #sendMedia(
@@ -247,7 +254,7 @@ class LlHlsGuest implements LlHls {
   ): void {
     const maxAge = `max-age=${6 * this.#targetSeconds}`;
     const cacheControl = directives.msn === undefined ? "no-cache" : session === "" ? maxAge : `private, ${maxAge}`;
-    replyText(request, response, this.#texts.media(live.output, track, directives), cacheControl);
+    this.#egressBytes += replyText(request, response, this.#texts.media(live.output, track, directives), cacheControl);
   }
 
   async #answerFile(exchange: Exchange, name: FileName & { kind: "init" | "segment" | "part" }): Promise<void> {
@@ -258,28 +265,24 @@ class LlHlsGuest implements LlHls {
     if (!track || track.type !== name.type || name.key.split("-")[0] !== live.output.streamKey) {
       return replyStatus(response, 404);
     }
-    const contentType = `${name.type}/mp4`;
+    const send = (pieces: readonly Uint8Array[]): void => {
+      this.#egressBytes += replyBytes(request, response, pieces, `${name.type}/mp4`);
+    };
     const pieces = track.file(target.file);
-    if (pieces) return replyBytes(request, response, pieces, contentType);
-    const part = name.kind === "part" ? track.resolvePart(name.msn, name.part, name.key) : undefined;
-    if (!part || name.kind !== "part") return replyStatus(response, 404);
-    if (part !== "later") return replyBytes(request, response, [part.bytes], contentType);
+    if (pieces) return send(pieces);
+    if (name.kind !== "part") return replyStatus(response, 404);
     const resolve = (): ReturnType<TrackOutput["resolvePart"]> => track.resolvePart(name.msn, name.part, name.key);
-    this.#hold(
-      exchange,
-      live,
-      maxHoldMs,
-      () => resolve() !== "later",
-      () => {
-        const ready = resolve();
-        if (ready && ready !== "later") replyBytes(request, response, [ready.bytes], contentType);
-        else replyStatus(response, 404);
-      },
-    );
+    const answer = (): void => {
+      const part = resolve();
+      if (part && part !== "later") send([part.bytes]);
+      else replyStatus(response, 404);
+    };
+    if (resolve() === "later") this.#hold(exchange, track, maxHoldMs, () => resolve() !== "later", answer);
+    else answer();
   }
 
   /** Keeps a request until `isReady`, then `send`s; 503 when that takes too long or too many wait. */
-  #hold(exchange: Exchange, live: LiveStream, holdMs: number, isReady: () => boolean, send: () => void): void {
+  #hold(exchange: Exchange, track: TrackOutput, holdMs: number, isReady: () => boolean, send: () => void): void {
     const { response, session, target } = exchange;
     const busy = (): void => replyStatus(response, 503, { "Retry-After": "1" });
     const held = {
@@ -288,7 +291,7 @@ class LlHlsGuest implements LlHls {
       session,
       release: (outcome: "ready" | "expired") => (outcome === "ready" ? send() : busy()),
     };
-    const forget = this.#held.hold(live, held, holdMs);
+    const forget = this.#held.hold(track, held, holdMs);
     if (forget) response.once("close", forget);
     else busy();
   }
@@ -340,6 +343,10 @@ class LlHlsGuest implements LlHls {
       }
       const { live } = opened;
       if (live.output.isPlayable) return live;
+      if (!live.output.isDeliverable) {
+        replyStatus(response, 404);
+        return undefined;
+      }
       const outcome = await this.#becomesPlayable(exchange, live);
       if (outcome === "ready" && live.output.isPlayable) return live;
       if (!response.destroyed) tooLate();

@@ -58,7 +58,7 @@ function serverControl(track: TrackOutput, { targetSeconds, partHoldBackMs }: Me
   const canSkip = `CAN-SKIP-UNTIL=${(skipTargets * targetSeconds).toFixed(1)}`;
   return [
     `#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,${canSkip},PART-HOLD-BACK=${seconds(partHoldBackMs)}`,
-    `#EXT-X-PART-INF:PART-TARGET=${seconds(track.partMs)}`,
+    `#EXT-X-PART-INF:PART-TARGET=${seconds(track.partTargetMs)}`,
   ];
 }
 

@@ -108,11 +108,11 @@ test("held requests are released in slices, so that others get a turn", () => {
   const { held, turn } = bench();
   const log: string[] = [];
   const group = {};
-  for (let index = 0; index < 150; index++) held.hold(group, request({ log }), 1_000);
+  for (let index = 0; index < 80; index++) held.hold(group, request({ log }), 1_000);
   held.progress(group);
   held.progress(group);
   const after = [1, 2, 3].map(() => (turn(), log.length));
-  assert.deepEqual(after, [64, 128, 150]);
+  assert.deepEqual(after, [32, 64, 80]);
   assert.equal(held.size, 0);
 });
 
@@ -140,7 +140,7 @@ test("a request that is ready but not yet answered is forgotten too", () => {
   turn();
   forgets.forEach((forget) => forget());
   turn();
-  assert.equal(log.length, 64);
+  assert.equal(log.length, 32);
 });
 
 test("limits count requests in all, per address and per session", () => {

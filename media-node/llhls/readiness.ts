@@ -14,7 +14,7 @@ export function readinessOf(track: TrackOutput, { msn, part }: Directives): Read
   if (lastComplete === undefined) return "later";
   if (msn > lastComplete + 2) return "never";
   if (part === undefined) return msn <= lastComplete ? "now" : "later";
-  const segment = track.segments.find((segment) => segment.msn === msn);
+  const segment = track.segmentAt(msn);
   if (msn <= lastComplete) {
     // A part after the last of a finished segment means the first of the next.
     if (!segment || part < segment.parts.length) return "now";
@@ -22,5 +22,5 @@ export function readinessOf(track: TrackOutput, { msn, part }: Directives): Read
   }
   const present = segment?.parts.length ?? 0;
   if (part < present) return "now";
-  return part - present > maxAheadMs / track.partMs ? "never" : "later";
+  return part - present > maxAheadMs / track.partTargetMs ? "never" : "later";
 }

@@ -2,10 +2,12 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { gzipSync } from "node:zlib";
 
 /** Public media: any page may play it, `*` also fits the `Origin: null` that follows a redirect. */
-const cors = {
-  "Access-Control-Allow-Origin": "*",
-  "Access-Control-Expose-Headers": "Date, Age, Content-Length, Content-Range",
-};
+const cors = [
+  "Access-Control-Allow-Origin",
+  "*",
+  "Access-Control-Expose-Headers",
+  "Date, Age, Content-Length, Content-Range",
+] as const;
 
 export const playlistType = "application/vnd.apple.mpegurl";
 
@@ -13,6 +15,8 @@ export const playlistType = "application/vnd.apple.mpegurl";
 export class PreparedText {
   readonly plain: Buffer;
   #gzipped: Buffer | undefined;
+  /** By cache rule and coding: names and values in turn, as Node takes them without looking at each again. */
+  readonly #headers = new Map<string, string[]>();
 
   constructor(text: string) {
     this.plain = Buffer.from(text);
@@ -22,13 +26,26 @@ export class PreparedText {
     this.#gzipped ??= gzipSync(this.plain, { level: 6 });
     return this.#gzipped;
   }
+
+  headers(cacheControl: string, isGzipped: boolean): string[] {
+    const key = `${isGzipped} ${cacheControl}`;
+    let headers = this.#headers.get(key);
+    if (headers) return headers;
+    const { length } = isGzipped ? this.gzipped : this.plain;
+    headers = [...cors, "Content-Type", playlistType, "Cache-Control", cacheControl, "Content-Length", String(length)];
+    headers.push("Vary", "Accept-Encoding");
+    if (isGzipped) headers.push("Content-Encoding", "gzip");
+    this.#headers.set(key, headers);
+    return headers;
+  }
 }
 
 /** Answers without a body. */
 export function replyStatus(response: ServerResponse, status: number, headers: Record<string, string> = {}): void {
   if (response.writableEnded || response.destroyed) return;
   const cacheControl = status === 404 || status === 400 ? "max-age=1" : "no-store";
-  response.writeHead(status, { ...cors, "Cache-Control": cacheControl, "Content-Length": "0", ...headers });
+  const all = { "Cache-Control": cacheControl, "Content-Length": "0", ...headers };
+  response.writeHead(status, [...cors, ...Object.entries(all).flat()]);
   response.end();
 }
 
@@ -42,51 +59,50 @@ export function replyOptions(response: ServerResponse, requestedHeaders: string 
   });
 }
 
+/** @returns bytes of the body */
 export function replyText(
   request: IncomingMessage,
   response: ServerResponse,
   text: PreparedText,
   cacheControl: string,
-): void {
-  if (response.writableEnded || response.destroyed) return;
+): number {
+  if (response.writableEnded || response.destroyed) return 0;
   const isGzipped = /\bgzip\b/.test(request.headers["accept-encoding"] ?? "");
-  const body = isGzipped ? text.gzipped : text.plain;
-  response.writeHead(200, {
-    ...cors,
-    "Content-Type": playlistType,
-    "Cache-Control": cacheControl,
-    "Content-Length": body.length,
-    Vary: "Accept-Encoding",
-    ...(isGzipped && { "Content-Encoding": "gzip" }),
-  });
-  response.end(request.method === "HEAD" ? undefined : body);
+  response.writeHead(200, text.headers(cacheControl, isGzipped));
+  const body = request.method === "HEAD" ? undefined : isGzipped ? text.gzipped : text.plain;
+  response.end(body);
+  return body?.length ?? 0;
 }
 
-/** Answers with immutable bytes, or the range of them that was asked for (RFC 9110 §14). */
+/**
+ * Answers with immutable bytes, or the range of them that was asked for (RFC 9110 §14).
+ * @returns bytes of the body
+ */
 export function replyBytes(
   request: IncomingMessage,
   response: ServerResponse,
   pieces: readonly Uint8Array[],
   contentType: string,
-): void {
-  if (response.writableEnded || response.destroyed) return;
+): number {
+  if (response.writableEnded || response.destroyed) return 0;
   const size = pieces.reduce((sum, piece) => sum + piece.length, 0);
   const range = parseRange(request.headers.range, size);
   if (range === "unsatisfiable") {
     replyStatus(response, 416, { "Content-Range": `bytes */${size}` });
-    return;
+    return 0;
   }
   const [start, end] = range ?? [0, size];
-  response.writeHead(range ? 206 : 200, {
-    ...cors,
-    "Content-Type": contentType,
-    "Cache-Control": "public, max-age=3600, immutable",
-    "Content-Length": end - start,
-    "Accept-Ranges": "bytes",
-    ...(range && { "Content-Range": `bytes ${start}-${end - 1}/${size}` }),
-  });
-  if (request.method === "HEAD") response.end();
+  const headers = [...cors, "Content-Type", contentType, "Cache-Control", "public, max-age=3600, immutable"];
+  headers.push("Content-Length", String(end - start), "Accept-Ranges", "bytes");
+  if (range) headers.push("Content-Range", `bytes ${start}-${end - 1}/${size}`);
+  response.writeHead(range ? 206 : 200, headers);
+  if (request.method === "HEAD") {
+    response.end();
+    return 0;
+  }
+  if (pieces.length === 1 && !range) response.end(pieces[0]);
   else writeSlice(response, pieces, start, end);
+  return end - start;
 }
 
 function writeSlice(response: ServerResponse, pieces: readonly Uint8Array[], start: number, end: number): void {

@@ -118,7 +118,7 @@ for (const [name, options] of Object.entries(sources)) {
       let endMs: number | undefined;
       for (const segment of [...only.seen.values()].filter(({ uri }) => uri.includes(`seg_${track.trackId}_`))) {
         assert.ok(segment.durationMs < 2 * segmentMs, `${segment.durationMs} ms`);
-        assert.ok(segment.parts.every((part) => part.durationMs <= 200));
+        assert.ok(segment.parts.every((part) => part.durationMs <= 210));
         assert.ok(!isGap(segment));
         if (endMs !== undefined) assert.ok(Math.abs(segment.startMs - endMs) < 1, `${segment.startMs} after ${endMs}`);
         endMs = segment.startMs + segment.durationMs;

@@ -15,8 +15,8 @@ export interface StreamOutputOptions {
   readonly segmentCount: number;
   readonly streamKey: string;
   readonly logger: Logger;
-  /** Something a playlist shows has changed. */
-  readonly onProgress: () => void;
+  /** Something that the playlist of this track, or of all, shows has changed. */
+  readonly onProgress: (track?: TrackOutput) => void;
 }
 
 /** Cells a track may lie behind the others before it counts as silent. Far more than any interleaving. */
@@ -64,6 +64,11 @@ export class StreamOutput implements StreamReader {
 
   get ended(): CloseReason | undefined {
     return this.#ended;
+  }
+
+  /** False when the stream holds nothing this room can deliver. */
+  get isDeliverable(): boolean {
+    return this.#outputs.size > 0 || this.#unconfigured.size > 0;
   }
 
   /** Samples that could not be put into MP4. */
@@ -116,6 +121,8 @@ export class StreamOutput implements StreamReader {
   }
 
   onSample(sample: Sample, track: Track): void {
+    // MP4 knows no decoding time before 0; a stream that began there has left it within a second.
+    if (sample.dts < 0) return;
     try {
       this.#take(sample, track);
     } catch (thrown) {
@@ -184,7 +191,9 @@ export class StreamOutput implements StreamReader {
 
   #newOutput(trackId: number, cmaf: Parameters<TrackOutput["describe"]>[0]): TrackOutput {
     const { partMs, segmentCount, streamKey, onProgress } = this.#options;
-    return new TrackOutput(cmaf, { trackId, streamKey, partMs, segmentCount, onProgress });
+    const options = { trackId, streamKey, partMs, segmentCount };
+    const output: TrackOutput = new TrackOutput(cmaf, { ...options, onProgress: () => onProgress(output) });
+    return output;
   }
 
   #addCutter(track: Track, after: number | undefined): void {

@@ -23,17 +23,28 @@ export interface TrackOutputOptions {
 
 /** Segments that stay servable after they left the playlist, for players that read an older one. */
 const keptAfterwards = 3;
+/**
+ * Parts may be this much longer than configured, so that the nearest whole number of frames fits: 6 frames of 29.97 Hz
+ * take 200.2 ms, and 5 would be less than the 85 % that every part must fill.
+ */
+const tolerance = 1.05;
 /** A part is also closed early when it is this full and one more sample would overfill it. */
 const fullEnough = 0.85;
 /** Parts of one segment have fragment numbers of their own; more parts than this only repeat numbers. */
 const sequencesPerSegment = 256;
+
+/** PART-TARGET for parts configured to last `partMs`. */
+export function partTargetMs(partMs: number): number {
+  return partMs * tolerance;
+}
 
 /** Turns one track's samples into parts and segments, and keeps the window that is served. */
 export class TrackOutput implements SegmentSink {
   readonly trackId: number;
   readonly type: FileTrackType;
   readonly playlistUri: string;
-  readonly partMs: number;
+  /** No part is longer: a playlist's PART-TARGET. */
+  readonly partTargetMs: number;
   readonly segmentCount: number;
   readonly #options: TrackOutputOptions;
   readonly #files = new Map<string, { readonly parts: readonly Part[] } | { readonly init: Uint8Array }>();
@@ -55,7 +66,7 @@ export class TrackOutput implements SegmentSink {
   constructor(track: CmafTrack, options: TrackOutputOptions) {
     this.trackId = options.trackId;
     this.type = track.kind;
-    this.partMs = options.partMs;
+    this.partTargetMs = partTargetMs(options.partMs);
     this.segmentCount = options.segmentCount;
     this.#options = options;
     this.playlistUri = serializeFileName({ kind: "media", ...this.#nameParts() });
@@ -104,8 +115,16 @@ export class TrackOutput implements SegmentSink {
     };
   }
 
+  /** Asked by every held request after every part, so it looks at two segments only: no other than the last is open. */
   get lastCompleteMsn(): number | undefined {
-    return this.#segments.findLast((segment) => segment.isComplete)?.msn;
+    const last = this.#segments.at(-1);
+    return last && !last.isComplete ? this.#segments.at(-2)?.msn : last?.msn;
+  }
+
+  /** A segment that is still served, listed or not. */
+  segmentAt(msn: number): MediaSegment | undefined {
+    const first = this.#segments[0];
+    return first && this.#segments[msn - first.msn];
   }
 
   get openSegment(): MediaSegment | undefined {
@@ -160,11 +179,12 @@ export class TrackOutput implements SegmentSink {
 
   add(sample: Sample, durationTicks: number): void {
     const { timescale } = this.#track;
-    const targetTicks = (this.partMs * timescale) / 1000;
+    const wantedTicks = (this.#options.partMs * timescale) / 1000;
+    const maxTicks = (this.partTargetMs * timescale) / 1000;
     const before = this.#pending.at(-1);
     // A fragment has no holes: times inside it are sums of durations.
     const isHole = before !== undefined && before.dts + before.duration !== sample.dts;
-    if (isHole || (before && this.#pendingTicks + durationTicks > targetTicks)) this.#closePart();
+    if (isHole || (before && this.#pendingTicks + durationTicks > maxTicks)) this.#closePart();
     this.#pending.push({
       data: sample.data,
       pts: sample.pts,
@@ -173,9 +193,9 @@ export class TrackOutput implements SegmentSink {
       isSync: sample.isKeyframe,
     });
     this.#pendingTicks += durationTicks;
-    const isFull = this.#pendingTicks >= targetTicks;
-    const isNearlyFull = this.#pendingTicks >= targetTicks * fullEnough;
-    if (isFull || (isNearlyFull && this.#pendingTicks + durationTicks > targetTicks)) this.#closePart();
+    const isFull = this.#pendingTicks >= wantedTicks;
+    const isNearlyFull = this.#pendingTicks >= maxTicks * fullEnough;
+    if (isFull || (isNearlyFull && this.#pendingTicks + durationTicks > maxTicks)) this.#closePart();
   }
 
   /** Completes the open segment: what comes next opens another. */
@@ -231,14 +251,14 @@ export class TrackOutput implements SegmentSink {
   resolvePart(msn: number, index: number, key: string): Part | "later" | undefined {
     const last = this.#segments.at(-1);
     if (!last) return undefined;
-    const segment = this.#segments.find((segment) => segment.msn === msn);
+    const segment = this.segmentAt(msn);
     if (segment && key !== segment.key) return undefined;
     if (segment && index < segment.parts.length) return segment.parts[index];
     if (segment && !segment.isComplete) return index === segment.parts.length ? "later" : undefined;
     if (segment && index > segment.parts.length) return undefined;
     const follower = segment ? msn + 1 : msn;
     if (!segment && (index !== 0 || key !== this.#keyOf(true, 0))) return undefined;
-    const next = this.#segments.find((segment) => segment.msn === follower);
+    const next = this.segmentAt(follower);
     if (next) return next.parts[0] ?? (next.isComplete ? undefined : "later");
     return follower === last.msn + 1 && !this.#isEnded ? "later" : undefined;
   }
@@ -250,6 +270,10 @@ export class TrackOutput implements SegmentSink {
   #closePart(): void {
     const segment = this.openSegment;
     const samples = this.#pending;
+    const durationMs = (this.#pendingTicks * 1000) / this.#track.timescale;
+    // Emptied first: samples that cannot be written are lost, not tried again with every one that follows.
+    this.#pending = [];
+    this.#pendingTicks = 0;
     if (samples.length === 0 || !segment) return;
     const first = samples[0]!;
     const index = segment.parts.length;
@@ -259,7 +283,6 @@ export class TrackOutput implements SegmentSink {
       baseTime: first.dts,
       ...(this.#keepNal && { keepNal: this.#keepNal }),
     });
-    const durationMs = (this.#pendingTicks * 1000) / this.#track.timescale;
     if (index === 0) {
       segment.startMs = ticksToMs(this.type === "video" ? first.pts : first.dts, this.#track.timescale);
     }
@@ -268,8 +291,6 @@ export class TrackOutput implements SegmentSink {
     segment.parts.push(part);
     segment.durationMs += durationMs;
     this.#files.set(uri, { parts: [part] });
-    this.#pending = [];
-    this.#pendingTicks = 0;
     this.#progress();
   }
 
@@ -278,7 +299,7 @@ export class TrackOutput implements SegmentSink {
     this.#totalBytes += size;
     this.#totalMs += segment.durationMs;
     // A segment cut short by a late join says little about the stream.
-    if (segment.durationMs >= this.partMs) {
+    if (segment.durationMs >= this.partTargetMs) {
       this.#peakBitrate = Math.max(this.#peakBitrate, (size * 8000) / segment.durationMs);
     }
   }

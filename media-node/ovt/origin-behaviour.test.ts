@@ -234,6 +234,27 @@ test("the end of the source ends sessions on the border of a sample", async () =
   await origin.close();
 });
 
+test("new tracks end sessions on the border of a sample, since nobody could tell the edge; new parameter sets do not", async () => {
+  const { origin, fed } = await openLive();
+  const edge = new ScriptedEdge(origin.publisher);
+  await edge.ask("play");
+  const [video, audio] = fed.description.tracks;
+  const changed = { ...video!, decoderConfig: Uint8Array.of(...video!.decoderConfig!.slice(0, -1), 0x81) };
+  fed.describe({ ...fed.description, tracks: [changed, audio!] });
+  fed.push(videoSample(60));
+  await until(() => Number(edge.trace.media.at(-1)?.pts) === 60 * 3000, "the session goes on");
+  assert.equal(edge.isEnded, false);
+  fed.describe({ ...fed.description, tracks: [video!] });
+  await until(() => edge.isEnded, "FIN");
+  assert.equal(edge.trace.rest, 0);
+  const again = new ScriptedEdge(origin.publisher);
+  const { contents } = JSON.parse(JSON.stringify(await again.ask("describe")));
+  assert.equal(contents.stream.tracks.length, 1);
+  edge.close();
+  again.close();
+  await origin.close();
+});
+
 test("requests may come byte by byte, or two in one read", async () => {
   const { origin } = await openLive();
   const edge = new ScriptedEdge(origin.publisher);

@@ -12,7 +12,13 @@ import { ovtCode } from "./ovt-message.ts";
 import { withoutQueryKey } from "./ovt-url.ts";
 import { tokenQueryKey, type PeerGuard } from "./peer-guard.ts";
 import { SendQueue } from "./send-queue.ts";
-import { lookUpStream, measureTracks, type LookupResult } from "./stream-lookup.ts";
+import {
+  describeDeadlineMs,
+  hearthDeadlineMs,
+  lookUpStream,
+  measureTracks,
+  type LookupResult,
+} from "./stream-lookup.ts";
 import type { OutletTap, StreamOutlet } from "./stream-outlet.ts";
 
 /** What a connection needs of the publisher that owns it. */
@@ -161,10 +167,10 @@ export class OriginConnection {
 
   async #describe(request: OriginRequest): Promise<void> {
     const found = await this.#lookUp(request);
-    if (found.kind === "not-found")
-      return this.#say(ovtCode.refused, `There is no such stream (${nameOf(request, found)})`);
-    if (found.kind === "not-ready")
+    if (found.kind === "not-found") return this.#say(ovtCode.refused, noSuchStream(request, found));
+    if (found.kind === "not-ready") {
       return this.#say(ovtCode.notReady, `(${nameOf(request, found)}) stream has not started.`);
+    }
     const { stream } = found.hold;
     const { nodeId, serverId } = this.#host;
     const measures = measureTracks(stream);
@@ -178,7 +184,7 @@ export class OriginConnection {
     const found = await this.#lookUp(request);
     if (found.kind !== "stream" || this.#connection.destroyed || this.#endByMs !== undefined) {
       if (found.kind === "stream") found.hold.release();
-      return this.#say(ovtCode.refused, `There is no such stream (${nameOf(request, found)})`);
+      return this.#say(ovtCode.refused, noSuchStream(request, found));
     }
     this.#say(ovtCode.ok, "ok");
     this.#flushAnswers();
@@ -202,7 +208,8 @@ export class OriginConnection {
     }
     const name: StreamName = { vhost, app: url.app, stream: url.stream };
     const wanted: StreamRequest = { protocol: "ovt", rawQuery: withoutQueryKey(url.query, tokenQueryKey), via };
-    return { ...(await lookUpStream(hub, name, wanted, clock)), vhost };
+    const withinMs = hearth ? hearthDeadlineMs : describeDeadlineMs;
+    return { ...(await lookUpStream(hub, name, wanted, { clock, withinMs })), vhost };
   }
 
   #say(code: number, message: string, published?: Parameters<typeof toOvtDescription>[0]): void {
@@ -236,6 +243,7 @@ export class OriginConnection {
     this.#connection.cork();
     outlet.attach(tap, request.hearth?.recentMs ?? 0);
     this.#connection.uncork();
+    if (hold.stream.isClosed) this.#onStreamEnd({ code: "ended" });
   }
 
   #onStreamEnd(reason: CloseReason): void {
@@ -285,7 +293,9 @@ export class OriginConnection {
   #abandon(code: string): void {
     const { faults } = this.#host.stats;
     faults[code] = (faults[code] ?? 0) + 1;
-    this.#log.warn("ovt connection dropped", { code });
+    // Strangers may come in thousands: they are counted, and only lost edges are worth a line.
+    if (this.#session) this.#log.warn("ovt session dropped", { code });
+    else this.#log.debug("ovt connection dropped", { code });
     this.#connection.destroy();
   }
 
@@ -307,6 +317,10 @@ export class OriginConnection {
     this.#host.stats.samplesDropped += dropped;
     this.#log.warn("ovt edge is too slow", { dropped, queuedBytes: session.queue.bytes });
   }
+}
+
+function noSuchStream(request: OriginRequest, found: { readonly vhost: string }): string {
+  return `There is no such stream (${nameOf(request, found)})`;
 }
 
 /** As OvenMediaEngine names a stream to its peers. */

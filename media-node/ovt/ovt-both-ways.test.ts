@@ -3,7 +3,11 @@ import { once } from "node:events";
 import { connect, createServer } from "node:net";
 import type { Duplex } from "node:stream";
 import { test } from "node:test";
+import { hvcConfigOf, serializeHvcConfig } from "../codecs/h265.ts";
 import type { Sample } from "../core/sample.ts";
+import type { Track } from "../core/track.ts";
+import { fromHex } from "../../test/support/ovt-fixtures.ts";
+import { ScriptedEdge } from "../../test/support/scripted-edge.ts";
 import {
   audioSample,
   avDescription,
@@ -63,6 +67,80 @@ test("an edge pulls a stream over TCP with its time, identity and samples unchan
   }
   assert.equal(origin.publisher.stats.connectionsLive, 0);
   assert.equal(origin.publisher.stats.sessionsLive, 0);
+});
+
+const hevcRecord = serializeHvcConfig(
+  hvcConfigOf(
+    [fromHex("40010c01ffff01600000030090000003000003003fba0240")],
+    [fromHex("42010101600000030090000003000003003fa005020171f2e5ba4a4c2f016808000003000800000300f040")],
+    [fromHex("4401c073c189")],
+  ),
+).slice();
+
+/** A track of every kind OVT carries, each with a sample. */
+const everyTrack: readonly (readonly [Omit<Track, "id" | "name" | "bitrate">, Uint8Array])[] = [
+  [{ kind: "video", codec: "h265", timescale: 90_000, decoderConfig: hevcRecord }, fromHex("0000000126018811")],
+  [{ kind: "video", codec: "vp8", timescale: 90_000 }, fromHex("10020304")],
+  [{ kind: "audio", codec: "opus", timescale: 48_000 }, fromHex("fc1122")],
+  [{ kind: "audio", codec: "mp3", timescale: 48_000 }, fromHex("fffb9064")],
+  [{ kind: "data", codec: "data", timescale: 1_000 }, Buffer.from("ID3 and what follows")],
+  [{ kind: "data", codec: "data", timescale: 1_000 }, fromHex("fc3025")],
+  [{ kind: "data", codec: "data", timescale: 1_000 }, fromHex("000102")],
+  [{ kind: "subtitle", codec: "webvtt", timescale: 1_000, language: "de" }, Buffer.from("WEBVTT")],
+];
+
+test("every codec, data and subtitles pass between Hearth nodes; others are spared data and subtitles unless asked for", async () => {
+  const tracks = everyTrack.map(([track], id) => {
+    const video = { width: 640, height: 360, framerate: 30 };
+    const audio = { sampleRate: 48_000, channels: 2 };
+    const format = track.kind === "video" ? { video } : track.kind === "audio" ? { audio } : {};
+    return { ...track, ...format, id, name: `track ${id}`, bitrate: 1_000 };
+  });
+  const samples = everyTrack.map(([, data], trackId): Sample => {
+    return { trackId, pts: trackId * 7 - 20, dts: trackId * 7 - 20, duration: 5, isKeyframe: true, data };
+  });
+  const fed = new FedSource({ ...avDescription, tracks, playlists: [] });
+  const origin = openTestNode("origin", { fed: { cam: fed } });
+  const generous = openTestNode("generous", { fed: { cam: fed }, publisher: { sendsDataToOthers: true } });
+  const edge = openTestNode("edge", { peers: () => ({ origin }), rules: { "app/cam": ["ovt://origin:9000/app/cam"] } });
+  const result = await edge.hub.acquire(name, { protocol: "whep" });
+  assert.ok(result.kind === "stream");
+  const got: Sample[] = [];
+  result.hold.stream.addReader({ onSample: (sample) => got.push(sample), onEnd() {} });
+  const other = new ScriptedEdge(origin.publisher);
+  await other.ask("play");
+  fed.push(...samples);
+  await until(() => got.length === samples.length, "all samples");
+  const expected = samples.map(({ data, ...times }) => ({ ...times, data: Buffer.from(data) }));
+  // Parameter sets go in front of a key frame that lacks them.
+  const sets = ["40010c", "420101", "4401c0"].every((start) =>
+    Buffer.from(got[0]!.data).toString("hex").includes(start),
+  );
+  assert.ok(sets && Buffer.from(got[0]!.data).toString("hex").endsWith("0000000126018811"));
+  expected[0] = { ...expected[0]!, data: Buffer.from(got[0]!.data) };
+  assert.deepEqual(
+    got.map(({ data, ...times }) => ({ ...times, data: Buffer.from(data) })),
+    expected,
+  );
+  assert.deepEqual(
+    result.hold.stream.description.tracks.map(({ id, kind, codec, language }) => [id, kind, codec, language]),
+    tracks.map(({ id, kind, codec, language }) => [id, kind, codec, language]),
+  );
+  await until(() => other.trace.media.length === 4, "video and audio");
+  const eager = new ScriptedEdge(generous.publisher);
+  await eager.ask("play");
+  fed.push(...samples.map((sample) => ({ ...sample, dts: sample.dts + 100, pts: sample.pts + 100 })));
+  await until(() => eager.trace.media.length === 8, "everything");
+  assert.deepEqual(
+    eager.trace.media.slice(4).map(({ mediaType, flag, bitstreamFormat }) => [mediaType, flag, bitstreamFormat]),
+    [
+      [2, 1, 18],
+      [2, 1, 23],
+      [2, 1, 20],
+      [3, 1, 24],
+    ],
+  );
+  for (const closing of [other, eager, edge, origin, generous]) await closing.close();
 });
 
 test("an unknown stream is a normal answer", async () => {

@@ -1,6 +1,6 @@
 import { ProtocolError } from "../flow/errors.ts";
 import { hearthKey } from "./ovt-message.ts";
-import { isList, membersOf, uintOf, WireDouble, type WireJson, type WireMembers } from "./wire-json.ts";
+import { intOf, isList, membersOf, uintOf, WireDouble, type WireJson, type WireMembers } from "./wire-json.ts";
 
 /** The version of the description that every OvenMediaEngine since 0.15.12 writes. */
 export const ovtDescriptionVersion = 0x12;
@@ -114,11 +114,11 @@ function parseTrack(value: WireJson): OvtWireTrack {
     timebaseNum,
     timebaseDen,
     bitrate: uint(track, "bitrate", Number.MAX_SAFE_INTEGER),
-    framerate: typeof video["framerate"] === "number" ? Math.max(0, video["framerate"]) : 0,
+    framerate: framerateOf(video["framerate"]),
     width: uintOf(video["width"]) ?? 0,
     height: uintOf(video["height"]) ?? 0,
     samplerate: uintOf(audio["samplerate"]) ?? 0,
-    sampleFormat: typeof audio["sampleFormat"] === "number" ? audio["sampleFormat"] : -1,
+    sampleFormat: intOf(audio["sampleFormat"]) ?? -1,
     layout: uintOf(audio["layout"]) ?? 0,
     ...(decoderConfig && { decoderConfig }),
   };
@@ -145,12 +145,11 @@ function parsePlaylist(value: WireJson): OvtWirePlaylist {
   const playlist = membersOf(value);
   if (!playlist) throw bad("has a playlist that is no object");
   const options = membersOf(playlist["options"]) ?? {};
-  const depth = options["hlsChunklistPathDepth"];
   return {
     name: textOf(playlist["name"], "name"),
     fileName: textOf(playlist["fileName"], "fileName"),
     webrtcAutoAbr: options["webrtcAutoAbr"] === true,
-    hlsChunklistPathDepth: typeof depth === "number" && Number.isInteger(depth) ? depth : -1,
+    hlsChunklistPathDepth: intOf(options["hlsChunklistPathDepth"]) ?? -1,
     enableTsPackaging: options["enableTsPackaging"] === true,
     renditions: listOf(playlist["renditions"] ?? [], limits.renditions, "renditions").map(parseRendition),
   };
@@ -169,19 +168,24 @@ function serializePlaylist(playlist: OvtWirePlaylist): WireJson {
 function parseRendition(value: WireJson): OvtWireRendition {
   const rendition = membersOf(value);
   if (!rendition) throw bad("has a rendition that is no object");
-  const { videoIndexHint, audioIndexHint } = rendition;
+  const videoIndexHint = intOf(rendition["videoIndexHint"]);
+  const audioIndexHint = intOf(rendition["audioIndexHint"]);
   return {
     name: textOf(rendition["name"], "name"),
     videoTrackName: textOf(rendition["videoTrackName"], "videoTrackName"),
     audioTrackName: textOf(rendition["audioTrackName"], "audioTrackName"),
-    ...(typeof videoIndexHint === "number" && { videoIndexHint }),
-    ...(typeof audioIndexHint === "number" && { audioIndexHint }),
+    ...(videoIndexHint !== undefined && { videoIndexHint }),
+    ...(audioIndexHint !== undefined && { audioIndexHint }),
   };
 }
 
 /** Of playlists with one file name the first counts. */
 function withUniqueFiles(playlists: readonly OvtWirePlaylist[]): OvtWirePlaylist[] {
   return [...new Map(playlists.toReversed().map((playlist) => [playlist.fileName, playlist])).values()].toReversed();
+}
+
+function framerateOf(value: WireJson | undefined): number {
+  return typeof value === "number" && value > 0 && Number.isFinite(value) ? value : 0;
 }
 
 function listOf(value: WireJson | undefined, max: number, what: string): readonly WireJson[] {

@@ -162,6 +162,8 @@ export function detectGeneration(
 function isReadAlike(track: TrackEvidence, possible: readonly OvtGeneration[]): boolean {
   if (track.mediaType > 1) return true;
   const newest = possible.at(-1)!;
+  // Images and the like: left out under every numbering, so there is nothing to tell.
+  if (possible.every((generation) => codecOf(generation, track.codecId) === undefined)) return true;
   return possible.every(
     (generation) =>
       codecOf(generation, track.codecId) === codecOf(newest, track.codecId) &&

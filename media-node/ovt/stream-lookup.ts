@@ -6,6 +6,8 @@ import type { TrackMeasure } from "./description-mapping.ts";
 
 /** OvenMediaEngine edges hang up after 1.5 s without an answer. */
 export const describeDeadlineMs = 1_200;
+/** Hearth edges wait 5 s, so that a chain of relays has time to open. */
+export const hearthDeadlineMs = 4_000;
 
 export type LookupResult =
   | { readonly kind: "stream"; readonly hold: StreamHold }
@@ -13,15 +15,15 @@ export type LookupResult =
   /** It is being pulled, or its tracks are not yet fully known: worth asking again. */
   | { readonly kind: "not-ready" };
 
-/** Finds a stream that can be described in full, pulling it when this node can; gives up after {@link describeDeadlineMs}. */
+/** Finds a stream that can be described in full, pulling it when this node can; gives up after `withinMs`. */
 export async function lookUpStream(
   hub: Pick<StreamHub, "acquire">,
   name: StreamName,
   request: StreamRequest,
-  clock: Clock,
+  { clock, withinMs }: { readonly clock: Clock; readonly withinMs: number },
 ): Promise<LookupResult> {
   const abort = new AbortController();
-  const deadline = clock.after(describeDeadlineMs, () => abort.abort());
+  const deadline = clock.after(withinMs, () => abort.abort());
   try {
     const result: AcquireResult = await hub.acquire(name, request, abort.signal);
     if (result.kind === "not-found") return { kind: "not-found" };

@@ -1,6 +1,7 @@
 import type { CloseReason } from "../flow/close-group.ts";
 import type { Sample } from "../core/sample.ts";
 import type { Stream } from "../core/stream.ts";
+import type { Track } from "../core/track.ts";
 import type { Clock, Timer } from "../time/clock.ts";
 import { SampleEncoder, type EncodedSample } from "./sample-encoder.ts";
 
@@ -38,6 +39,7 @@ export class StreamOutlet {
   readonly #taps = new Set<OutletTap>();
   readonly #options: StreamOutletOptions;
   readonly #removeReader: () => void;
+  #tracks: readonly Track[];
   #pending: EncodedSample[] = [];
   #pendingBytes = 0;
   #timer: Timer | undefined;
@@ -46,10 +48,11 @@ export class StreamOutlet {
   constructor(stream: Stream, options: StreamOutletOptions) {
     this.stream = stream;
     this.#options = options;
-    this.#encoder.describe(stream.description.tracks);
+    this.#tracks = stream.description.tracks;
+    this.#encoder.describe(this.#tracks);
     this.#removeReader = stream.addReader({
       onSample: (sample) => this.#onSample(sample),
-      onDescription: ({ tracks }) => this.#encoder.describe(tracks),
+      onDescription: ({ tracks }) => this.#onTracks(tracks),
       onEnd: (reason) => this.#end(reason),
     });
   }
@@ -117,11 +120,26 @@ export class StreamOutlet {
     this.#timer = clock.after(waitMs, () => this.flush());
   }
 
+  /** OVT cannot tell an edge of new tracks while it plays: sessions end, and edges that come back are told. */
+  #onTracks(tracks: readonly Track[]): void {
+    const isSame = haveSameShape(this.#tracks, tracks);
+    this.flush();
+    this.#tracks = tracks;
+    this.#encoder.describe(tracks);
+    if (!isSame) this.#end({ code: "described-anew" });
+  }
+
   #end(reason: CloseReason): void {
     this.flush();
     for (const tap of this.#taps) tap.onEnd(reason);
     this.#taps.clear();
   }
+}
+
+/** Whether an edge that knows the first list can make sense of samples of the second; parameter sets come in band. */
+function haveSameShape(before: readonly Track[], after: readonly Track[]): boolean {
+  const shape = ({ id, codec, timescale }: Track): string => `${id} ${codec} ${timescale}`;
+  return before.map(shape).join() === after.map(shape).join();
 }
 
 function batchOf(samples: readonly EncodedSample[]): SampleBatch {

@@ -98,5 +98,11 @@ export function membersOf(value: WireJson | undefined): WireMembers | undefined 
 
 /** A whole number from 0 to `max`, written as an integer or a float; undefined otherwise. */
 export function uintOf(value: unknown, max = 0xffff_ffff): number | undefined {
-  return typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= max ? value : undefined;
+  const number = intOf(value);
+  return number !== undefined && number >= 0 && number <= max ? number : undefined;
+}
+
+/** A whole number that is exact, with no sign on zero; undefined otherwise. */
+export function intOf(value: unknown): number | undefined {
+  return typeof value === "number" && Number.isSafeInteger(value) ? value + 0 : undefined;
 }

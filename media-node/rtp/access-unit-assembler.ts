@@ -30,6 +30,8 @@ export class AccessUnitAssembler {
   #bytes = 0;
   #nalCount = 0;
   #parameterSets: Uint8Array[] = [];
+  /** Parameter sets that came behind a slice. */
+  #aside: Uint8Array[] = [];
   #hasSlice = false;
   #isKey = false;
   #timestamp: number | undefined;
@@ -79,6 +81,7 @@ export class AccessUnitAssembler {
     if (this.#fragmentAt >= 0) this.endFragment();
     if (nal.length <= this.#traits.headerLength) return;
     const type = this.#traits.typeOf(nal[0]!);
+    if (this.#hasSlice && this.#traits.isParameterSet(type)) return this.#setAside(nal);
     if (this.#traits.isFiller(type) || !this.#admits(type, nal[this.#traits.headerLength]!)) return;
     this.#hold(startCode);
     this.#hold(nal);
@@ -129,6 +132,14 @@ export class AccessUnitAssembler {
     this.#isAfterLoss = true;
   }
 
+  /**
+   * Parameter sets behind a slice are the head of the next unit, or were repeated before every slice of this one, where
+   * decoders would take them for the next unit's head.
+   */
+  #setAside(nal: Uint8Array): void {
+    if (!this.#isBroken && this.#aside.length < maxLeadingNals) this.#aside.push(nal);
+  }
+
   #lose(): void {
     this.#isAfterLoss = true;
     if (this.#pieces.length > 0) this.breakUnit();
@@ -149,6 +160,7 @@ export class AccessUnitAssembler {
       this.#finish();
     }
     this.#hasSlice = true;
+    this.#aside = [];
     return true;
   }
 
@@ -196,13 +208,16 @@ export class AccessUnitAssembler {
         isAfterLoss,
       };
       const parameterSets = this.#parameterSets;
+      const aside = this.#aside;
       this.#clear();
       this.#emit(parameterSets.length > 0 ? { ...frame, parameterSets } : frame);
+      for (const nal of aside) this.push(nal);
     } else this.#clear();
   }
 
   #clear(): void {
     this.#pieces = [];
+    this.#aside = [];
     this.#bytes = 0;
     this.#nalCount = 0;
     this.#parameterSets = [];

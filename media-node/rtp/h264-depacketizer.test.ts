@@ -82,6 +82,17 @@ test("keeps parameter sets that come with a marker or a timestamp of their own f
   );
 });
 
+test("drops parameter sets repeated before every slice, and keeps those behind the last for the next picture", () => {
+  const { frames, push } = collect();
+  for (const nal of [sps, pps, idr, sps, pps, idrRest, sps, pps]) push(10, nal);
+  push(20, idr);
+  push(30, slice);
+  assert.deepEqual(
+    frames.map((frame) => [...frame.data]),
+    [annexB(sps, pps, idr, idrRest), annexB(sps, pps, idr)],
+  );
+});
+
 test("takes aggregates apart and puts fragments together", () => {
   const { frames, push, prove } = collect();
   prove();

@@ -11,17 +11,20 @@ export interface RtpTimelineOptions {
 /** A sender's clock this near to ours is taken as true; further away it only ties its tracks together. */
 const plausibleMs = 10_000;
 /** A first report that would move media already given out by more than this is absorbed instead. */
-const maxFirstShiftMs = 500;
+const maxFirstShiftMs = 2_000;
 /** A report further off than this shows that the sender's wall clock was set, not that it drifts. */
-const clockSetMs = 1_000;
+const clockSetMs = 3_000;
 /** A timestamp this far from what the arrival suggests shows that the RTP clock began anew. */
 const rtpJumpMs = 3_000;
 /** No encoder reorders pictures by more than this. */
 const maxReorderMs = 1_000;
 /** A report that speaks of an instant this far from the media belongs to another clock. */
 const foreignReportMs = 20_000;
-/** A sender's RTP-Info may be off from the arrival by this before it is disbelieved. */
-const maxInfoErrorMs = 1_500;
+/**
+ * RTP-Info further than this from the arrival is disbelieved: servers that send one stream to many write the time of each
+ * track's last packet, which lie as far apart as the tracks' packets do.
+ */
+const maxInfoErrorMs = 250;
 /**
  * Offsets between RTP time and output time are whole multiples of 1/200 s, so that two nodes that read different
  * reports of one sender, each with its own error of microseconds, still give out equal timestamps.
@@ -41,6 +44,11 @@ export class RtpTimeline {
 
   constructor(options: RtpTimelineOptions) {
     this.#options = options;
+  }
+
+  /** By how much the sender's wall clock is ahead of the output; 0 where they are one, undefined before a report. */
+  get senderClockErrorMs(): number | undefined {
+    return this.#ntpShiftMs === undefined ? undefined : -this.#ntpShiftMs;
   }
 
   /** Whether output times are the sender's own wall clock, so that other nodes arrive at the same. */

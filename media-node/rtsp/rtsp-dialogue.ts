@@ -50,6 +50,8 @@ export interface SetUpRequest {
 
 /** A server that has not answered by then will not; the attempt as a whole has 6 s. */
 export const answerTimeoutMs = 5_000;
+/** OPTIONS is a courtesy: without an answer there must be time left for the rest. */
+const optionsTimeoutMs = 1_500;
 /** RFC 2326 §12.37. */
 const defaultSessionTimeoutMs = 60_000;
 /** Also for servers that keep sessions for hours: a connection that says nothing is dropped by middleboxes. */
@@ -228,7 +230,9 @@ export class RtspDialogue {
   /** While media flows an answer is waited for no longer than until the next keep-alive. */
   #answerDueMs(): number | undefined {
     if (!this.#pending) return undefined;
-    const waitMs = this.#phase === "playing" ? Math.min(answerTimeoutMs, this.#keepAlivePeriodMs()) : answerTimeoutMs;
+    let waitMs = answerTimeoutMs;
+    if (this.#phase === "options") waitMs = optionsTimeoutMs;
+    if (this.#phase === "playing") waitMs = Math.min(answerTimeoutMs, this.#keepAlivePeriodMs());
     return this.#pending.sentMs + waitMs;
   }
 
@@ -331,10 +335,7 @@ export class RtspDialogue {
       case "set-up":
         return this.#onSetUp(pending, response);
       case "play":
-        if (isGood) return this.#onPlaying(response);
-        // 457 Invalid Range: a live stream that cannot be played from its beginning.
-        if (response.status === 457 && pending.headers.length > 0) return this.#request("PLAY", this.#aggregateUri);
-        return this.#refuse(pending, response);
+        return isGood ? this.#onPlaying(response) : this.#refuse(pending, response);
       case "playing":
         return this.#onKeptAlive(pending, response);
       default:
@@ -371,7 +372,8 @@ export class RtspDialogue {
     if (this.#setUpIndex < this.#setUps.length) return this.#sendSetUp();
     if (this.#setUpCount === 0) return this.#refuse(pending, response);
     this.#phase = "play";
-    this.#request("PLAY", this.#aggregateUri, [["Range", "npt=0.000-"]]);
+    // No Range: a server that sends one stream to many would take everyone back to its beginning.
+    this.#request("PLAY", this.#aggregateUri);
   }
 
   #onPlaying(response: RtspResponse): void {

@@ -7,17 +7,16 @@ import type { StreamDescription } from "../core/stream.ts";
 import type { CloseReason } from "../flow/close-group.ts";
 import { messageOf, ProtocolError, TransportError } from "../flow/errors.ts";
 import { withoutSecrets, type Logger } from "../flow/logger.ts";
-import { RtpTimeline, type RtpTrackClock } from "../rtp/rtp-timeline.ts";
 import { attributeOf, parseSdp } from "../sdp/session-description.ts";
 import { every, type Clock, type Timer } from "../time/clock.ts";
-import { planSession, type MediaPlan } from "./media-plan.ts";
-import { MediaReceiver, type MediaCounters } from "./media-receiver.ts";
+import { planSession, type IgnoredMedia, type MediaPlan } from "./media-plan.ts";
+import type { MediaCounters } from "./media-receiver.ts";
 import { InterleavedTransport, UdpTransport, type MediaTransport, type PacketSink } from "./media-transport.ts";
+import { ReceivedMedia } from "./received-media.ts";
 import { RtspDialogue, type RtspEvent } from "./rtsp-dialogue.ts";
 import { connectionError, refusalError } from "./rtsp-errors.ts";
 import type { RtpInfo } from "./rtsp-headers.ts";
 import { resolveControl, type RtspUrl } from "./rtsp-url.ts";
-import { isIncomplete } from "./video-formats.ts";
 
 /** Opens a connection; rejects when there is none, or when `signal` aborts. The caller closes what it gets. */
 export type DialRtsp = (host: string, port: number, signal: AbortSignal) => Promise<Duplex>;
@@ -33,8 +32,8 @@ export interface RtspSessionOptions {
   readonly random: () => number;
 }
 
-/** What came of opening: a source, or the place the server redirects to. */
-export type RtspOutcome = { readonly source: Source } | { readonly location: string };
+/** What came of opening: a session that plays, or the place the server redirects to. */
+export type RtspOutcome = { readonly session: RtspSession } | { readonly location: string };
 
 /** RFC 3550 §6.2 gives 5 s; the first report comes sooner, so that a server knows at once that it is heard. */
 const firstReportMs = 1_000;
@@ -43,45 +42,39 @@ const reportPeriodMs = 5_000;
 const parameterSetWaitMs = 3_000;
 /** No datagram by then means that none gets through; another way must still fit into the attempt. */
 const firstDatagramMs = 2_000;
-/** A packet later than this is lost: decoders would have to wait too, and networks reorder by a few milliseconds. */
-const reordering = { maxHeld: 512, maxHoldMs: 150 };
+/** How often held packets are looked at. */
 const reorderTickMs = 25;
 /** Media that came before `start` was called. */
 const maxQueuedBytes = 16 * 1024 * 1024;
 
-/** A track the server granted. */
-interface ActiveMedia {
-  /** Its place among the tracks asked for. */
-  readonly index: number;
-  readonly uri: string;
-  readonly plan: MediaPlan;
-  readonly clock: RtpTrackClock;
-  readonly receiver: MediaReceiver;
+export interface RtspFacts {
+  readonly transport: "tcp" | "udp";
+  /** Tracks that are offered and not played. */
+  readonly ignored: readonly IgnoredMedia[];
+  readonly sessionTimeoutMs: number;
+  /** Bytes between messages that belonged to nothing. */
+  readonly skippedBytes: number;
+  /** By how much the server's wall clock is ahead of what its media was placed at; undefined before a sender report. */
+  readonly senderClockErrorMs: number | undefined;
 }
 
 /** One connection: owns its socket and timers, moves bytes between socket, dialogue and receivers. */
 export class RtspSession implements Source {
   readonly #options: RtspSessionOptions;
   readonly #log: Logger;
-  readonly #timeline: RtpTimeline;
   readonly #dialogue: RtspDialogue;
-  readonly #packets: PacketSink;
-  /** Unix milliseconds at the clock's zero, read once: our wall clock may jump. */
-  readonly #wallAtZeroMs: number;
+  readonly #media: ReceivedMedia;
   readonly #opened = Promise.withResolvers<RtspOutcome>();
   #socket: Duplex | undefined;
   #interleaved: InterleavedTransport | undefined;
   #transport: MediaTransport | undefined;
   #plans: readonly MediaPlan[] = [];
+  #ignored: readonly IgnoredMedia[] = [];
   #uris: readonly string[] = [];
   #aggregateUri = "";
   #transportIndex = 0;
-  #media: ActiveMedia[] = [];
-  /** The same by place among the tracks asked for. */
-  #byIndex: (ActiveMedia | undefined)[] = [];
   #state: "opening" | "open" | "started" | "closed" = "opening";
   #isPlaying = false;
-  #hasMedia = false;
   #sink: SourceSink | undefined;
   #queue: Sample[] = [];
   #queuedBytes = 0;
@@ -95,22 +88,26 @@ export class RtspSession implements Source {
     const { url, clock, logger, random, ignoresSenderReports } = options;
     this.#options = options;
     this.#log = logger.with({ source: withoutSecrets(url.requestUri) });
-    this.#wallAtZeroMs = clock.wallMs() - clock.nowMs();
-    this.#timeline = new RtpTimeline({ epochMs: hearthEpochMs, ignoresSenderReports });
+    // Nobody waits for it yet while the connection is being made.
+    this.#opened.promise.catch(() => {});
+    this.#media = new ReceivedMedia({
+      clock,
+      random,
+      ignoresSenderReports,
+      onSample: (sample) => this.#onSample(sample),
+      onTrack: () => this.#onTrack(),
+      onFirstPacket: () => this.#becomeOpenIfDescribed(),
+    });
     this.#dialogue = new RtspDialogue({
       url,
       random,
       onInterleaved: (channel, packet) => this.#interleaved?.onInterleaved(channel, packet),
     });
-    this.#packets = {
-      onRtp: (index, packet) => this.#onRtp(index, packet),
-      onRtcp: (index, packet) => this.#onRtcp(index, packet),
-    };
   }
 
   get description(): StreamDescription {
     return {
-      tracks: this.#media.map(({ receiver }) => receiver.track),
+      tracks: this.#media.tracks,
       playlists: [],
       epochMs: hearthEpochMs,
       isEpochShared: true,
@@ -120,9 +117,20 @@ export class RtspSession implements Source {
     };
   }
 
+  /** What a probe tells besides the description. */
+  get facts(): RtspFacts {
+    return {
+      transport: this.#transport?.name ?? "tcp",
+      ignored: this.#ignored,
+      sessionTimeoutMs: this.#dialogue.sessionTimeoutMs,
+      skippedBytes: this.#dialogue.skippedBytes,
+      senderClockErrorMs: this.#media.senderClockErrorMs,
+    };
+  }
+
   /** By track id: what was lost so far. */
   get counters(): ReadonlyMap<number, MediaCounters> {
-    return new Map(this.#media.map(({ plan, receiver }) => [plan.track.id, receiver.counters]));
+    return this.#media.counters;
   }
 
   /** Resolves when the tracks are described and media may flow. Rejects with nothing left open. */
@@ -130,6 +138,7 @@ export class RtspSession implements Source {
     const onAbort = (): void => this.#fail(new TransportError("RTSP_ABORTED", messageOf(signal.reason)));
     signal.addEventListener("abort", onAbort, { once: true });
     try {
+      if (signal.aborted) throw new TransportError("RTSP_ABORTED", messageOf(signal.reason));
       await this.#connect(signal);
       return await this.#opened.promise;
     } catch (thrown) {
@@ -217,6 +226,14 @@ export class RtspSession implements Source {
     }
   }
 
+  #guard(act: () => void): void {
+    try {
+      act();
+    } catch (thrown) {
+      this.#fail(thrown);
+    }
+  }
+
   #flush(): void {
     for (let bytes = this.#dialogue.takeOutput(); bytes; bytes = this.#dialogue.takeOutput())
       this.#socket?.write(bytes);
@@ -260,6 +277,7 @@ export class RtspSession implements Source {
   #onDescribed(text: string, base: string): void {
     const sdp = parseSdp(text);
     const { media, ignored } = planSession(sdp);
+    this.#ignored = ignored;
     for (const { kind, encoding, reason } of ignored) this.#log.info("track ignored", { kind, encoding, reason });
     if (media.length === 0) {
       const offered = ignored.map(({ kind, encoding }) => `${kind} ${encoding}`.trim()).join(", ") || "nothing";
@@ -276,10 +294,15 @@ export class RtspSession implements Source {
   #setUpNext(): void {
     if (this.#options.transports[this.#transportIndex] === "tcp") {
       const send = (channel: number, packet: Uint8Array): void => this.#dialogue.sendInterleaved(channel, packet);
-      this.#interleaved = new InterleavedTransport(this.#packets, send);
+      this.#interleaved = new InterleavedTransport(this.#media, send);
       return this.#setUp(this.#interleaved);
     }
-    UdpTransport.open(this.#uris.length, this.#serverAddress(), this.#packets).then(
+    // Datagrams come outside of any step, where a throw would end the process.
+    const guarded: PacketSink = {
+      onRtp: (index, packet) => this.#guard(() => this.#media.onRtp(index, packet)),
+      onRtcp: (index, packet) => this.#guard(() => this.#media.onRtcp(index, packet)),
+    };
+    UdpTransport.open(this.#uris.length, this.#serverAddress(), guarded).then(
       (opened) => this.#step(() => this.#setUp(opened) ?? []),
       (thrown: unknown) => this.#fail(thrown),
     );
@@ -312,37 +335,19 @@ export class RtspSession implements Source {
 
   #onSetUp({ index, transport }: RtspEvent & { kind: "set-up" }): void {
     this.#transport!.grant(index, transport);
-    const plan = this.#plans[index]!;
-    const clock = this.#timeline.addTrack(plan.clockRate);
-    const receiver = new MediaReceiver({
-      plan,
-      clock,
-      ssrc: Math.floor(this.#options.random() * 2 ** 32),
-      cname: "hearth",
-      ...(this.#isUdp && { reordering }),
-      onSample: (sample) => this.#onSample(sample),
-      onTrack: () => this.#onTrack(),
-    });
-    const media = { index, uri: this.#uris[index]!, plan, clock, receiver };
-    this.#media.push(media);
-    this.#byIndex[index] = media;
+    this.#media.add(index, this.#uris[index]!, this.#plans[index]!, !this.#isUdp);
   }
 
   #onPlaying(info: readonly RtpInfo[]): void {
     this.#isPlaying = true;
-    for (const [place, { rtpTimestamp, url }] of info.entries()) {
-      // Servers write relative, absolute and wrong URLs here; the order is right even then.
-      const media = this.#media.find(({ uri }) => uri === url || uri.endsWith(`/${url}`)) ?? this.#media[place];
-      // 0 is almost always a server that does not know.
-      if (rtpTimestamp) media?.clock.setInfo(rtpTimestamp);
-    }
+    this.#media.setInfo(info);
     this.#after(firstReportMs, () => {
       this.#sendReports();
       this.#timers.add(every(this.#options.clock, reportPeriodMs, () => this.#sendReports()));
     });
     this.#after(parameterSetWaitMs, () => this.#becomeOpen());
     if (this.#isUdp) this.#watchDatagrams();
-    if (this.#isWholeDescription()) this.#becomeOpen();
+    this.#becomeOpenIfDescribed();
   }
 
   #after(delayMs: number, fire: () => void): void {
@@ -355,49 +360,28 @@ export class RtspSession implements Source {
 
   #watchDatagrams(): void {
     this.#after(firstDatagramMs, () => {
-      if (!this.#hasMedia)
+      if (!this.#media.hasPackets)
         this.#fail(new TransportError("RTSP_UDP_SILENT", "no datagram from the server gets through"));
     });
-    const tick = (): void => {
-      const nowMs = this.#nowMs();
-      for (const { receiver } of this.#media) receiver.timeout(nowMs);
-    };
-    this.#timers.add(every(this.#options.clock, reorderTickMs, tick));
+    const tick = (): void => this.#media.timeout();
+    this.#timers.add(every(this.#options.clock, reorderTickMs, () => this.#guard(tick)));
   }
 
-  #isWholeDescription(): boolean {
-    return this.#media.every(({ receiver }) => !isIncomplete(receiver.track));
+  #becomeOpenIfDescribed(): void {
+    if (this.#isPlaying && this.#media.isDescribed) this.#becomeOpen();
   }
 
   #becomeOpen(): void {
     // Datagrams must have come through once; the TCP connection proves itself by the answer.
-    if (this.#state !== "opening" || (this.#isUdp && !this.#hasMedia)) return;
+    if (this.#state !== "opening" || (this.#isUdp && !this.#media.hasPackets)) return;
     this.#state = "open";
-    this.#opened.resolve({ source: this });
+    this.#opened.resolve({ session: this });
   }
 
   #onRedirected(location: string): void {
     if (this.#state !== "opening") return this.#fail(new ProtocolError("RTSP_REDIRECT", "the server moved the stream"));
     this.#opened.resolve({ location });
     void this.close({ code: "redirected" });
-  }
-
-  #onRtp(index: number, packet: Uint8Array): void {
-    if (this.#state === "closed") return;
-    const nowMs = this.#nowMs();
-    this.#byIndex[index]?.receiver.receiveRtp(packet, nowMs, this.#wallAtZeroMs + nowMs);
-    if (!this.#hasMedia) this.#onFirstMedia();
-  }
-
-  #onRtcp(index: number, packet: Uint8Array): void {
-    if (this.#state === "closed") return;
-    const nowMs = this.#nowMs();
-    this.#byIndex[index]?.receiver.receiveRtcp(packet, nowMs, this.#wallAtZeroMs + nowMs);
-  }
-
-  #onFirstMedia(): void {
-    this.#hasMedia = true;
-    if (this.#isPlaying && this.#isWholeDescription()) this.#becomeOpen();
   }
 
   #onSample(sample: Sample): void {
@@ -413,13 +397,12 @@ export class RtspSession implements Source {
 
   #onTrack(): void {
     if (this.#sink) this.#sink.onDescription(this.description);
-    else if (this.#isPlaying && this.#isWholeDescription()) this.#becomeOpen();
+    else this.#becomeOpenIfDescribed();
   }
 
   #sendReports(): void {
     this.#step(() => {
-      for (const { index, receiver } of this.#media)
-        this.#transport!.sendRtcp(index, receiver.takeReport(this.#nowMs()));
+      for (const { index, report } of this.#media.takeReports()) this.#transport!.sendRtcp(index, report);
       return [];
     });
   }

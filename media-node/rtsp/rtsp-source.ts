@@ -43,20 +43,27 @@ const settleMs = 250;
  * ours, else by arrival. `isEpochShared` is always true: for the nodes behind it, the node that pulls is the authority.
  */
 export function openRtspSource(options: RtspSourceOptions): OpenSource {
-  return async (url, { signal }) => {
-    let target = parseRtspUrl(url);
-    const settings = options.settingsOf?.(url) ?? {};
-    for (let hop = 0; ; hop++) {
-      const outcome = await openOne(target, settings, options, signal);
-      if ("source" in outcome) return outcome.source;
-      const next = followRedirect(target, outcome.location);
-      if (!next || hop === maxRedirects) {
-        const message = next ? `more than ${maxRedirects} redirects` : "a redirect to a place the rule does not name";
-        throw new ProtocolError("RTSP_REDIRECT", `${message}: ${withoutSecrets(outcome.location)}`);
-      }
-      target = next;
+  return (url, { signal }) => openRtspSession(url, options, signal);
+}
+
+/** The same, with what a probe wants to know besides. */
+export async function openRtspSession(
+  url: string,
+  options: RtspSourceOptions,
+  signal: AbortSignal,
+): Promise<RtspSession> {
+  let target = parseRtspUrl(url);
+  const settings = options.settingsOf?.(url) ?? {};
+  for (let hop = 0; ; hop++) {
+    const outcome = await openOne(target, settings, options, signal);
+    if ("session" in outcome) return outcome.session;
+    const next = followRedirect(target, outcome.location);
+    if (!next || hop === maxRedirects) {
+      const message = next ? `more than ${maxRedirects} redirects` : "a redirect to a place the rule does not name";
+      throw new ProtocolError("RTSP_REDIRECT", `${message}: ${withoutSecrets(outcome.location)}`);
     }
-  };
+    target = next;
+  }
 }
 
 async function openOne(

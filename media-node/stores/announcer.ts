@@ -4,7 +4,7 @@ import type { Logger } from "../flow/logger.ts";
 import type { Clock, Timer } from "../time/clock.ts";
 
 /** A third of the lease: two may be lost. */
-export const announceEveryMs = 2_000;
+const announceEveryMs = 2_000;
 const retryAfterMs = 500;
 
 export interface AnnouncerOptions {

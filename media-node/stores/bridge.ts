@@ -185,8 +185,11 @@ function bodyOf(request: IncomingMessage): Promise<string> {
       }
     });
     request.on("end", () => resolve(Buffer.concat(chunks).toString()));
-    request.on("close", () => reject(new BodyBroken()));
-    request.on("error", () => reject(new BodyBroken()));
+    const onBroken = (): void => {
+      if (!request.complete) reject(new BodyBroken());
+    };
+    request.on("close", onBroken);
+    request.on("error", onBroken);
   });
 }
 

@@ -167,6 +167,22 @@ describe("the embedded store", () => {
     assert.equal(await first.ask(["PING"]), "+PONG\r\n");
   });
 
+  test("cuts off a client that asks for more than it reads", async () => {
+    await using stack = new AsyncDisposableStack();
+    const embedded = await startEmbeddedRedis();
+    stack.defer(() => embedded.close());
+    const { ask, close } = await session(embedded.port);
+    stack.defer(close);
+    await ask(["SET", "k", "x".repeat(100_000)]);
+    const deaf = connect(embedded.port, "127.0.0.1");
+    stack.defer(() => void deaf.destroy());
+    await once(deaf, "connect");
+    deaf.on("error", () => {});
+    deaf.write("GET k\r\n".repeat(1_000));
+    await once(deaf, "close");
+    assert.equal(await ask(["PING"]), "+PONG\r\n");
+  });
+
   test("refuses a port in use", async () => {
     const embedded = await startEmbeddedRedis();
     await assert.rejects(startEmbeddedRedis({ port: embedded.port }), /EADDRINUSE/);

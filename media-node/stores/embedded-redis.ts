@@ -72,14 +72,7 @@ function serve(socket: Socket, session: EmbeddedSession, logger: Logger): void {
   socket.on("error", () => socket.destroy());
   socket.on("data", (bytes) => {
     try {
-      let replies = "";
-      for (const command of reader.push(bytes)) {
-        if (session.isOver) break;
-        replies += serializeRespValue(session.answer(command));
-      }
-      if (replies !== "") socket.write(replies, "latin1");
-      if (session.isOver) socket.end();
-      if (socket.writableLength > maxBacklogBytes) socket.destroy();
+      answer(socket, session, reader.push(bytes));
     } catch (thrown) {
       if (thrown instanceof ProtocolError) {
         socket.end(serializeRespValue({ error: `ERR Protocol error: ${thrown.message}` }), "latin1");
@@ -89,6 +82,19 @@ function serve(socket: Socket, session: EmbeddedSession, logger: Logger): void {
       }
     }
   });
+}
+
+function answer(socket: Socket, session: EmbeddedSession, commands: readonly string[][]): void {
+  let replies = "";
+  for (const command of commands) {
+    if (session.isOver) break;
+    replies += serializeRespValue(session.answer(command));
+    if (socket.writableLength + replies.length <= maxBacklogBytes) continue;
+    socket.destroy();
+    return;
+  }
+  if (replies !== "") socket.write(replies, "latin1");
+  if (session.isOver) socket.end();
 }
 
 function portOf(server: Server): number {

@@ -66,14 +66,16 @@ async function findMaster(sentinels: readonly RedisHost[], access: RedisAccess):
   throw new StoreUnavailable(`no sentinel told the master: ${messageOf(failure)}`, { cause: failure });
 }
 
+/** Nothing waits for a connection inside the client, and the link's deadline is the only one. */
+const manners = { disableOfflineQueue: true, disableClientInfo: true, commandOptions: { timeout: 0 } } as const;
+
 function newClient({ host, port }: RedisHost, access: RedisAccess) {
   return createClient({
     RESP: 2,
     socket: { host, port, ...socketOf(access), reconnectStrategy: false },
     ...credentialsOf(access),
     database: access.target.database,
-    disableOfflineQueue: true,
-    disableClientInfo: true,
+    ...manners,
   });
 }
 
@@ -83,7 +85,8 @@ function newClusterClient(access: RedisAccess) {
   return createCluster({
     RESP: 2,
     rootNodes: access.target.hosts.map(({ host, port }) => ({ socket: { host, port, ...socket } })),
-    defaults: { socket, ...credentialsOf(access), disableOfflineQueue: true, disableClientInfo: true },
+    // Behind a node that hangs, commands wait until it is found dead.
+    defaults: { socket, ...credentialsOf(access), ...manners, commandsQueueMaxLength: 10_000 },
   });
 }
 

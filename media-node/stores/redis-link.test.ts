@@ -193,6 +193,7 @@ describe("the connection to Redis", () => {
     await pending;
     await assert.rejects(it.store.lookup(name), StoreUnavailable);
     assert.equal(it.clock.pendingTimers, 0);
+    await until("no socket is left", 5_000, () => !process.getActiveResourcesInfo().includes("TCPSocketWrap"));
   });
 
   test("refuses a URL that is none at once", async () => {

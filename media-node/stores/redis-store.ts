@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { StoreUnavailable, type ClusterStore } from "../cluster/store/contract.ts";
-import type { ScriptCall } from "../cluster/store/script-calls.ts";
+import { nodesCall, type ScriptCall } from "../cluster/store/script-calls.ts";
 import { scriptStore } from "../cluster/store/script-store.ts";
 import { lookupScript, snapshotScript } from "../cluster/store/scripts.ts";
 import { messageOf } from "../flow/errors.ts";
@@ -87,7 +87,7 @@ async function runScript(link: RedisLink<ScriptClient>, { script, keys, args }: 
 async function runAcrossSlots(link: RedisLink<ScriptClient>, call: ScriptCall): Promise<unknown> {
   if (call.script !== snapshotScript) return runScript(link, call);
   const [nodes, urls] = await Promise.all([
-    runScript(link, { ...call, keys: call.keys.slice(0, 2) }),
+    runScript(link, nodesCall()),
     runScript(link, { ...call, script: lookupScript, keys: call.keys.slice(2) }),
   ]);
   return Array.isArray(nodes) ? [...(nodes as unknown[]).slice(0, 2), urls] : nodes;

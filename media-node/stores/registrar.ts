@@ -11,7 +11,7 @@ import { withoutSecrets, type Logger } from "../flow/logger.ts";
 import type { Clock, Timer } from "../time/clock.ts";
 
 /** A quarter of the lease, as OvenMediaEngine has it: three renewals may be lost. */
-export const renewEveryMs = 2_500;
+const renewEveryMs = 2_500;
 /** Between tries while the store is away: soon enough that a stream is back within one renewal after the store is. */
 const retryAfterMs = 500;
 /** Enough for 10,000 streams on a store 50 ms away; few enough that a store which comes back is not run over. */

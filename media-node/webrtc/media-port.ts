@@ -43,8 +43,16 @@ export interface PeerTransport {
   readonly iceUfrag: string;
   readonly icePwd: string;
   readonly state: PeerState;
-  /** From the viewer's SDP. Until it is called no DTLS handshake completes. `fingerprints` as `sha-256 AA:BB:…`. */
-  setRemote(remote: { readonly fingerprints: readonly string[] }): void;
+  /**
+   * From the viewer's SDP. Until it is called no DTLS handshake completes. `fingerprints` as `sha-256 AA:BB:…`.
+   * With the ICE credentials a new address of a connected viewer gets media only after it has answered a check of ours;
+   * without them it is believed.
+   */
+  setRemote(remote: {
+    readonly fingerprints: readonly string[];
+    readonly iceUfrag?: string;
+    readonly icePwd?: string;
+  }): void;
   /**
    * Protects the batch for this viewer and queues it; {@link MediaPort.flush} sends. Drops silently unless connected.
    * Allocates nothing.

@@ -14,6 +14,11 @@ const budgetDepthBytes = 96_000;
  * request refused because it came a little early costs them another one.
  */
 const minRepeatMs = 20;
+/** Packets of one request; more were not lost but never asked for in time. */
+const maxAnswers = 1_024;
+/** Padding of one call. */
+const maxPadBytes = 200_000;
+const maxPadPackets = 256;
 /** Remembered repeats; a power of two. */
 const slots = 512;
 
@@ -55,10 +60,14 @@ export class Retransmitter {
   /** Queues every packet asked for; the caller flushes. */
   answer(sequences: readonly number[], roundTripMs: number, nowMs: number): void {
     const budget = Math.max(minBudget, (this.#sender.fanOut?.bitrate ?? 0) * budgetShare);
-    for (const sequence of sequences) {
+    for (let i = 0; i < sequences.length; i++) {
+      const sequence = sequences[i]!;
+      if (this.#bucket.available(budget, budgetDepthBytes, nowMs) <= 0 || i === maxAnswers) {
+        this.#refused += sequences.length - i;
+        return;
+      }
       const found = this.#sender.find(sequence);
-      const hasBudget = this.#bucket.available(budget, budgetDepthBytes, nowMs) > 0;
-      if (!found || !hasBudget || this.#wasJustRepeated(sequence, roundTripMs, nowMs)) {
+      if (!found || this.#wasJustRepeated(sequence, roundTripMs, nowMs)) {
         this.#refused++;
         continue;
       }
@@ -70,6 +79,20 @@ export class Retransmitter {
         this.#plain.packetIndex = found.packetIndex;
         this.#peer.queueRtp(packets, found.index, found.index + 1, this.#plain);
       }
+    }
+  }
+
+  /** Repeats the newest packets by RTX, `bytes` in all, unasked: padding for a bandwidth probe. Nothing without RTX. */
+  pad(bytes: number): void {
+    const newest = this.#sender.newestSequence;
+    if (!this.#rtx || newest === undefined) return;
+    let left = Math.min(bytes, maxPadBytes);
+    for (let back = 0; left > 0 && back < maxPadPackets; back++) {
+      const found = this.#sender.find((newest - back) & 0xffff);
+      if (!found) return;
+      const { packets } = found.frame;
+      left -= packets.offsets[found.index + 1]! - packets.offsets[found.index]!;
+      this.#sendRtx(packets, found.index, found.packetIndex, this.#rtx);
     }
   }
 

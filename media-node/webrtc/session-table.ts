@@ -86,21 +86,31 @@ export class SessionTable {
     const entry = this.#entry(hold.stream);
     entry.sessions++;
     this.#opened++;
-    const session: ViewerSession = new ViewerSession({
-      ...this.#options,
-      hold,
-      logger,
-      fanOut: entry.fanOut,
-      counters: entry.counters,
-      onEnd: (reason) => {
-        this.#sessions.delete(session);
-        this.#ended[reason.code] = (this.#ended[reason.code] ?? 0) + 1;
-        if (--entry.sessions === 0) this.#streams.delete(hold.stream);
-        onEnd(reason);
-      },
-    });
-    this.#sessions.add(session);
-    return session;
+    const leave = (): void => {
+      if (--entry.sessions === 0) this.#streams.delete(hold.stream);
+    };
+    try {
+      const { fanOut, counters } = entry;
+      const session: ViewerSession = new ViewerSession({
+        ...this.#options,
+        hold,
+        logger,
+        fanOut,
+        counters,
+        onEnd: (reason) => {
+          this.#sessions.delete(session);
+          this.#ended[reason.code] = (this.#ended[reason.code] ?? 0) + 1;
+          leave();
+          onEnd(reason);
+        },
+      });
+      this.#sessions.add(session);
+      return session;
+    } catch (thrown) {
+      leave();
+      hold.release();
+      throw thrown;
+    }
   }
 
   close(reason: CloseReason): void {

@@ -18,6 +18,7 @@ import {
   stopMessage,
 } from "./signalling-messages.ts";
 import { passGate } from "./stream-gate.ts";
+import { TokenBucket } from "./token-bucket.ts";
 import type { ViewerSession } from "./viewer-session.ts";
 
 /** What a socket is closed with (RFC 6455 §7.4); players ignore it, operators and proxies do not. */
@@ -27,6 +28,9 @@ const firstMessageMs = 10_000;
 const answerMs = 15_000;
 const pingMs = 20_000;
 const silenceMs = 60_000;
+/** More than this is no player. */
+const maxMessagesAtOnce = 200;
+const maxMessagesPerSecond = 5;
 /** A socket that does not take our few messages is not being read. */
 const maxBufferedBytes = 1024 * 1024;
 
@@ -57,6 +61,7 @@ export class SignallingSocket {
   #deadline: Timer | undefined;
   #ping: Timer;
   #heardMs: number;
+  readonly #messages: TokenBucket;
 
   constructor(socket: WebSocket, target: ViewerTarget, table: SessionTable, options: RoomOptions) {
     this.#socket = socket;
@@ -66,6 +71,7 @@ export class SignallingSocket {
     this.#clock = options.clock;
     this.#log = options.logger.with({ app: target.app, stream: target.stream, viewer: target.remoteAddress });
     this.#heardMs = this.#clock.nowMs();
+    this.#messages = new TokenBucket(maxMessagesAtOnce, this.#heardMs);
     this.#deadline = this.#clock.after(firstMessageMs, () => this.#socket.close(closeCodes.policy, "no request"));
     this.#ping = this.#clock.after(pingMs, () => this.#onPing());
     socket.on("message", (data, isBinary) => this.#onMessage(data, isBinary));
@@ -89,7 +95,13 @@ export class SignallingSocket {
   }
 
   #onMessage(data: unknown, isBinary: boolean): void {
-    this.#heardMs = this.#clock.nowMs();
+    const nowMs = this.#clock.nowMs();
+    this.#heardMs = nowMs;
+    // Players send about thirty messages, all at the start.
+    if (this.#messages.available(maxMessagesPerSecond * 8, maxMessagesAtOnce, nowMs) <= 0) {
+      return this.#fail(400, "Too many messages", closeCodes.policy);
+    }
+    this.#messages.spend(1);
     if (isBinary || !Buffer.isBuffer(data)) return this.#fail(400, "Messages must be text", closeCodes.policy);
     try {
       this.#act(this.#dialogue.receive(data.toString("utf8")));
@@ -153,8 +165,17 @@ export class SignallingSocket {
       gate.hold.release();
       return this.#fail(404, `Cannot create offer: ${playlist.refusal}`, closeCodes.notFound);
     }
+    if (this.#table.refusal) {
+      gate.hold.release();
+      return this.#fail(503, "This node takes no new viewers", closeCodes.tryLater);
+    }
     const session = this.#table.open(gate.hold, this.#log, (reason) => this.#onSessionEnd(session, reason));
-    this.#offer(session, playlist, query.get("transport"));
+    try {
+      this.#offer(session, playlist, query.get("transport"));
+    } catch (thrown) {
+      session.close({ code: "internal", message: messageOf(thrown) });
+      throw thrown;
+    }
   }
 
   #offer(session: ViewerSession, playlist: PlayablePlaylist, transport: string | null): void {
@@ -181,6 +202,15 @@ export class SignallingSocket {
     offered.session.accept(negotiated, answer.fingerprints, offered.current);
     this.#send(playlistMessage(offered.playlist, offered.renditions, offered.isAuto));
     this.#send(renditionChangedMessage(offered.current.name, offered.isAuto));
+    this.#adapt(offered);
+  }
+
+  /** Lets the session choose among renditions while the player leaves it to us. */
+  #adapt(offered: Offered): void {
+    offered.session.chooseAmong(offered.isAuto ? offered.renditions : [], (rendition) => {
+      offered.current = rendition;
+      this.#send(renditionChangedMessage(rendition.name, offered.isAuto));
+    });
   }
 
   #negotiate(offered: Offered, answer: ReturnType<typeof parseRemoteDescription>) {
@@ -198,12 +228,16 @@ export class SignallingSocket {
     if (isAuto !== undefined) {
       offered.isAuto = isAuto;
       this.#send(renditionChangedMessage(offered.current.name, isAuto));
+      this.#adapt(offered);
     }
     if (name === undefined) return;
     const rendition = offered.renditions.find((other) => other.name === name);
     if (!rendition) return this.#fail(403, "Forbidden", closeCodes.policy);
     // Choosing by hand ends automatic switching, as players' menus show it.
-    if (isAuto === undefined) offered.isAuto = false;
+    if (isAuto === undefined && offered.isAuto) {
+      offered.isAuto = false;
+      this.#adapt(offered);
+    }
     offered.session.switchTo(rendition, () => {
       offered.current = rendition;
       this.#send(renditionChangedMessage(rendition.name, offered.isAuto));

@@ -18,6 +18,7 @@ export interface FanOutViewer {
   /** Sends a sender report when one is due. */
   report(epochMs: number, nowMs: number): void;
   onDescription(description: StreamDescription, isDiscontinuity: boolean): void;
+  onTrackWithdrawn(trackId: number): void;
   onStreamEnd(reason: CloseReason): void;
 }
 
@@ -128,7 +129,9 @@ export class StreamFanOut {
       act(value, nowMs);
     }
     this.#options.port.flush();
-    this.#options.defer(() => this.#inSlices(all, act));
+    this.#options.defer(() => {
+      if (this.#leave) this.#inSlices(all, act);
+    });
   }
 
   #onSample(sample: Sample, track: Track): void {
@@ -144,6 +147,14 @@ export class StreamFanOut {
       this.#options.logger.error("sample not sent", { track: track.id, error: messageOf(thrown) });
     }
     this.#inSlices(fanOut.senders.values(), resumeSender);
+    if (fanOut.isReordered) this.#withdraw(track);
+  }
+
+  /** B-frames began, which nothing announced: players would show a picture every now and then. */
+  #withdraw(track: Track): void {
+    this.#tracks.delete(track.id);
+    this.#options.logger.warn("track withdrawn from WebRTC", { track: track.id, reason: "it has B-frames now" });
+    for (const viewer of this.#viewers) viewer.onTrackWithdrawn(track.id);
   }
 
   #onDescription(description: StreamDescription, isDiscontinuity: boolean): void {
@@ -201,9 +212,10 @@ export class StreamFanOut {
     const samples = this.stream.recentSamples().filter((sample) => sample.trackId === track.id);
     const last = samples.at(-1);
     if (!last) return;
-    const nowMs = this.#options.clock.nowMs();
+    // A source that fell silent does not get younger by that.
+    const { lastSampleMs } = this.stream.stats;
     for (const sample of samples) {
-      fanOut.remember(sample, nowMs - ((last.dts - sample.dts) / track.timescale) * 1000);
+      fanOut.remember(sample, lastSampleMs - ((last.dts - sample.dts) / track.timescale) * 1000);
     }
   }
 }

@@ -1,4 +1,4 @@
-/** Lets bytes through at a rate, with room for a short burst; may be overdrawn by one packet. */
+/** Lets bytes (or whatever else is counted) through at a rate, with room for a short burst; may be overdrawn once. */
 export class TokenBucket {
   #tokens: number;
   #updatedMs: number;

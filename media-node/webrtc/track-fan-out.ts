@@ -7,6 +7,8 @@ import type { TrackSender } from "./track-sender.ts";
 /** Long enough for a late NACK after a lost key frame and for the burst of a joining viewer. */
 const historyMs = 4_000;
 const historyBytes = 16 * 1024 * 1024;
+/** Pictures out of order that prove B-frames. */
+const minReordered = 3;
 
 /** One track of one stream as RTP: every sample is packetized once here, then handed to each viewer's sender. */
 export class TrackFanOut {
@@ -18,6 +20,8 @@ export class TrackFanOut {
   readonly #timestampOffset: number;
   #track: Track;
   #packetizer: Packetizer;
+  #latestPts = Number.NEGATIVE_INFINITY;
+  #reordered = 0;
 
   /**
    * @param timestampOffset random, equal for all tracks of a stream that share an RTP clock rate
@@ -32,6 +36,11 @@ export class TrackFanOut {
 
   get track(): Track {
     return this.#track;
+  }
+
+  /** Whether pictures come in another order than they are shown. */
+  get isReordered(): boolean {
+    return this.#reordered >= minReordered;
   }
 
   get clockRate(): number {
@@ -53,6 +62,9 @@ export class TrackFanOut {
   /** Packetizes without sending: what was published before the first viewer came. */
   remember(sample: Sample, arrivedMs: number): PacketFrame | undefined {
     const { timescale } = this.#track;
+    // Tolerates a jump back in time; one picture shown before its forerunner is no B-frame yet.
+    if (this.#track.kind === "video" && sample.pts < this.#latestPts && !sample.isKeyframe) this.#reordered++;
+    this.#latestPts = sample.pts;
     const packets = this.history.takeSlab(sample.data.length);
     packets.begin(rtpTicks(sample.pts, timescale, this.clockRate) + this.#timestampOffset);
     this.#packetizer.packetize(sample.data, packets);

@@ -1,3 +1,4 @@
+import { messageOf } from "../flow/errors.ts";
 import type { RandomBytes } from "./random.ts";
 import { randomUint32 } from "./random.ts";
 import type { PeerTransport } from "./media-port.ts";
@@ -48,6 +49,7 @@ export class TrackSender {
   readonly #route: { ssrc: number; payloadType: number; packetIndex: number };
   readonly #bucket: TokenBucket;
   readonly #onLag: () => void;
+  readonly #onFailure: (message: string) => void;
   #fanOut: TrackFanOut | undefined;
   #next: TrackFanOut | undefined;
   /** Next history index to send; undefined while waiting for a key frame at `#waitFrom` or later. */
@@ -63,17 +65,26 @@ export class TrackSender {
   #drops = 0;
   #onArrived: (() => void) | undefined;
 
-  /** @param onLag called whenever packets are left over for {@link resume} */
+  /**
+   * @param options.onLag called whenever packets are left over for {@link resume}
+   * @param options.onFailure called when sending threw
+   */
   constructor(
     format: SenderFormat,
     peer: PeerTransport,
     config: WebRtcConfig,
-    options: { readonly random: RandomBytes; readonly nowMs: number; readonly onLag: () => void },
+    options: {
+      readonly random: RandomBytes;
+      readonly nowMs: number;
+      readonly onLag: () => void;
+      readonly onFailure: (message: string) => void;
+    },
   ) {
     this.format = format;
     this.#peer = peer;
     this.#config = config;
     this.#onLag = options.onLag;
+    this.#onFailure = options.onFailure;
     this.#bucket = new TokenBucket(trainBytes, options.nowMs);
     // Random start (RFC 3550 §5.1), below 2¹⁵ so that no receiver sees the first wrap before it knows the sender.
     const packetIndex = randomUint32(options.random) & 0x7fff;
@@ -97,6 +108,11 @@ export class TrackSender {
   /** How often video was dropped up to the next key frame because the viewer was too slow. */
   get drops(): number {
     return this.#drops;
+  }
+
+  /** Sequence number of the packet sent last; undefined before the first. */
+  get newestSequence(): number | undefined {
+    return this.#packets === 0 ? undefined : (this.#route.packetIndex - 1) & 0xffff;
   }
 
   get isLagging(): boolean {
@@ -176,8 +192,16 @@ export class TrackSender {
     this.#waitFrom = this.#fanOut?.history.endIndex ?? 0;
   }
 
-  /** Queues what pace and backlog allow. The caller flushes. */
+  /** Queues what pace and backlog allow. The caller flushes. Never throws: a failure ends this viewer alone. */
   resume(nowMs: number): void {
+    try {
+      this.#resume(nowMs);
+    } catch (thrown) {
+      this.#onFailure(messageOf(thrown));
+    }
+  }
+
+  #resume(nowMs: number): void {
     const fanOut = this.#fanOut;
     if (!fanOut) return;
     if (this.isBlocked) {
@@ -279,7 +303,7 @@ export class TrackSender {
     this.#drop();
     if (this.format.kind === "audio") return this.#jumpTo(this.#fanOut!.history.endIndex);
     this.#waitFrom = stoodAt + 1;
-    this.resume(nowMs);
+    this.#resume(nowMs);
   }
 
   #drop(): void {

@@ -328,6 +328,29 @@ test("many viewers are served in slices, each within its turn of the event loop,
   assert.deepEqual(room.deferred, []);
 });
 
+test("sequence numbers wrap, and packets on both sides of it are found again", async () => {
+  const room = await liveRoom(1);
+  const { peer } = await room.join([video]);
+  while ((peer.packets.at(-1)?.packetIndex ?? 0) < 65_600) room.play(1, { bytes: 100_000 });
+  room.hub.clock.advance(200);
+  assertContiguous(peer.of(98));
+  const lost = peer.of(98).filter(({ packetIndex }) => packetIndex >= 65_530 && packetIndex < 65_540);
+  assert.deepEqual(new Set(lost.map(({ sequence }) => sequence < 10)), new Set([false, true]));
+  const sequences = lost.map(({ sequence }) => sequence);
+  peer.receive(serializeRtcp([{ type: "nack", senderSsrc: 1, mediaSsrc: 11, sequences }]));
+  assert.deepEqual(
+    peer.of(99).map(({ payload }) => payload.slice(2)),
+    lost.map(({ payload }) => payload),
+  );
+});
+
+test("a source that fell silent long ago gives no burst of stale pictures", async () => {
+  const room = await liveRoom(31);
+  room.hub.clock.advance(5_000);
+  const { peer } = await room.join([video]);
+  assert.deepEqual(peer.of(98), []);
+});
+
 test("a viewer who falls out of the history goes on at the newest key frame", async () => {
   const room = await liveRoom(1);
   const { peer } = await room.join([video]);
@@ -377,6 +400,30 @@ test("a switch of rendition happens at the target's key frame and keeps numbers 
   const stamps = [...new Set(peer.of(98).map(({ timestamp }) => timestamp))];
   stamps.slice(1).forEach((stamp, i) => assert.equal((stamp - stamps[i]!) >>> 0, 3_000));
   assert.ok(peer.of(98).at(-1)!.payload.length < 200);
+});
+
+test("in automatic mode it probes with repeated packets, and goes up when the viewer's estimate follows", async () => {
+  const low = { ...videoTrack, id: 2, name: "low", bitrate: 200_000 };
+  const room = await liveRoom(0, descriptionOf([videoTrack, low]));
+  const renditions = [videoTrack, low].map((track) => ({ name: track.name, video: track, audio: undefined }));
+  const { peer, session } = await room.join([video], renditions[1]);
+  const switched: [number, string][] = [];
+  session.chooseAmong(renditions, ({ name }) => switched.push([Math.floor(now / 30), name]));
+  let now = 0;
+  for (; now < 30 * 14; now++) {
+    room.hub.source.push(videoSample(now, { isKeyframe: now % 30 === 0, bytes: 4_000 }));
+    room.hub.source.push(videoSample(now, { isKeyframe: now % 30 === 0, bytes: 800, trackId: 2 }));
+    if (now % 30 === 0) {
+      const bitrate = peer.of(99).length > 0 ? 2_500_000 : 250_000;
+      peer.receive(serializeRtcp([{ type: "remb", senderSsrc: 1, bitrate, ssrcs: [11] }]));
+    }
+    room.hub.clock.advance(1000 / 30);
+  }
+  const probed = peer.of(99).reduce((sum, { payload }) => sum + payload.length, 0);
+  assert.ok(probed > 80_000 && probed < 200_000, `${probed} bytes of padding: a second up to 1.2 Mbit/s`);
+  assert.deepEqual(switched, [[12, "bypass_video"]]);
+  assertContiguous(peer.of(98));
+  assertContiguous(peer.of(99));
 });
 
 test("the session ends with BYE, with the transport, and with the stream; holds and timers are given back", async () => {
@@ -429,6 +476,43 @@ test("tracks WebRTC cannot carry are withheld with a reason", async () => {
   const line = room.logger.lines.find(({ event }) => event === "track withheld from WebRTC");
   assert.match(String(line?.fields.reason), /Opus/);
   assert.equal(line?.fields.effect, "viewers get no audio");
+});
+
+test("when B-frames begin in the middle, its viewers are ended so that they ask again", async () => {
+  const room = await liveRoom(31);
+  const { session } = await room.join();
+  for (let i = 0; i < 4; i++) {
+    const [p, b] = [room.frame + 2, room.frame + 1];
+    room.hub.source.push({ ...videoSample(room.frame++), pts: p * 3_000 });
+    room.hub.source.push({ ...videoSample(room.frame++), pts: b * 3_000 });
+  }
+  assert.equal(session.isEnded, true);
+  assert.equal(room.table.stats.ended["tracks-changed"], 1);
+  assert.ok(room.logger.lines.some(({ event }) => event === "track withdrawn from WebRTC"));
+});
+
+test("a failure while sending ends that viewer alone", async () => {
+  const room = await liveRoom(31);
+  const good = await room.join();
+  const bad = await room.join();
+  bad.peer.queueRtp = () => {
+    throw new Error("broken");
+  };
+  room.play(3);
+  assert.equal(bad.session.isEnded, true);
+  assert.equal(good.session.isEnded, false);
+  assert.equal(room.table.stats.ended["internal"], 1);
+});
+
+test("a port that cannot open a place leaves nothing behind", async () => {
+  const room = await liveRoom(1);
+  room.port.open = () => {
+    throw new Error("full");
+  };
+  await assert.rejects(room.join(), /full/);
+  assert.equal(room.table.size, 0);
+  assert.equal(room.hub.viewers.webrtc, undefined);
+  assert.deepEqual(room.table.streams, {});
 });
 
 test("a video track whose pictures are reordered is withheld", async () => {

@@ -5,6 +5,7 @@ import { messageOf, ProtocolError } from "../flow/errors.ts";
 import type { Logger } from "../flow/logger.ts";
 import { parseRtcp, serializeRtcp, type RtcpPacket } from "../rtp/rtcp.ts";
 import type { Clock } from "../time/clock.ts";
+import { AutoRendition } from "./auto-rendition.ts";
 import type { WebRtcConfig } from "./config.ts";
 import type { MediaPort, PeerTransport } from "./media-port.ts";
 import type { Negotiated } from "./negotiation.ts";
@@ -20,6 +21,9 @@ import type { StreamCounters } from "./stream-counters.ts";
 const reportIntervalMs = 700;
 /** A viewer that asks for a key frame within this time of its start has not seen the first one. */
 const openingMs = 1_500;
+/** How often a rendition is chosen for a viewer in automatic mode, and how long a probe lasts. */
+const decisionIntervalMs = 1_000;
+const probeMs = 1_000;
 /** RTCP packets of one datagram that are looked at. */
 const maxRtcpPackets = 32;
 
@@ -56,6 +60,13 @@ export class ViewerSession implements FanOutViewer {
   #startedMs = Number.NEGATIVE_INFINITY;
   #nextReportMs = Number.NEGATIVE_INFINITY;
   #estimate = 0;
+  #lossShare = 0;
+  #auto: AutoRendition | undefined;
+  #onAutoSwitched: (rendition: PlayableRendition) => void = () => {};
+  #nextDecisionMs = 0;
+  #probeUntilMs = Number.NEGATIVE_INFINITY;
+  #probedMs = 0;
+  #probeRate = 0;
   #end: CloseReason | undefined;
 
   constructor(options: ViewerSessionOptions) {
@@ -107,6 +118,18 @@ export class ViewerSession implements FanOutViewer {
     }
   }
 
+  /**
+   * Begins or ends choosing among renditions by the viewer's estimates.
+   * @param onSwitched called with each rendition when the viewer really gets it
+   */
+  chooseAmong(renditions: readonly PlayableRendition[], onSwitched: (rendition: PlayableRendition) => void): void {
+    const current = this.#rendition;
+    const nowMs = this.#options.clock.nowMs();
+    this.#onAutoSwitched = onSwitched;
+    this.#auto = current && renditions.length > 1 ? new AutoRendition(renditions, current, nowMs) : undefined;
+    this.#nextDecisionMs = nowMs + decisionIntervalMs;
+  }
+
   resume(nowMs: number): boolean {
     let isLeft = false;
     for (const { sender } of this.#sections) {
@@ -117,6 +140,7 @@ export class ViewerSession implements FanOutViewer {
   }
 
   report(epochMs: number, nowMs: number): void {
+    if (this.#auto) this.#adapt(this.#auto, nowMs);
     if (nowMs < this.#nextReportMs || !this.#reports) return;
     const packet = this.#reports.serialize(
       this.#sections.map(({ sender }) => sender),
@@ -134,6 +158,11 @@ export class ViewerSession implements FanOutViewer {
       return track && description.tracks.find(({ id }) => id === track.id)?.codec !== codec;
     });
     if (isLost) this.close({ code: "tracks-changed", message: "the stream's tracks changed" });
+  }
+
+  onTrackWithdrawn(trackId: number): void {
+    const isPlayed = (["video", "audio"] as const).some((kind) => this.#rendition?.[kind]?.id === trackId);
+    if (isPlayed) this.close({ code: "tracks-changed", message: "a track cannot be played any more" });
   }
 
   onStreamEnd(reason: CloseReason): void {
@@ -173,6 +202,28 @@ export class ViewerSession implements FanOutViewer {
     return this.#sections;
   }
 
+  #adapt(auto: AutoRendition, nowMs: number): void {
+    if (nowMs < this.#probeUntilMs) this.#probe(nowMs);
+    if (nowMs < this.#nextDecisionMs) return;
+    this.#nextDecisionMs = nowMs + decisionIntervalMs;
+    const decision = auto.decide({ nowMs, estimate: this.#estimate, lossShare: this.#lossShare });
+    if (decision.kind === "switch") {
+      this.switchTo(decision.rendition, () => this.#onAutoSwitched(decision.rendition));
+    } else if (decision.kind === "probe") {
+      this.#probeUntilMs = nowMs + probeMs;
+      this.#probedMs = nowMs;
+      this.#probeRate = decision.bitsPerSecond;
+    }
+  }
+
+  /** Fills up to the probed rate with repeated packets, which the viewer measures and throws away. */
+  #probe(nowMs: number): void {
+    const video = this.#sections.find(({ sender }) => sender.format.kind === "video");
+    const missing = this.#probeRate - (video?.sender.fanOut?.bitrate ?? this.#probeRate);
+    video?.retransmitter.pad((Math.max(0, missing) * (nowMs - this.#probedMs)) / 8_000);
+    this.#probedMs = nowMs;
+  }
+
   #onState(state: "new" | "connected" | "closed", reason: string): void {
     if (state === "connected" && this.#negotiated) this.#start();
     if (state === "closed") this.close({ code: "peer-closed", message: reason });
@@ -189,7 +240,8 @@ export class ViewerSession implements FanOutViewer {
     counters.add(this);
     this.#sections = formats.map((format) => {
       const onLag = (): void => fanOut.schedulePacing(this);
-      const sender = new TrackSender(format, this.peer, config, { random, nowMs, onLag });
+      const onFailure = (message: string): void => this.close({ code: "internal", message });
+      const sender = new TrackSender(format, this.peer, config, { random, nowMs, onLag, onFailure });
       return { sender, retransmitter: new Retransmitter(sender, this.peer, random, nowMs) };
     });
     for (const { sender } of this.#sections) {
@@ -221,7 +273,9 @@ export class ViewerSession implements FanOutViewer {
       case "sender-report":
         for (const block of packet.reports) {
           this.#reports?.receive(block, nowMs);
-          if (this.#section(block.ssrc)) counters.reported(block.fractionLost, this.roundTripMs);
+          if (!this.#section(block.ssrc)) continue;
+          counters.reported(block.fractionLost, this.roundTripMs);
+          this.#lossShare += (block.fractionLost / 256 - this.#lossShare) / 4;
         }
         break;
       case "nack":

@@ -5,9 +5,10 @@ import { test, type TestContext } from "node:test";
 import { WebSocket } from "ws";
 import { HttpDoor } from "../../test/support/http-door.ts";
 import { MemoryMediaPort } from "../../test/support/memory-media-port.ts";
-import { opusSample, videoSample } from "../../test/support/synthetic-stream.ts";
+import { descriptionOf, opusSample, opusTrack, videoSample } from "../../test/support/synthetic-stream.ts";
 import { MemoryLogger, settle, TestHub } from "../../test/support/webrtc-room.ts";
 import type { AdmitViewer } from "../core/guest.ts";
+import type { StreamDescription } from "../core/stream.ts";
 import type { WebRtcConfig } from "./config.ts";
 import { createWebRtc, type WebRtcGuest } from "./web-rtc.ts";
 
@@ -64,9 +65,9 @@ interface Node {
 
 async function node(
   context: TestContext,
-  options: { admit?: AdmitViewer; config?: Partial<WebRtcConfig> } = {},
+  options: { admit?: AdmitViewer; config?: Partial<WebRtcConfig>; description?: StreamDescription } = {},
 ): Promise<Node> {
-  const hub = new TestHub();
+  const hub = new TestHub(options.description);
   const port = new MemoryMediaPort();
   const logger = new MemoryLogger();
   const admit: AdmitViewer = options.admit ?? (() => Promise.resolve({ isAdmitted: true }));
@@ -178,6 +179,16 @@ test("WHEP: the direction form works too, with a playlist that must exist", asyn
   assert.equal((await post(`${url}/app/live?direction=whep`)).status, 201);
   assert.equal((await post(`${url}/app/live/webrtc_default?direction=whep`)).status, 201);
   assert.equal((await post(`${url}/app/live/other?direction=whep`)).status, 422);
+});
+
+test("WHEP: a stream without pictures is heard; the offered picture is declined outside the bundle", async (t) => {
+  const { url, hub, port } = await node(t, { description: descriptionOf([opusTrack]) });
+  const text = await (await post(`${url}/app/live/whep`)).text();
+  assert.match(text, /a=group:BUNDLE audio\r\n/);
+  assert.match(text, /m=video 0 UDP\/TLS\/RTP\/SAVPF 108 109\r\n/);
+  port.peers[0]!.connect();
+  hub.source.push(opusSample(0));
+  assert.equal(port.peers[0]!.of(111).length, 1);
 });
 
 test("WHEP: preflight, health check and wrong methods carry CORS headers", async (t) => {
@@ -418,6 +429,14 @@ test("signalling: a player that leaves while it is held leaves nothing behind", 
     hub.hub.list().every(({ viewers }) => viewers.webrtc === undefined),
     true,
   );
+});
+
+test("signalling: a flood of messages ends the socket", async (t) => {
+  const { url } = await node(t);
+  const player = new Player(`${url}/app/live`);
+  for (let i = 0; i < 250; i++) await player.send({ command: "pong" });
+  assert.deepEqual(await player.message(0), { code: 400, error: "Too many messages" });
+  await until(() => player.closeCode === 1008);
 });
 
 test("signalling: messages over 64 KiB end the socket; who is not admitted gets no socket", async (t) => {

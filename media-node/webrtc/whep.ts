@@ -121,11 +121,9 @@ export class Whep {
       const { sdp, negotiated } = createAnswer(session.peer, offer, agreed, { ...this.#options, rtx, candidates });
       const codecOf = (kind: string) => negotiated.formats.find((format) => format.kind === kind)?.codec;
       const codecs = { video: codecOf("video"), audio: codecOf("audio") };
-      session.accept(
-        negotiated,
-        offer.fingerprints,
-        switchableRenditions(playlist, codecs)[0] ?? playlist.renditions[0]!,
-      );
+      const renditions = switchableRenditions(playlist, codecs);
+      session.accept(negotiated, offer.fingerprints, renditions[0] ?? playlist.renditions[0]!);
+      if (playlist.isAuto) session.chooseAmong(renditions, () => {});
       const etag = `"${randomToken(this.#options.random, 8)}"`;
       if (!session.isEnded) this.#sessions.set(id, { session, etag });
       return created(sdp, `${target.baseUrl}/${target.app}/${target.stream}/${sessionPrefix}${id}`, etag);

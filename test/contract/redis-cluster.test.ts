@@ -1,5 +1,7 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
 import { silentLogger } from "../../media-node/flow/logger.ts";
-import type { ClusterStore } from "../../media-node/cluster/store/contract.ts";
+import type { ClusterStore, StreamClaim } from "../../media-node/cluster/store/contract.ts";
 import { connectRedisStore } from "../../media-node/stores/redis-store.ts";
 import { systemClock } from "../../media-node/time/clock.ts";
 import { createCluster } from "redis";
@@ -50,4 +52,33 @@ clusterStoreContract("a Redis Cluster", async () => {
       for (const server of servers) await server.close();
     },
   };
+});
+
+test("a shard that hangs leaves the streams of the others alone, and comes back", async () => {
+  await using stack = new AsyncDisposableStack();
+  const servers = await startCluster();
+  stack.defer(async () => void (await Promise.all(servers.map((server) => server.close()))));
+  const url = `redis-cluster://127.0.0.1:${servers[0]!.port}`;
+  const store = await connectRedisStore({ url, clock: systemClock, logger: silentLogger, deadlineMs: 1_000 });
+  stack.defer(() => store.close());
+  const { raw, close } = await rawRedis(servers[0]!.url);
+  stack.defer(close);
+  const claims = [[], []] as StreamClaim[][];
+  for (let index = 0; index < 20; index++) {
+    const claim = { vhost: "v", app: "app", stream: `s${index}`, url: `ovt://a:9000/app/s${index}`, owner: "a" };
+    const slot = Number(await raw("CLUSTER", "KEYSLOT", `app/s${index}`));
+    claims[slot < 8_192 ? 0 : 1]!.push(claim);
+    await store.claim(claim);
+  }
+  const [onFirst, onSecond] = claims;
+  assert.ok(onFirst!.length > 0 && onSecond!.length > 0);
+  servers[1]!.pause();
+  const all = await Promise.allSettled([...onFirst!, ...onSecond!].map((claim) => store.claim(claim)));
+  const expected = [...onFirst!.map(() => "fulfilled"), ...onSecond!.map(() => "rejected")];
+  assert.deepEqual(
+    all.map(({ status }) => status),
+    expected,
+  );
+  servers[1]!.resume();
+  await until("the shard answers again", 20_000, async () => (await store.claim(onSecond![0]!)).kind === "owner");
 });

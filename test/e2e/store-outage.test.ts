@@ -1,92 +1,81 @@
-// Twenty nodes, a thousand streams, one redis-server that ends and comes back with nothing.
+// The router loses its store, and the store loses its data: Worker, bridge and store as they run, nodes that only report.
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import type { ClusterStore, NodeRecord } from "../../media-node/cluster/store/contract.ts";
+import { after, before, test } from "node:test";
+import { startRouter, type RunningRouter } from "../../infra/laptop/worker.ts";
+import type { ClusterStore } from "../../media-node/cluster/store/contract.ts";
+import { signNodeRecord } from "../../media-node/cluster/store/node-record.ts";
+import { importSigningKey } from "../../media-node/cluster/ticket/signing-key.ts";
 import { silentLogger } from "../../media-node/flow/logger.ts";
-import { Announcer } from "../../media-node/stores/announcer.ts";
+import { startBridge, type Bridge } from "../../media-node/stores/bridge.ts";
+import { startEmbeddedRedis, type EmbeddedRedis } from "../../media-node/stores/embedded-redis.ts";
 import { connectRedisStore } from "../../media-node/stores/redis-store.ts";
-import { Registrar } from "../../media-node/stores/registrar.ts";
 import { systemClock } from "../../media-node/time/clock.ts";
-import { startRedisServer } from "../support/redis-server.ts";
+import { nodeRecord, secret } from "../support/router.ts";
 import { until } from "../support/until.ts";
 
-const nodeCount = 20;
-const streamsPerNode = 50;
-/** One lease: what the streams of a store that lost everything may take to be whole again. */
-const withinMs = 10_000;
+const token = "writes";
+const readOnlyToken = "reads";
+let redis: EmbeddedRedis;
+let store: ClusterStore;
+let bridge: Bridge;
+let router: RunningRouter;
+const key = await importSigningKey(secret);
+const claim = { vhost: "default", app: "app", stream: "stream", url: "ovt://origin:9000/app/stream", owner: "test" };
 
-interface Node {
-  readonly id: string;
-  readonly store: ClusterStore;
-  readonly registrar: Registrar;
-  readonly announcer: Announcer;
+/** What an origin and two edges tell the store every 2 s. */
+async function report(): Promise<void> {
+  await store.claim(claim);
+  const { nowMs } = await store.snapshot(claim);
+  for (const id of ["edge1", "edge2"]) await store.putNode(id, await signNodeRecord(key, nodeRecord(id), nowMs));
 }
 
-const nameOf = (stream: string) => ({ vhost: "default", app: "app", stream });
-const claimOf = (id: string, stream: string) => ({
-  ...nameOf(stream),
-  url: `ovt://${id}:9000/app/${stream}`,
-  owner: id,
+const openBridge = (port: number) => startBridge({ port, redisUrl: redis.url, token, readOnlyToken });
+const status = async (stream = "stream") =>
+  (await fetch(`${router.url}/app/${stream}/llhls.m3u8`, { redirect: "manual" })).status;
+
+before(async () => {
+  redis = await startEmbeddedRedis();
+  store = await connectRedisStore({ url: redis.url, clock: systemClock, logger: silentLogger, deadlineMs: 5_000 });
+  bridge = await openBridge(0);
+  await report();
+  const vars = {
+    HEARTH_SECRET: secret,
+    UPSTASH_REDIS_REST_URL: bridge.url,
+    UPSTASH_REDIS_REST_TOKEN: readOnlyToken,
+  };
+  router = await startRouter({ port: 0, vars });
+  await until(
+    "the router reads the cluster with a token that may only read",
+    10_000,
+    async () => (await status()) === 302,
+  );
 });
 
-async function openNode(id: string, url: string): Promise<Node> {
-  const common = { clock: systemClock, logger: silentLogger };
-  const store = await connectRedisStore({ ...common, url, deadlineMs: 1_000 });
-  const record = (): NodeRecord => ({
-    id,
-    url: `http://${id}:3333`,
-    state: "serving",
-    protocols: ["llhls"],
-    region: "",
-    viewers: 0,
-    maxViewers: 100,
-    egressBps: 0,
-    cpu: 0,
-    streams: {},
-    origins: [],
-    startedMs: 0,
-  });
-  const announcer = new Announcer({ ...common, store, id, record, sign: (record) => JSON.stringify(record) });
-  const registrar = new Registrar({ ...common, store });
-  for (let index = 0; index < streamsPerNode; index++) registrar.add(claimOf(id, `${id}-${index}`));
-  return { id, store, registrar, announcer };
-}
+after(async () => {
+  await router?.close();
+  await bridge?.close();
+  await store?.close();
+  await redis?.close();
+});
 
-async function isWhole(reader: ClusterStore, nodes: readonly Node[], extra: readonly string[] = []): Promise<boolean> {
-  const names = nodes.flatMap(({ id }) => Array.from({ length: streamsPerNode }, (_, index) => `${id}-${index}`));
-  const found = await Promise.all([...names, ...extra].map((stream) => reader.lookup(nameOf(stream))));
-  const { nodes: records } = await reader.snapshot(nameOf("none"));
-  return found.every((urls) => urls.length === 1) && records.length === nodes.length;
-}
+test("without its store the router sends viewers of known streams on, and tells no other that its stream is not there", async () => {
+  const { port } = new URL(bridge.url);
+  await bridge.close();
+  for (const deadlineMs = performance.now() + 3_000; performance.now() < deadlineMs;) {
+    assert.equal(await status(), 302);
+    assert.equal(await status("unknown"), 503);
+  }
+  bridge = await openBridge(Number(port));
+  await report();
+  await until("the router hears of the store again", 10_000, async () => (await status("unknown")) === 404);
+});
 
-test("a store that comes back empty is whole again within one lease, with what began meanwhile", async () => {
-  await using stack = new AsyncDisposableStack();
-  const server = await startRedisServer();
-  stack.defer(() => server.close());
-  const nodes: Node[] = [];
-  stack.defer(async () => {
-    await Promise.all(nodes.map(({ announcer, registrar }) => Promise.all([announcer.close(), registrar.close()])));
-    await Promise.all(nodes.map(({ store }) => store.close()));
-  });
-  for (let index = 0; index < nodeCount; index++) nodes.push(await openNode(`n${index}`, server.url));
-  const reader = nodes[0]!.store;
-  await until("all streams and nodes are registered", withinMs, () => isWhole(reader, nodes));
-
-  await server.kill();
-  nodes[3]!.registrar.add(claimOf("n3", "begun-meanwhile"));
-  await assert.rejects(reader.lookup(nameOf("n1-1")), /store/i);
-  await server.start();
-  await until("all are back", withinMs, () => isWhole(reader, nodes, ["begun-meanwhile"]));
-
-  server.pause();
-  await assert.rejects(reader.lookup(nameOf("n1-1")), /deadline|did not answer|Socket|lost/i);
-  server.resume();
-  await until("all are back after a silence", withinMs, () => isWhole(reader, nodes, ["begun-meanwhile"]));
-
-  // Gone on purpose is gone at once.
-  const [leaving] = nodes.splice(5, 1);
-  await Promise.all([leaving!.announcer.close(), leaving!.registrar.close()]);
-  assert.deepEqual(await reader.lookup(nameOf("n5-0")), []);
-  assert.equal((await reader.snapshot(nameOf("none"))).nodes.length, nodeCount - 1);
-  await leaving!.store.close();
+test("a store that comes back empty costs no viewer", async () => {
+  await until("the stream is known from the store", 5_000, async () => (await status()) === 302);
+  const { port } = redis;
+  await redis.close();
+  redis = await startEmbeddedRedis({ port });
+  for (const deadlineMs = performance.now() + 3_000; performance.now() < deadlineMs;) assert.equal(await status(), 302);
+  await until("the nodes report again", 10_000, () => report().then(() => true));
+  assert.equal(await status(), 302);
 });

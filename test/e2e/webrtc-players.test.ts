@@ -1,9 +1,12 @@
 // The WebRTC room alone with real players: clip → stream → fan-out → DTLS-SRTP → Chromium.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import type { Sample } from "../../media-node/core/sample.ts";
 import type { OpenSource } from "../../media-node/core/source.ts";
+import type { Track } from "../../media-node/core/track.ts";
 import { openBrowser } from "../support/browser.ts";
 import { makeClip } from "../support/clip.ts";
+import { makeVp8Clip } from "../support/vp8-clip.ts";
 import { loopingSource } from "../support/looping-source.ts";
 import { servePages } from "../support/page-server.ts";
 import { seededRandom } from "../support/seeded-random.ts";
@@ -96,24 +99,86 @@ test("OvenPlayer decodes picture and sound; closing its page ends the session", 
 });
 
 test("OvenPlayer starts again by itself, on the same socket, when the stream's tracks change", async () => {
+  await using changing = await openWebRtcNode(open);
   const tab = await browser.newPage();
   let sockets = 0;
   tab.on("websocket", () => sockets++);
   try {
-    await tab.goto(ovenPlayerPage(node));
+    await tab.goto(ovenPlayerPage(changing));
     await tab.waitForFunction("state.frames > 10", undefined, { timeout: 15_000 });
-    const { opened } = node.guest.stats;
-    const stream = node.hub.find({ vhost: "default", app: "app", stream: "stream" })!;
+    const { opened } = changing.guest.stats;
+    const stream = changing.hub.find({ vhost: "default", app: "app", stream: "stream" })!;
     const { description } = stream;
     stream.describe({ ...description, tracks: description.tracks.filter(({ kind }) => kind === "video") }, true);
-    await until("a new session", 10_000, () => node.guest.stats.opened > opened);
+    await until("a new session", 10_000, () => changing.guest.stats.opened > opened);
     const frames: number = await tab.evaluate("state.frames");
     await tab.waitForFunction(`state.frames > ${frames + 30}`, undefined, { timeout: 10_000 });
     assert.equal(sockets, 1);
   } finally {
     await tab.close();
   }
+  await expectNoSession(changing);
+});
+
+test("where UDP is blocked, transport=tcp plays over ICE-TCP", async (t) => {
+  const played = await playForTenSeconds(`${whepPage(node)}?transport=tcp`);
+  t.diagnostic(`first frame ${Math.round(played.state.firstMs)} ms, ${JSON.stringify(played.stats)}`);
+  assertPlayed(played);
+  assert.equal(played.stats.packetsLost, 0);
+  await fetch(played.state.location!, { method: "DELETE" });
   await expectNoSession(node);
+});
+
+test("a VP8 stream plays", async (t) => {
+  const vp8 = loopingSource(await makeVp8Clip(), { epochMs: Date.now() - 60_000, burstMs: 2_000 });
+  await using node = await openWebRtcNode(vp8);
+  const { stats, state } = await playForTenSeconds(whepPage(node));
+  t.diagnostic(`first frame ${Math.round(state.firstMs)} ms, ${JSON.stringify(stats)}`);
+  assert.ok(stats.framesDecoded >= 200, `${stats.framesDecoded} frames`);
+});
+
+test("it plays over IPv6", async (t) => {
+  await using six = await openWebRtcNode(open, { address: "::1" });
+  const played = await playForTenSeconds(whepPage(six));
+  t.diagnostic(`first frame ${Math.round(played.state.firstMs)} ms, ${JSON.stringify(played.stats)}`);
+  assertPlayed(played);
+});
+
+test("OvenPlayer lists the renditions and changes to the one its viewer picks", async () => {
+  const [large, small] = await Promise.all([
+    makeClip({ seconds: 4, gop: 30, audio: "opus" }),
+    makeClip({ seconds: 4, gop: 30, audio: "none", size: "160x90" }),
+  ]);
+  const low: Track = { ...small.tracks[0]!, id: 2, name: "low", bitrate: 200_000 };
+  const tracks = [...large.tracks, low];
+  const samples = [...large.samples, ...small.samples.map((sample) => ({ ...sample, trackId: 2 }))];
+  const timeOf = (sample: Sample): number => sample.dts / tracks[sample.trackId]!.timescale;
+  samples.sort((a, b) => timeOf(a) - timeOf(b));
+  const inner = loopingSource({ ...large, tracks, samples }, { epochMs: Date.now() - 60_000, burstMs: 2_000 });
+  const names = { audioTrackName: large.tracks[1]!.name, videoIndexHint: -1, audioIndexHint: -1 };
+  const renditions = [
+    { name: "large", videoTrackName: large.tracks[0]!.name, ...names },
+    { name: "small", videoTrackName: "low", ...names },
+  ];
+  const playlist = { name: "all", fileName: "all", webrtcAutoAbr: false, hlsChunklistPathDepth: 0, renditions };
+  const playlists = [{ ...playlist, enableTsPackaging: false }];
+  await using ladder = await openWebRtcNode(async (url, options) => {
+    const source = await inner(url, options);
+    return { ...source, description: { ...source.description, playlists } };
+  });
+  const tab = await browser.newPage();
+  try {
+    await tab.goto(`${ovenPlayerPage(ladder)}/all`);
+    await tab.waitForFunction("state.frames > 10", undefined, { timeout: 15_000 });
+    const labels: string[] = await tab.evaluate("player.getQualityLevels().map(({ label }) => label)");
+    assert.deepEqual(labels, ["large", "small"]);
+    assert.equal(await tab.evaluate("document.querySelector('video').videoWidth"), 320);
+    await tab.evaluate("player.setCurrentQuality(1)");
+    await tab.waitForFunction("document.querySelector('video').videoWidth === 160", undefined, { timeout: 5_000 });
+    assert.deepEqual(await tab.evaluate("state.errors"), []);
+  } finally {
+    await tab.close();
+  }
 });
 
 for (const [percent, isRecovered] of [

@@ -1,5 +1,5 @@
 import { AacDepacketizer } from "../../media-node/rtp/aac-depacketizer.ts";
-import { feedDepacketizer } from "./depacketizer-input.ts";
+import { feedDepacketizer } from "../support/depacketizer-input.ts";
 
 const common = { ctsDeltaLength: 0, dtsDeltaLength: 0, streamStateLength: 0, constantSize: 0, frameTicks: 1_024 };
 const formats = [

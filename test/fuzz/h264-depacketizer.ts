@@ -1,5 +1,5 @@
 import { H264Depacketizer } from "../../media-node/rtp/h264-depacketizer.ts";
-import { feedDepacketizer } from "./depacketizer-input.ts";
+import { feedDepacketizer } from "../support/depacketizer-input.ts";
 
 /** A unit of two bytes gets a start code of four. */
 export function fuzz(input: Uint8Array): void {

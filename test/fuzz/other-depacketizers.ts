@@ -3,7 +3,7 @@ import { LatmDepacketizer, parseLatmConfig } from "../../media-node/rtp/latm-dep
 import { Mp3Depacketizer } from "../../media-node/rtp/mp3-depacketizer.ts";
 import { Vp8Depacketizer } from "../../media-node/rtp/vp8-depacketizer.ts";
 import { WholePacketDepacketizer } from "../../media-node/rtp/whole-packet-depacketizer.ts";
-import { feedDepacketizer } from "./depacketizer-input.ts";
+import { feedDepacketizer } from "../support/depacketizer-input.ts";
 
 /** VP8, MP3, LATM and one frame a packet. */
 export function fuzz(input: Uint8Array): void {

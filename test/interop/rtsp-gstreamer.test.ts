@@ -8,6 +8,7 @@ import { hearthEpochMs } from "../../media-node/core/epoch.ts";
 import type { Sample } from "../../media-node/core/sample.ts";
 import { NoSuchStream, type Source } from "../../media-node/core/source.ts";
 import { silentLogger } from "../../media-node/flow/logger.ts";
+import { probeRtsp } from "../../media-node/rtsp/probe-rtsp.ts";
 import { openRtspSource } from "../../media-node/rtsp/rtsp-source.ts";
 import { systemClock } from "../../media-node/time/clock.ts";
 import { collectSource, dialLoopback } from "../support/collect-source.ts";
@@ -178,4 +179,52 @@ test("says that nothing listens", async () => {
     name: "TransportError",
     message: /nothing listens at 127\.0\.0\.1/,
   });
+});
+
+test("two nodes that pull one camera give every picture and sound the same time", async () => {
+  const first = await pull("/h264-aac");
+  const a = collectSource(first);
+  await a.until((samples) => samples.length > 40);
+  const second = await pull("/h264-aac");
+  const b = collectSource(second);
+  // Both agree once they have moved to the sender's clock, at a fiftieth of the time that passes.
+  const agree = (samples: readonly Sample[]): boolean =>
+    [0, 1].every((trackId) => {
+      const times = new Set(of(a.samples, trackId).map(({ pts }) => pts));
+      const latest = of(samples, trackId).slice(-50, -10);
+      return latest.length === 40 && latest.every(({ pts }) => times.has(pts));
+    });
+  await b.until((samples) => samples.length % 25 === 0 && agree(samples), 40_000);
+  await Promise.all([first, second].map((source) => source.close({ code: "done" })));
+  for (const trackId of [0, 1]) {
+    const times = new Set(
+      of(a.samples, trackId)
+        .slice(-60)
+        .map(({ pts }) => pts),
+    );
+    const shared = of(b.samples, trackId)
+      .slice(-50, -10)
+      .filter(({ pts }) => times.has(pts));
+    assert.equal(shared.length, 40, `track ${trackId}`);
+    for (const { pts, data } of shared) {
+      const twin = a.samples.findLast((sample) => sample.trackId === trackId && sample.pts === pts);
+      assert.ok(Buffer.from(data).equals(twin!.data), "one time, two pictures");
+    }
+  }
+});
+
+test("a probe says what is offered, what becomes of it, and what is wrong", async () => {
+  const options = { dial: dialLoopback, clock: systemClock, logger: silentLogger, listenMs: 2_500 };
+  const probe = (path: string) =>
+    probeRtsp(`rtsp://127.0.0.1:${server.port}${path}`, { ...options, signal: AbortSignal.timeout(15_000) });
+  const good = await probe("/h264-aac");
+  assert.equal(good.isPlayable, true);
+  const text = good.findings.map(({ kind, text }) => `${kind}: ${text}`).join("\n");
+  assert.match(text, /^offers: video H264: 320 × 240, 25 pictures a second, measured \d/m);
+  assert.match(text, /^offers: audio AAC: 48000 Hz, 2 channels/m);
+  assert.match(text, /^plan: A key frame comes every 1 s\.$/m);
+  assert.match(text, /^plan: Media is taken within the RTSP connection/m);
+  const missing = await probe("/nothing");
+  assert.deepEqual(missing.isPlayable, false);
+  assert.match(missing.findings[0]!.text, /no such stream/);
 });

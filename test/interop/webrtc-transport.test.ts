@@ -65,6 +65,8 @@ function batchOf(payloads: readonly Uint8Array[], timestamp: number): RtpBatch {
 interface Offered {
   readonly mids: readonly string[];
   readonly fingerprint: string;
+  readonly iceUfrag: string;
+  readonly icePwd: string;
   readonly videoType: string;
   readonly audioType: string;
 }
@@ -81,6 +83,8 @@ function readOffer(sdp: string): Offered {
   return {
     mids: [...sdp.matchAll(/a=mid:(\S+)/g)].map(([, mid]) => mid!),
     fingerprint: one(/a=fingerprint:(sha-256 \S+)/),
+    iceUfrag: one(/a=ice-ufrag:(\S+)/),
+    icePwd: one(/a=ice-pwd:(\S+)/),
     videoType,
     audioType: one(/a=rtpmap:(\d+) opus\/48000/),
   };
@@ -218,7 +222,7 @@ test("Chromium decodes H.264 and Opus", async (t) => {
         let rtcp = 0;
         const peer = port.open({ onState: (state, reason) => states.push(`${state} ${reason}`), onRtcp: () => rtcp++ });
         const offered = readOffer(await page.evaluate<string>("webrtcPage.offer()"));
-        peer.setRemote({ fingerprints: [offered.fingerprint] });
+        peer.setRemote({ fingerprints: [offered.fingerprint], iceUfrag: offered.iceUfrag, icePwd: offered.icePwd });
         await page.evaluate(`webrtcPage.answer(${JSON.stringify(answerOf(port, peer, offered, protocol))})`);
         const outcome = await play(page, port, peer, offered, 200);
         t.diagnostic(JSON.stringify({ ...outcome, rtcp, states, tier: port.tier, ...port.stats }));

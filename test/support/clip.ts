@@ -24,6 +24,8 @@ export interface ClipOptions {
   readonly gop?: number;
   readonly size?: string;
   readonly videoArgs?: readonly string[];
+  /** Default H.264. */
+  readonly video?: "h264" | "h265";
   readonly hasVideo?: boolean;
   readonly audio?: "aac" | "opus" | "none";
 }
@@ -44,7 +46,8 @@ export async function makeClip(options: ClipOptions): Promise<Clip> {
   const folder = await mkdtemp(join(tmpdir(), "hearth-clip-"));
   try {
     const file = join(folder, "clip.mp4");
-    const video = ["-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-g", String(gop)];
+    const encoder = options.video === "h265" ? ["libx265", "-x265-params", "log-level=error"] : ["libx264"];
+    const video = ["-c:v", ...encoder, "-preset", "veryfast", "-pix_fmt", "yuv420p", "-g", String(gop)];
     const codec = options.videoArgs ?? ["-profile:v", "baseline", "-bf", "0", "-sc_threshold", "0", "-b:v", "500k"];
     const inputs = [
       ...(hasVideo ? ["-f", "lavfi", "-i", `testsrc2=size=${size}:rate=${framerate}`] : []),
@@ -64,14 +67,16 @@ export async function makeClip(options: ClipOptions): Promise<Clip> {
 
 function readClip(
   file: Buffer,
-  probed: { packets: ProbedPacket[]; streams: { codec_type: string; time_base: string; width?: number }[] },
+  probed: { packets: ProbedPacket[]; streams: { codec_type: string; codec_name: string; time_base: string }[] },
   isOpus: boolean,
 ): Clip {
   const tracks = probed.streams.map((stream, id): Track => {
     const timescale = Number(stream.time_base.split("/")[1]);
     const shared = { id, name: `${stream.codec_type}_${id}`, timescale, bitrate: 0 };
     if (stream.codec_type === "video") {
-      return { ...shared, kind: "video", codec: "h264", decoderConfig: boxContent(file, "avcC") };
+      const isHevc = stream.codec_name === "hevc";
+      const decoderConfig = boxContent(file, isHevc ? "hvcC" : "avcC");
+      return { ...shared, kind: "video", codec: isHevc ? "h265" : "h264", decoderConfig };
     }
     const audio = { sampleRate: 48_000, channels: 2 };
     if (isOpus) return { ...shared, kind: "audio", codec: "opus", audio };

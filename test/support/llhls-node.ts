@@ -37,7 +37,7 @@ export async function startLlHlsNode(options: LlHlsNodeOptions): Promise<LlHlsNo
         ? {
             urls: ["test://source"],
             from: "rule",
-            noInputTimeoutMs: 3_000,
+            noInputTimeoutMs: 60_000,
             unusedTimeoutMs: 3_000,
             graceMs: 3_000,
             retryCount: 0,

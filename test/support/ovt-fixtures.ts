@@ -148,14 +148,3 @@ export class Collector implements OvtReaderHandler {
     this.found.push(`media ${Buffer.from(body).toString("hex")}`);
   }
 }
-
-/** Random numbers that a seed brings back (xorshift32), 0 ≤ x < 1. */
-export function seededRandom(seed: number): () => number {
-  let state = seed | 1;
-  return () => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) / 4_294_967_296;
-  };
-}

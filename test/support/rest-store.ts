@@ -13,6 +13,8 @@ export interface RestStore {
   nodes: NodeRecord[];
   /** `app/stream` → URLs. */
   origins: Record<string, string[]>;
+  /** Its token may only read. */
+  isReadOnly: boolean;
   /** Takes requests and says nothing. */
   isSilent: boolean;
   reads: number;
@@ -38,7 +40,9 @@ export async function startRestStore(secret: string): Promise<RestStore> {
     const command = JSON.parse(body) as string[];
     if (request.headers.authorization !== `Bearer ${store.token}`) {
       response.writeHead(401).end('{"error":"WRONGPASS"}');
-    } else if (request.url !== "/" || command[0]?.toLowerCase() !== "eval" || command[1] !== snapshotScript) {
+    } else if (store.isReadOnly && command[0]?.toLowerCase() === "eval") {
+      response.writeHead(400).end('{"error":"NOPERM this user has no permissions to run the \'eval\' command"}');
+    } else if (request.url !== "/" || !/^eval(_ro)?$/i.test(command[0] ?? "") || command[1] !== snapshotScript) {
       response.writeHead(400).end('{"error":"ERR only the snapshot is known here"}');
     } else {
       store.reads++;
@@ -65,6 +69,7 @@ export async function startRestStore(secret: string): Promise<RestStore> {
     token: "store token",
     nodes: [],
     origins: {},
+    isReadOnly: false,
     isSilent: false,
     reads: 0,
     knowsEveryStream: false,

@@ -2,6 +2,7 @@
 
 Mounts by path, each live from its own test sources:
 /h264-aac /h264-opus /h264 /audio (AAC alone) /bframes /h265 /vp8 /pcmu /pcma /mp3 /latm
+More of them by --mount; launch lines with "filesrc" play from the beginning for every client.
 With --user and --password every mount asks for digest authentication, with --basic for basic.
 """
 import argparse
@@ -16,9 +17,11 @@ gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
 
 parser = argparse.ArgumentParser()
+parser.add_argument("--port", default="0")
 parser.add_argument("--user")
 parser.add_argument("--password")
 parser.add_argument("--basic", action="store_true")
+parser.add_argument("--mount", nargs=2, action="append", default=[], metavar=("PATH", "LAUNCH"))
 parser.add_argument("--transport", choices=["tcp", "udp", "any"], default="any")
 options = parser.parse_args()
 
@@ -49,9 +52,11 @@ MOUNTS = {
     "/latm": AUDIO.format(rate=48000, channels=2) + "avenc_aac ! aacparse ! rtpmp4apay name=pay0 pt=97",
 }
 
+MOUNTS.update(options.mount)
+
 server = GstRtspServer.RTSPServer.new()
 server.set_address("127.0.0.1")
-server.set_service("0")
+server.set_service(options.port)
 transports = {
     "tcp": GstRtsp.RTSPLowerTrans.TCP,
     "udp": GstRtsp.RTSPLowerTrans.UDP,
@@ -60,7 +65,8 @@ transports = {
 for path, pipeline in MOUNTS.items():
     factory = GstRtspServer.RTSPMediaFactory.new()
     factory.set_launch(f"( {pipeline} )")
-    factory.set_shared(True)
+    # Files begin anew for every client; live sources are one for all.
+    factory.set_shared("filesrc" not in pipeline)
     factory.set_protocols(transports[options.transport])
     if options.user:
         permissions = GstRtspServer.RTSPPermissions.new()

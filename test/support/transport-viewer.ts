@@ -21,6 +21,11 @@ const library = loadNativeLibrary();
 export const viewerCertificate = newCertificate(Date.now());
 /** One OpenSSL context serves all viewers of a test. */
 const client = new OpensslDtls(library, library.ssl!, "client", viewerCertificate);
+/** Who knows no GCM: GStreamer, @roamhq/wrtc. */
+const cmClient = new OpensslDtls(library, library.ssl!, "client", viewerCertificate, "SRTP_AES128_CM_SHA1_80");
+
+/** What its SDP would say. */
+export const viewerCredentials = { iceUfrag: "peer", icePwd: "the password of the viewer" };
 
 export interface CheckOptions {
   readonly isNominating?: boolean;
@@ -63,13 +68,16 @@ export class TransportViewer {
   profile: SrtpProfile | undefined;
   readonly #waiting: { readonly isDone: () => unknown; readonly done: () => void }[] = [];
 
-  private constructor(peer: PeerTransport, candidate: IceCandidate) {
+  readonly #isCmOnly: boolean;
+
+  private constructor(peer: PeerTransport, candidate: IceCandidate, isCmOnly: boolean) {
+    this.#isCmOnly = isCmOnly;
     this.#peer = peer;
     this.#candidate = candidate;
   }
 
-  static async open(peer: PeerTransport, candidate: IceCandidate): Promise<TransportViewer> {
-    const viewer = new TransportViewer(peer, candidate);
+  static async open(peer: PeerTransport, candidate: IceCandidate, isCmOnly = false): Promise<TransportViewer> {
+    const viewer = new TransportViewer(peer, candidate, isCmOnly);
     await viewer.reopen();
     return viewer;
   }
@@ -125,7 +133,7 @@ export class TransportViewer {
 
   /** The first flight, which is also returned. */
   startDtls(): Uint8Array[] {
-    this.#dtls = client.open();
+    this.#dtls = (this.#isCmOnly ? cmClient : client).open();
     const flight = this.#dtls.start();
     for (const datagram of flight) this.send(datagram);
     return flight;
@@ -144,6 +152,15 @@ export class TransportViewer {
     this.profile = profile;
     this.#srtp = new SrtpSession({ profile, keys });
     this.#srtcp = new SrtcpSession({ profile, keys });
+  }
+
+  /** The UDP port this viewer receives at. */
+  get localPort(): number {
+    return this.#udp!.address().port;
+  }
+
+  openRtp(packet: Buffer): Buffer {
+    return this.#srtp!.decrypt(packet);
   }
 
   sealRtcp(packet: Uint8Array): Buffer {
@@ -167,6 +184,8 @@ export class TransportViewer {
   async until(isDone: () => unknown, withinMs = 5000): Promise<void> {
     const deadlineMs = performance.now() + withinMs;
     while (!isDone()) {
+      // As every client: what was lost is sent again.
+      if (!this.isSilent) for (const datagram of this.#dtls?.timeout() ?? []) this.send(datagram);
       if (performance.now() > deadlineMs) throw new Error(`not within ${withinMs} ms: ${isDone.toString()}`);
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, 20);
@@ -201,7 +220,9 @@ export class TransportViewer {
     this.bytesIn += bytes.length;
     this.received.push(bytes);
     const first = bytes[0]!;
-    if (first >= 20 && first <= 63) {
+    if (first < 4 && parseStun(bytes).type === stunTypes.bindingRequest && !this.isSilent) {
+      this.send(serializeStun(stunTypes.bindingSuccess, parseStun(bytes).transactionId, [], viewerCredentials.icePwd));
+    } else if (first >= 20 && first <= 63) {
       if (!this.isSilent) for (const answer of this.#dtls?.receive(bytes) ?? []) this.send(answer);
     } else if (first >= 128 && this.#srtp && this.#srtcp) {
       const isRtcp = bytes[1]! >= 192 && bytes[1]! <= 223;

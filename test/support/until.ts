@@ -15,7 +15,7 @@ export async function until<T>(what: string, withinMs: number, probe: () => Prom
     }
     if (performance.now() > deadlineMs) {
       throw new Error(
-        `${what}: not within ${withinMs} ms; last: ${last instanceof Error ? last.message : JSON.stringify(last)}`,
+        `${what}: not within ${withinMs} ms; last: ${last instanceof Error ? `${last.message} ${last.cause instanceof Error ? last.cause.message : ""}` : JSON.stringify(last)}`,
       );
     }
     await new Promise((resolve) => setTimeout(resolve, 25));

@@ -37,8 +37,12 @@ export type NodeChoice =
     }
   | { readonly node: undefined; readonly reason: string; readonly excluded: readonly Considered[] };
 
-/** A node takes viewers up to this multiple of the mean load, then its streams spill to the next in rank. */
-const loadFactor = 1.2;
+/**
+ * Up to this multiple of the mean load a node takes viewers of any stream; above it only of streams it carries, and only
+ * up to the second. A stream with few viewers so stays on one node, and streams with many even out the load.
+ */
+const evenFactor = 1.1;
+const mostFactor = 1.2;
 /** Below this share of its capacity no node is "loaded", whatever the mean: spilling then would only cost pulls. */
 const idleShare = 0.05;
 /** And never below this many viewers. */
@@ -54,6 +58,9 @@ export function capacityOf(record: NodeRecord): number {
   return record.maxViewers > 0 ? record.maxViewers : usualCapacity;
 }
 
+/** 2: at most the even load; 1: not above the most; 0: above. */
+type Room = 0 | 1 | 2;
+
 interface Candidate {
   readonly record: NodeRecord;
   readonly capacity: number;
@@ -63,14 +70,14 @@ interface Candidate {
   readonly load: number;
   readonly isBusy: boolean;
   readonly isLate: boolean;
-  /** Load that it should not go above, and the better the higher: both follow once all are weighed. */
-  bound: number;
+  /** What follows once all are weighed: how its load compares, and its place, the better the higher. */
+  room: Room;
   grade: number;
 }
 
 /**
  * Chooses the node for a viewer: the nearest region first; in it the nodes that carry the stream already, then rendezvous
- * hashing, passing over nodes above {@link loadFactor} × the mean load. Pure: the same arguments give the same choice, in
+ * hashing, passing over nodes above {@link mostFactor} × the mean load. Pure: the same arguments give the same choice, in
  * the router, in `explain`, in the simulator.
  */
 export function chooseNode(view: ClusterView, request: NodeRequest): NodeChoice {
@@ -111,7 +118,7 @@ function sift(view: ClusterView, request: NodeRequest) {
       load,
       isBusy: (record.maxViewers > 0 && load >= busyShare * capacity) || record.cpu >= busyShare,
       isLate: node.isLate,
-      bound: 0,
+      room: 0,
       grade: 0,
     });
   }
@@ -152,7 +159,7 @@ function rank(candidates: readonly Candidate[]): Ranked[] {
   }));
 }
 
-/** Not late before not busy before near before within its bound. The mean that counts is that of the nodes equally near. */
+/** Not late before not busy before near before load and carrying. The mean that counts is that of the nodes equally near. */
 function gradeAll(candidates: readonly Candidate[]): void {
   const load = [1, 1, 1, 1];
   const capacity = [0, 0, 0, 0];
@@ -162,22 +169,30 @@ function gradeAll(candidates: readonly Candidate[]): void {
   }
   for (const candidate of candidates) {
     const fairShare = (load[candidate.near]! * candidate.capacity) / capacity[candidate.near]!;
-    candidate.bound = Math.max(Math.ceil(loadFactor * fairShare), idleViewers, idleShare * candidate.capacity);
+    const idle = Math.max(idleViewers, idleShare * candidate.capacity);
+    candidate.room = roomFor(candidate.load + 1, fairShare, idle);
     candidate.grade =
-      (candidate.isLate ? 0 : 16) +
-      (candidate.isBusy ? 0 : 8) +
-      candidate.near * 2 +
-      (isWithinBound(candidate) ? 1 : 0);
+      (candidate.isLate ? 0 : 64) + (candidate.isBusy ? 0 : 32) + candidate.near * 8 + preference(candidate);
   }
 }
 
-const isWithinBound = ({ load, bound }: Candidate): boolean => load + 1 <= bound;
+function roomFor(load: number, fairShare: number, idle: number): Room {
+  if (load <= Math.max(Math.ceil(evenFactor * fairShare), idle)) return 2;
+  return load <= Math.ceil(mostFactor * fairShare) ? 1 : 0;
+}
+
+/** A carrier with any room spares a pull; one above the most is no better than any other. */
+function preference({ room, isCarrier }: Candidate): number {
+  if (room === 0) return 0;
+  return isCarrier ? 2 + room : room;
+}
+
 const share = ({ load, capacity }: Candidate): number => load / capacity;
 
 function isBetter(a: Candidate, b: Candidate): boolean {
   if (a.grade !== b.grade) return a.grade > b.grade;
-  // Everyone of this grade is over the bound: the least loaded, not the first by hash.
-  if (!isWithinBound(a) && share(a) !== share(b)) return share(a) < share(b);
+  // Everyone of this grade is above the even load: the least loaded, not the first by hash.
+  if (a.room < 2 && share(a) !== share(b)) return share(a) < share(b);
   if (a.isCarrier !== b.isCarrier) return a.isCarrier;
   if (a.score !== b.score) return a.score > b.score;
   return a.record.id < b.record.id;
@@ -188,7 +203,7 @@ function passedOver(candidates: readonly Candidate[], chosen: Candidate): number
   let count = 0;
   for (const other of candidates) {
     const isAhead = other.isCarrier === chosen.isCarrier ? other.score > chosen.score : other.isCarrier;
-    if (isAhead && other.near === chosen.near && (other.isLate || other.isBusy || !isWithinBound(other))) count++;
+    if (isAhead && other.near === chosen.near && (other.isLate || other.isBusy || other.room < chosen.room)) count++;
   }
   return count;
 }
@@ -205,7 +220,7 @@ function describe(candidate: Candidate, index: number, skipped: number): string 
     skipped === 0
       ? ""
       : `; ${skipped} ahead of it ${skipped === 1 ? "was" : "were"} passed over for load or a late report`;
-  const over = isWithinBound(candidate) ? "" : "; all are above the mean load, it has the most room";
+  const over = candidate.room > 0 ? "" : "; all are above the mean load, it has the most room";
   return `${nearnessWords[candidate.near]}${base}, ${load}${candidate.isLate ? ", late to report" : ""}${candidate.isBusy ? ", busy" : ""}${spill}${over}`;
 }
 

@@ -17,7 +17,7 @@ export class CommandError extends Error {
   override readonly name = "CommandError";
 }
 
-export const wrongType = "WRONGTYPE Operation against a key holding the wrong kind of value";
+const wrongType = "WRONGTYPE Operation against a key holding the wrong kind of value";
 
 /** The keys of the embedded store: in memory, bounded in number, each with an end or without. */
 export class Keyspace {

@@ -1,8 +1,9 @@
 import { ProtocolError } from "../../flow/errors.ts";
 import type { NodeCertificate } from "../transport/certificate.ts";
+import type { DtlsSecrets } from "../transport/dtls-alerts.ts";
 import { packRecords } from "../transport/dtls-records.ts";
 import { exportLengthOf, srtpProfiles, type SrtpProfile } from "../transport/srtp-keys.ts";
-import type { NativeLibrary, Ssl } from "./library.ts";
+import type { NativeFunction, NativeLibrary, Ssl } from "./library.ts";
 import type { NativeSlab } from "./slab.ts";
 
 // Numbers of OpenSSL 3 macros (openssl/ssl.h, openssl/bio.h, openssl/evp.h).
@@ -34,6 +35,9 @@ const NO_RENEGOTIATION = 2 ** 30;
 export const dtlsMtu = 1200;
 /** A viewer's certificate chain; browsers send one certificate of 300 bytes. */
 const maxCertificateBytes = 16_384;
+const masterBytes = 48;
+const randomBytes = 32;
+const bothProfiles = "SRTP_AEAD_AES_128_GCM:SRTP_AES128_CM_SHA1_80";
 const exporterLabel = "EXTRACTOR-dtls_srtp";
 
 // Scratch layout.
@@ -63,8 +67,17 @@ export class OpensslDtls {
   #context: number;
   #connections = 0;
 
-  /** @throws {Error} when OpenSSL refuses a setting: use the fallback then */
-  constructor(library: NativeLibrary, ssl: Ssl, role: DtlsRole, certificate: NodeCertificate) {
+  /**
+   * @param srtpProfiles OpenSSL's names, best first
+   * @throws {Error} when OpenSSL refuses a setting: use the fallback then
+   */
+  constructor(
+    library: NativeLibrary,
+    ssl: Ssl,
+    role: DtlsRole,
+    certificate: NodeCertificate,
+    srtpProfiles = bothProfiles,
+  ) {
     this.ssl = ssl;
     this.role = role;
     this.scratch = library.newSlab(scratchBytes);
@@ -73,7 +86,7 @@ export class OpensslDtls {
     this.readBio = ssl.BIO_new(ssl.BIO_s_mem());
     this.writeBio = ssl.BIO_new(ssl.BIO_s_mem());
     try {
-      this.#configure(library, certificate);
+      this.#configure(library, certificate, srtpProfiles);
     } catch (thrown) {
       this.close();
       throw thrown;
@@ -126,7 +139,7 @@ export class OpensslDtls {
     return Buffer.from(this.scratch.bytes.subarray(textAt, end)).toString("latin1");
   }
 
-  #configure(library: NativeLibrary, certificate: NodeCertificate): void {
+  #configure(library: NativeLibrary, certificate: NodeCertificate, srtpProfiles: string): void {
     const { ssl, scratch } = this;
     const context = this.#context;
     const must = (isDone: boolean, what: string): void => {
@@ -148,8 +161,7 @@ export class OpensslDtls {
     must(ssl.SSL_CTX_set_cipher_list(context, this.text("ECDHE-ECDSA-AES128-GCM-SHA256")) === 1, "the cipher suite");
     must(ctrl(SSL_CTRL_SET_GROUPS_LIST, 0, this.text("X25519:P-256")) === 1, "the groups");
     // Zero is success here.
-    const profiles = this.text("SRTP_AEAD_AES_128_GCM:SRTP_AES128_CM_SHA1_80");
-    must(ssl.SSL_CTX_set_tlsext_use_srtp(context, profiles) === 0, "use_srtp");
+    must(ssl.SSL_CTX_set_tlsext_use_srtp(context, this.text(srtpProfiles)) === 0, "use_srtp");
     ssl.SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, 0);
     // Any function that returns 1 accepts the chain; this one takes no arguments and is always there.
     must(ssl.RAND_status() === 1, "its random numbers");
@@ -283,6 +295,22 @@ export class DtlsConnection {
     const material = scratch.bytes.slice(outAt, outAt + length);
     scratch.bytes.fill(0, outAt, outAt + length);
     return { profile, material };
+  }
+
+  /** What {@link DtlsAlerts} needs to go on without this connection. */
+  secrets(): DtlsSecrets | undefined {
+    if (this.#handle === 0 || this.#status !== "connected") return undefined;
+    const { ssl, scratch } = this.#dtls;
+    const take = (get: NativeFunction, from: number, length: number): Uint8Array | undefined => {
+      const got = get(from, scratch.address + outAt, length);
+      const bytes = scratch.bytes.slice(outAt, outAt + length);
+      scratch.bytes.fill(0, outAt, outAt + length);
+      return got === length ? bytes : undefined;
+    };
+    const master = take(ssl.SSL_SESSION_get_master_key, ssl.SSL_get_session(this.#handle), masterBytes);
+    const clientRandom = take(ssl.SSL_get_client_random, this.#handle, randomBytes);
+    const serverRandom = take(ssl.SSL_get_server_random, this.#handle, randomBytes);
+    return master && clientRandom && serverRandom && { master, clientRandom, serverRandom };
   }
 
   /** RFC 7627 in use; every browser offers it. */

@@ -18,6 +18,8 @@ export interface DtlsSession {
   receive(datagram: Uint8Array, nowMs: number): void;
   /** Call every 100 ms or so until connected: resends lost flights. */
   tick(nowMs: number): void;
+  /** The viewer has the keys, as its first SRTCP packet shows: what only the handshake needed may go. */
+  settle(): void;
   /** Sends close_notify when connected, and forgets everything. May be called twice. */
   close(): void;
 }

@@ -4,7 +4,13 @@ import { randomBytes } from "node:crypto";
 import { test, type TestContext } from "node:test";
 import { silentLogger } from "../../flow/logger.ts";
 import { ManualClock } from "../../time/manual-clock.ts";
-import { makeCheck, stunTypesOf, TransportViewer, viewerCertificate } from "../../../test/support/transport-viewer.ts";
+import {
+  makeCheck,
+  stunTypesOf,
+  viewerCredentials,
+  TransportViewer,
+  viewerCertificate,
+} from "../../../test/support/transport-viewer.ts";
 import type { MediaPort, PeerTransport, RtpBatch } from "../media-port.ts";
 import { newCertificate } from "./certificate.ts";
 import { openMediaPort, type MediaPortOptions } from "./open-media-port.ts";
@@ -94,6 +100,7 @@ for (const [name, force] of [
   ["without trains", { send: "ffi" }],
   ["portable", { send: "portable", crypto: "portable" }],
   ["native crypto, portable sending", { send: "portable" }],
+  ["werift's handshake", { dtls: "werift" }],
 ] as const) {
   test(`${name}: a viewer connects, receives RTP and RTCP in order, reports, and leaves`, async (t) => {
     const opened = await openPort(t, { force });
@@ -122,6 +129,41 @@ for (const [name, force] of [
     assert.equal(port.tier, (force as { send?: string }).send ?? "ffi-gso");
   });
 }
+
+for (const protocol of ["udp", "tcp"] as const) {
+  test(`over IPv6 and ${protocol} a viewer connects and receives`, async (t) => {
+    const opened = await openPort(t, { addresses: ["::1"], advertisedAddresses: ["::1"] });
+    const { peer, viewer } = await connected(opened, protocol);
+    peer.queueRtp(batchOf(20, 1188), 0, 20, { ssrc: 42, payloadType: 98, packetIndex: 7 });
+    opened.port.flush();
+    await viewer.until(() => viewer.rtp.length === 20);
+  });
+}
+
+test("one port serves IPv4 and IPv6, UDP and TCP, on one number", async (t) => {
+  const { port } = await openPort(t, { addresses: ["127.0.0.1", "::1"], advertisedAddresses: ["127.0.0.1", "::1"] });
+  assert.deepEqual(
+    port.candidates.map(({ protocol, address }) => `${protocol} ${address}`),
+    ["udp 127.0.0.1", "udp ::1", "tcp 127.0.0.1", "tcp ::1"],
+  );
+  assert.equal(new Set(port.candidates.map((candidate) => candidate.port)).size, 1);
+  const priorities = port.candidates.map(({ priority }) => priority);
+  assert.deepEqual(
+    priorities,
+    priorities.toSorted((a, b) => b - a),
+  );
+});
+
+test("a thousand viewers that vanish are gone after 35 s, and nothing of them remains", async (t) => {
+  const { port, clock } = await openPort(t);
+  const states: string[] = [];
+  for (let i = 0; i < 1000; i++) port.open({ onState: (state) => states.push(state), onRtcp() {} });
+  assert.equal(port.stats["peers"], 1000);
+  clock.advance(35_000);
+  assert.equal(states.length, 1000);
+  assert.equal(port.stats["peers"], 0);
+  assert.equal(port.stats["paths"], 0);
+});
 
 test("over TCP a viewer connects, receives, reports, and its disconnection ends the session", async (t) => {
   const opened = await openPort(t);
@@ -182,6 +224,25 @@ test("the node's close tells the viewer", async (t) => {
   assert.deepEqual(states, ["connected", "closed: stopped"]);
 });
 
+test("after the first report, too, both ends can say goodbye", async (t) => {
+  const opened = await openPort(t);
+  const [first, second] = [await connected(opened), await connected(opened)];
+  for (const { viewer, rtcp } of [first, second]) {
+    viewer.sendRtcp(report);
+    await viewer.until(() => rtcp.length === 1);
+  }
+  first.peer.close("stopped");
+  await first.viewer.until(() => first.viewer.dtlsStatus === "closed");
+  // Not an alert, not authentic: nothing happens.
+  second.viewer.send(Buffer.from(`15fefd0001000000000007001a${"ab".repeat(26)}`, "hex"));
+  second.viewer.sendRtcp(report);
+  await second.viewer.until(() => second.rtcp.length === 2);
+  assert.equal(second.peer.state, "connected");
+  second.viewer.shutdown();
+  await second.viewer.until(() => second.peer.state === "closed");
+  assert.deepEqual(second.states, ["connected", "closed: close-notify"]);
+});
+
 test("a viewer that calls itself controlled is told of the conflict", async (t) => {
   const opened = await openPort(t);
   const { peer } = opened.peer();
@@ -210,6 +271,34 @@ test("media follows the last nominated address", async (t) => {
   port.flush();
   await viewer.until(() => viewer.rtp.length === 2);
   assert.equal(peer.state, "connected");
+});
+
+test("a new address gets media only after it has answered", async (t) => {
+  const opened = await openPort(t);
+  const { port } = opened;
+  const peer = port.open({ onState() {}, onRtcp() {} });
+  peer.setRemote({ fingerprints: [viewerCertificate.fingerprint], ...viewerCredentials });
+  const viewer = await opened.viewer(peer);
+  await viewer.connect();
+  const deaf = await opened.viewer(peer);
+  deaf.isSilent = true;
+  for (let i = 0; i < 20; i++) deaf.check();
+  await deaf.until(() => stunTypesOf(deaf).filter((type) => type === stunTypes.bindingSuccess).length === 20);
+  assert.ok(stunTypesOf(deaf).includes(stunTypes.bindingRequest), "it was asked");
+  peer.queueRtp(batchOf(2, 100), 0, 2, { ssrc: 1, payloadType: 98, packetIndex: 1 });
+  port.flush();
+  await viewer.until(() => viewer.rtp.length === 2);
+  assert.ok(deaf.bytesIn <= 3 * deaf.bytesOut);
+  await viewer.reopen();
+  viewer.received.length = 0;
+  viewer.check();
+  await viewer.until(() => stunTypesOf(viewer).length === 2);
+  const before = port.stats["datagramsIn"]!;
+  viewer.check();
+  await taken(viewer, port, before, 1);
+  peer.queueRtp(batchOf(2, 100), 0, 2, { ssrc: 1, payloadType: 98, packetIndex: 3 });
+  port.flush();
+  await viewer.until(() => viewer.rtp.length === 4);
 });
 
 test("consent ends 30 s after the last authentic packet, and SRTCP counts as one", async (t) => {
@@ -247,21 +336,26 @@ test("no handshake completes before the viewer's fingerprint is known; then it d
   await viewer.until(() => peer.state === "connected");
 });
 
-test("another certificate than the signalled one gets no keys and no packet", async (t) => {
-  const opened = await openPort(t);
-  const states: string[] = [];
-  const peer = opened.port.open({ onState: (state, reason) => states.push(`${state}: ${reason}`), onRtcp() {} });
-  peer.setRemote({ fingerprints: [newCertificate(0).fingerprint, "sha-1 00", "md5", ""] });
-  const viewer = await opened.viewer(peer);
-  viewer.check();
-  await viewer.until(() => viewer.received.length === 1);
-  viewer.startDtls();
-  await viewer.until(() => peer.state === "closed");
-  peer.queueRtp(batchOf(1, 10), 0, 1, { ssrc: 1, payloadType: 98, packetIndex: 1 });
-  opened.port.flush();
-  assert.deepEqual(states, ["closed: dtls-fingerprint"]);
-  assert.equal(opened.port.stats["packetsOut"], 0);
-});
+for (const [name, force] of [
+  ["openssl", {}],
+  ["werift", { dtls: "werift" }],
+] as const) {
+  test(`${name}: another certificate than the signalled one gets no keys and no packet`, async (t) => {
+    const opened = await openPort(t, { force });
+    const states: string[] = [];
+    const peer = opened.port.open({ onState: (state, reason) => states.push(`${state}: ${reason}`), onRtcp() {} });
+    peer.setRemote({ fingerprints: [newCertificate(0).fingerprint, "sha-1 00", "md5", ""] });
+    const viewer = await opened.viewer(peer);
+    viewer.check();
+    await viewer.until(() => viewer.received.length === 1);
+    viewer.startDtls();
+    await viewer.until(() => peer.state === "closed");
+    peer.queueRtp(batchOf(1, 10), 0, 1, { ssrc: 1, payloadType: 98, packetIndex: 1 });
+    opened.port.flush();
+    assert.deepEqual(states, ["closed: dtls-fingerprint"]);
+    assert.equal(opened.port.stats["packetsOut"], 0);
+  });
+}
 
 test("a throw of the layer above ends that viewer only", async (t) => {
   const opened = await openPort(t);

@@ -4,12 +4,13 @@ import type { Clock, Timer } from "../../time/clock.ts";
 import type { MediaPort, PeerEvents, PeerTransport } from "../media-port.ts";
 import { hostCandidates } from "./candidates.ts";
 import type { DtlsEngine } from "./dtls-engine.ts";
+import { HandshakeQueue } from "./handshake-queue.ts";
 import { localUfragOf, parseCheck } from "./ice-lite.ts";
 import type { Path } from "./path.ts";
 import { Peer, type PeerHost } from "./peer.ts";
 import type { PortCounters } from "./port-counters.ts";
 import type { SrtpCrypto } from "./srtp-context.ts";
-import type { StunMessage } from "./stun.ts";
+import { stunTypes, type StunMessage } from "./stun.ts";
 import type { TcpConnection, TcpFront } from "./tcp-front.ts";
 import type { UdpFront } from "./udp-front.ts";
 
@@ -25,6 +26,8 @@ export interface FrontDoorOptions {
 /** While viewers connect. */
 const connectingTickMs = 100;
 const steadyTickMs = 1000;
+/** Handshake datagrams of one viewer, so that none fills the queue of all. */
+const maxWaitingOfOne = 16;
 
 interface Route {
   readonly peer: Peer;
@@ -45,6 +48,7 @@ export class FrontDoor implements PeerHost {
   readonly #peers = new Map<string, Peer>();
   readonly #connecting = new Set<Peer>();
   readonly #routes = new Map<string, Route>();
+  readonly #handshakes: HandshakeQueue<Route>;
   #timer: Timer | undefined;
   #steadyAtMs = 0;
 
@@ -55,10 +59,18 @@ export class FrontDoor implements PeerHost {
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.#randomBytes = options.randomBytes;
+    this.#handshakes = new HandshakeQueue(this.#clock, (datagram, { peer, path }) => {
+      peer.waitingDatagrams--;
+      this.#guarded(peer, () => peer.receiveDtls(datagram, path));
+    });
   }
 
   nowMs(): number {
     return this.#clock.nowMs();
+  }
+
+  randomHex(bytes: number): string {
+    return Buffer.from(this.#randomBytes(bytes)).toString("hex");
   }
 
   open(events: PeerEvents): PeerTransport {
@@ -114,20 +126,32 @@ export class FrontDoor implements PeerHost {
   receive(datagram: Uint8Array, route: Route | undefined, newPath: () => Path): void {
     this.counters.datagramsIn++;
     this.counters.bytesIn += datagram.length;
+    this.#guarded(route?.peer, () => this.#dispatch(datagram, route, newPath));
+  }
+
+  #dispatch(datagram: Uint8Array, route: Route | undefined, newPath: () => Path): void {
     const first = datagram[0] ?? 255;
+    if (first <= 3) this.#receiveStun(datagram, route, newPath);
+    else if (first >= 20 && first <= 63) {
+      if (!route) this.counters.droppedUnknownAddress++;
+      else if (route.peer.state === "connected") route.peer.receiveDtls(datagram, route.path);
+      else if (route.peer.waitingDatagrams < maxWaitingOfOne && this.#handshakes.push(datagram, route)) {
+        route.peer.waitingDatagrams++;
+      }
+    } else if (first >= 128 && first <= 191) {
+      if (route) route.peer.receiveRtcp(datagram, route.path);
+      else this.counters.droppedUnknownAddress++;
+    } else this.counters.droppedUnknownFormat++;
+  }
+
+  /** Our own mistakes end one viewer, loudly; never the process. */
+  #guarded(peer: Peer | undefined, call: () => void): void {
     try {
-      if (first <= 3) this.#receiveStun(datagram, route, newPath);
-      else if (first >= 20 && first <= 63) {
-        if (route) route.peer.receiveDtls(datagram, route.path);
-        else this.counters.droppedUnknownAddress++;
-      } else if (first >= 128 && first <= 191) {
-        if (route) route.peer.receiveRtcp(datagram, route.path);
-        else this.counters.droppedUnknownAddress++;
-      } else this.counters.droppedUnknownFormat++;
+      call();
     } catch (thrown) {
-      this.counters.callbackErrors++;
+      this.counters.internalErrors++;
       this.#logger.error("webrtc-datagram-threw", { cause: messageOf(thrown) });
-      route?.peer.close("internal-error");
+      peer?.close("internal-error");
     }
   }
 
@@ -137,6 +161,10 @@ export class FrontDoor implements PeerHost {
       message = parseCheck(datagram);
     } catch {
       this.counters.stunMalformed++;
+      return;
+    }
+    if (message.type === stunTypes.bindingSuccess) {
+      route?.peer.receiveProof(datagram, message, route.path);
       return;
     }
     const ufrag = localUfragOf(message);
@@ -158,6 +186,12 @@ export class FrontDoor implements PeerHost {
     const tcp = (address: string): number | undefined =>
       tcpFronts.find((front) => front.isV4 === !address.includes(":"))?.port;
     const { counters } = this;
+    const gauges = (): Record<string, number> => ({
+      peers: this.#peers.size,
+      paths: this.#routes.size,
+      handshakesWaiting: this.#handshakes.length,
+      droppedHandshakes: this.#handshakes.dropped,
+    });
     let closing: Promise<void> | undefined;
     return {
       candidates: hostCandidates(advertised, { udp, tcp }),
@@ -169,7 +203,7 @@ export class FrontDoor implements PeerHost {
         for (const front of tcpFronts) front.flush();
       },
       get stats() {
-        return counters.snapshot();
+        return { ...counters.snapshot(), ...gauges() };
       },
       close: () => (closing ??= this.close([...fronts, ...tcpFronts])),
     };
@@ -178,6 +212,7 @@ export class FrontDoor implements PeerHost {
   async close(fronts: readonly { close(): Promise<void> }[]): Promise<void> {
     for (const peer of this.#peers.values()) peer.close("shutdown");
     this.#cancelTimer();
+    this.#handshakes.close();
     for (const front of fronts) await front.close();
     this.dtls.close();
     this.srtp.close();

@@ -8,6 +8,7 @@ import {
   stunTypes,
   xorMappedAddress,
   type StunMessage,
+  type StunPassword,
 } from "./stun.ts";
 
 /** What an authentic check says. */
@@ -25,10 +26,11 @@ export function localUfragOf(message: StunMessage): string | undefined {
   return colon > 0 ? text.slice(0, colon) : undefined;
 }
 
-/** @throws {ProtocolError} unless `bytes` are a binding request with FINGERPRINT and MESSAGE-INTEGRITY (neither is checked against a key yet) */
+/** @throws {ProtocolError} unless `bytes` are a binding request, or its answer, with FINGERPRINT and MESSAGE-INTEGRITY (neither is checked against a key yet) */
 export function parseCheck(bytes: Uint8Array): StunMessage {
   const message = parseStun(bytes);
-  if (message.type !== stunTypes.bindingRequest) throw new ProtocolError("STUN_TYPE", "not a binding request");
+  const isKnown = message.type === stunTypes.bindingRequest || message.type === stunTypes.bindingSuccess;
+  if (!isKnown) throw new ProtocolError("STUN_TYPE", "not a check");
   if (!message.hasFingerprint) throw new ProtocolError("STUN_FINGERPRINT", "a check without FINGERPRINT");
   if (message.integrityAt === undefined) throw new ProtocolError("STUN_INTEGRITY", "a check without MESSAGE-INTEGRITY");
   return message;
@@ -41,7 +43,7 @@ export function parseCheck(bytes: Uint8Array): StunMessage {
 export function answerCheck(
   bytes: Uint8Array,
   message: StunMessage,
-  password: string,
+  password: StunPassword,
   from: { readonly address: string; readonly port: number },
 ): IceCheck | { readonly conflict: Uint8Array } | undefined {
   if (!isIntegrityTrue(bytes, message, password)) return undefined;
@@ -56,4 +58,28 @@ export function answerCheck(
     isNominating: attributes.has(stunAttributes.useCandidate),
     reply: serializeStun(stunTypes.bindingSuccess, transactionId, [mapped], password),
   };
+}
+
+/** What the viewer's SDP says; `ufrag` is its own. */
+export interface RemoteCredentials {
+  readonly ufrag: string;
+  readonly pwd: string;
+}
+
+/**
+ * A check of ours. A lite agent need not send any (RFC 8445 §2.5), but only an answer shows that an address receives: the
+ * source of a datagram can be invented by who knows its own credentials.
+ * @param transactionId 12 unpredictable bytes, as hex
+ */
+export function makeProof(localUfrag: string, remote: RemoteCredentials, transactionId: string): Uint8Array {
+  return serializeStun(
+    stunTypes.bindingRequest,
+    transactionId,
+    [
+      [stunAttributes.username, Buffer.from(`${remote.ufrag}:${localUfrag}`)],
+      [stunAttributes.iceControlled, Buffer.from(transactionId.slice(0, 16), "hex")],
+      [stunAttributes.priority, Buffer.from([0x6e, 0xff, 0xff, 0xff])],
+    ],
+    remote.pwd,
+  );
 }

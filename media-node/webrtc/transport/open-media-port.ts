@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { isIPv4 } from "node:net";
-import { messageOf, TransportError } from "../../flow/errors.ts";
+import { messageOf } from "../../flow/errors.ts";
 import type { Logger } from "../../flow/logger.ts";
 import type { Clock } from "../../time/clock.ts";
 import { EvpSrtp } from "../native/evp-srtp.ts";
@@ -37,7 +37,7 @@ export interface MediaPortOptions {
   /** Shared by the ports of one node; default a new one. */
   readonly certificate?: NodeCertificate;
   /** Forces a slower way than the machine offers: for tests, comparisons and operators who distrust a fast one. */
-  readonly force?: { readonly send?: SendTier; readonly crypto?: "portable" };
+  readonly force?: { readonly send?: SendTier; readonly crypto?: "portable"; readonly dtls?: "werift" };
 }
 
 /**
@@ -52,7 +52,7 @@ export async function openMediaPort(options: MediaPortOptions): Promise<MediaPor
   const counters = new PortCounters();
   const tier = chooseSendTier(library, force.send);
   const srtp = chooseSrtp(library, force.crypto);
-  const dtls = chooseDtls(library, certificate);
+  const dtls = await chooseDtls(library, certificate, logger, force.dtls);
   const newPacketSlab = (): Slab => (srtp.name === "ffi" ? library.newSlab(maxPacketBytes) : portablePacketSlab());
   const door = new FrontDoor({ dtls, srtp, counters, clock, logger, randomBytes: options.randomBytes ?? randomBytes });
   let opened: OpenedFronts;
@@ -122,10 +122,19 @@ function chooseSrtp(library: NativeLibrary, forced: "portable" | undefined): Srt
   return library.evp && forced !== "portable" ? new EvpSrtp(library, library.evp) : portableSrtp;
 }
 
-function chooseDtls(library: NativeLibrary, certificate: NodeCertificate): DtlsEngine {
-  try {
-    return opensslEngine(library, certificate);
-  } catch (thrown) {
-    throw new TransportError("DTLS_UNAVAILABLE", `no DTLS here: ${messageOf(thrown)}`, { cause: thrown });
+async function chooseDtls(
+  library: NativeLibrary,
+  certificate: NodeCertificate,
+  logger: Logger,
+  forced: "werift" | undefined,
+): Promise<DtlsEngine> {
+  if (forced !== "werift") {
+    try {
+      return opensslEngine(library, certificate);
+    } catch (thrown) {
+      logger.warn("webrtc-dtls-fallback", { cause: messageOf(thrown), cost: "five times the CPU for each handshake" });
+    }
   }
+  const { weriftEngine } = await import("./werift-engine.ts");
+  return weriftEngine(certificate);
 }

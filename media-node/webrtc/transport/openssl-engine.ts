@@ -1,6 +1,7 @@
 import type { NativeLibrary } from "../native/library.ts";
 import { OpensslDtls, type DtlsConnection } from "../native/openssl-dtls.ts";
 import { matchesFingerprint, type NodeCertificate } from "./certificate.ts";
+import { DtlsAlerts } from "./dtls-alerts.ts";
 import type { DtlsEngine, DtlsEvents, DtlsSession } from "./dtls-engine.ts";
 import { dtlsContent, dtlsHandshake, parseDtlsRecords, type DtlsRecord } from "./dtls-records.ts";
 import { masterKeysOfServer } from "./srtp-keys.ts";
@@ -63,6 +64,8 @@ class OpensslSession implements DtlsSession {
   readonly #events: DtlsEvents;
   readonly #fingerprints: readonly string[];
   #connection: DtlsConnection;
+  /** In place of the connection, once settled. */
+  #alerts: DtlsAlerts | undefined;
   /** What answered the ClientHello, kept until the viewer goes on. */
   #flight: readonly Uint8Array[] = [];
   #hello = "";
@@ -83,6 +86,10 @@ class OpensslSession implements DtlsSession {
 
   receive(datagram: Uint8Array, nowMs: number): void {
     if (this.#isClosed) return;
+    if (this.#alerts) {
+      this.#receiveSettled(datagram, this.#alerts);
+      return;
+    }
     const records = parseDtlsRecords(datagram).filter((record) => this.#isAcceptable(record));
     if (records.length === 0) return;
     if (!this.#isConnected && this.#answersHello(records, nowMs)) return;
@@ -105,12 +112,25 @@ class OpensslSession implements DtlsSession {
     this.#afterOperation();
   }
 
+  settle(): void {
+    if (this.#isClosed || !this.#isConnected || this.#alerts) return;
+    const secrets = this.#connection.secrets();
+    if (!secrets) return;
+    this.#alerts = new DtlsAlerts(secrets);
+    secrets.master.fill(0);
+    this.#connection.free();
+  }
+
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    const output = this.#connection.shutdown();
+    const output = this.#alerts ? [this.#alerts.closeNotify()] : this.#connection.shutdown();
     this.#connection.free();
     this.#send(output);
+  }
+
+  #receiveSettled(datagram: Uint8Array, alerts: DtlsAlerts): void {
+    if (parseDtlsRecords(datagram).some((record) => alerts.isEnd(record))) this.#end("close-notify", "");
   }
 
   /**

@@ -1,12 +1,13 @@
+import { createSecretKey, type KeyObject } from "node:crypto";
 import type { RtpBatch, RtpRoute, PeerEvents, PeerState, PeerTransport } from "../media-port.ts";
 import type { DtlsEngine, DtlsSession } from "./dtls-engine.ts";
-import { answerCheck } from "./ice-lite.ts";
+import { answerCheck, makeProof, type RemoteCredentials } from "./ice-lite.ts";
 import { SendBudget, type Path } from "./path.ts";
 import type { PortCounters } from "./port-counters.ts";
 import { srtpSlackBytes, type SrtpContext, type SrtpCrypto } from "./srtp-context.ts";
 import { deriveSessionKeys, type SrtpMasterKeys } from "./srtp-keys.ts";
 import { rewriteRtpHeader, rtpHeaderLength } from "./srtp-wire.ts";
-import type { StunMessage } from "./stun.ts";
+import { isIntegrityTrue, type StunMessage } from "./stun.ts";
 
 /** From {@link MediaPort.open} to media. A browser needs well below a second after it has our SDP. */
 export const connectDeadlineMs = 15_000;
@@ -17,6 +18,8 @@ const maxPaths = 8;
 /** ClientHello datagrams kept until the viewer's SDP is here: one hello is two datagrams at most. */
 const maxEarlyDatagrams = 4;
 const maxEarlyBytes = 1500;
+/** RFC 8839 §5.4 allows 256 for each; browsers have 4 and 24. */
+const maxCredentialLength = 512;
 /** RTCP longer than this is not sent: it must fit any path. */
 const maxRtcpOutBytes = 1200;
 
@@ -26,6 +29,7 @@ export interface PeerHost {
   readonly srtp: SrtpCrypto;
   readonly counters: PortCounters;
   nowMs(): number;
+  randomHex(bytes: number): string;
   /** `path` leads to `peer` from now on. */
   adopt(peer: Peer, path: Path): void;
   /** Forgets one path, or the peer with all of them. */
@@ -38,12 +42,17 @@ interface KnownPath {
   readonly path: Path;
   readonly budget: SendBudget;
   lastCheckMs: number;
+  /** Of our unanswered check; empty when there is none. */
+  proofId: string;
 }
 
 /** One viewer: ICE-lite agent, DTLS session and SRTP contexts; no socket of its own. */
 export class Peer implements PeerTransport {
   readonly iceUfrag: string;
   readonly icePwd: string;
+  /** Its datagrams in the queue of handshakes. */
+  waitingDatagrams = 0;
+  readonly #password: KeyObject;
   readonly #host: PeerHost;
   readonly #events: PeerEvents;
   readonly #openedAtMs: number;
@@ -52,10 +61,12 @@ export class Peer implements PeerTransport {
   #destination = -1;
   #isNominated = false;
   #fingerprints: readonly string[] | undefined;
+  #remote: RemoteCredentials | undefined;
   #early: Uint8Array[] = [];
   #dtls: DtlsSession | undefined;
   /** Where handshake datagrams go: the address the last one came from. */
   #dtlsPath: KnownPath | undefined;
+  #isSettled = false;
   #srtp: SrtpContext | undefined;
   #state: PeerState = "new";
   #authenticAtMs: number;
@@ -65,6 +76,7 @@ export class Peer implements PeerTransport {
     this.#events = events;
     this.iceUfrag = iceUfrag;
     this.icePwd = icePwd;
+    this.#password = createSecretKey(Buffer.from(icePwd));
     this.#openedAtMs = host.nowMs();
     this.#authenticAtMs = this.#openedAtMs;
   }
@@ -77,9 +89,15 @@ export class Peer implements PeerTransport {
     return this.#active?.path.backlogBytes ?? 0;
   }
 
-  setRemote(remote: { readonly fingerprints: readonly string[] }): void {
+  setRemote(remote: {
+    readonly fingerprints: readonly string[];
+    readonly iceUfrag?: string;
+    readonly icePwd?: string;
+  }): void {
     if (this.#state !== "new" || this.#fingerprints) return;
     this.#fingerprints = [...remote.fingerprints];
+    const { iceUfrag: ufrag, icePwd: pwd } = remote;
+    if (ufrag && pwd && ufrag.length + pwd.length <= maxCredentialLength) this.#remote = { ufrag, pwd };
     for (const datagram of this.#early.splice(0)) this.#handshake(datagram);
   }
 
@@ -142,7 +160,7 @@ export class Peer implements PeerTransport {
   /** A STUN message that names this peer, from `path`, which may be new. `isKnown` tells whether {@link adopt} ran for it. */
   receiveCheck(bytes: Uint8Array, message: StunMessage, path: Path): void {
     if (this.#state === "closed") return;
-    const answer = answerCheck(bytes, message, this.icePwd, path);
+    const answer = answerCheck(bytes, message, this.#password, path);
     if (!answer) {
       this.#host.counters.stunUnauthentic++;
       return;
@@ -157,7 +175,23 @@ export class Peer implements PeerTransport {
     known.budget.received(bytes.length);
     this.#authenticAtMs = nowMs;
     if (answer.reply.length <= bytes.length && known.budget.take(answer.reply.length)) known.path.send(answer.reply);
-    if (answer.isNominating || !this.#active) this.#activate(known, answer.isNominating);
+    if (!answer.isNominating && this.#active) return;
+    if (this.#mayActivate(known)) this.#activate(known, answer.isNominating);
+    else this.#askForProof(known);
+  }
+
+  /** The answer to a check of ours: the address receives what is sent to it. */
+  receiveProof(bytes: Uint8Array, message: StunMessage, path: Path): void {
+    const known = this.#paths.get(path.key);
+    if (!known || !this.#remote || known.proofId === "" || known.proofId !== message.transactionId) return;
+    if (!isIntegrityTrue(bytes, message, this.#remote.pwd)) {
+      this.#host.counters.stunUnauthentic++;
+      return;
+    }
+    known.proofId = "";
+    known.budget.isProven = true;
+    this.#authenticAtMs = this.#host.nowMs();
+    this.#activate(known, true);
   }
 
   /** A DTLS datagram from a path of this peer. */
@@ -182,6 +216,10 @@ export class Peer implements PeerTransport {
       return;
     }
     this.#authenticAtMs = this.#host.nowMs();
+    if (!this.#isSettled) {
+      this.#isSettled = true;
+      this.#dtls?.settle();
+    }
     this.#host.guard(this, () => this.#events.onRtcp(plain));
   }
 
@@ -218,7 +256,7 @@ export class Peer implements PeerTransport {
         .reduce((a, b) => (a.lastCheckMs <= b.lastCheckMs ? a : b));
       this.#forgetPath(oldest);
     }
-    const added = { path, budget: new SendBudget(), lastCheckMs: nowMs };
+    const added = { path, budget: new SendBudget(), lastCheckMs: nowMs, proofId: "" };
     this.#paths.set(path.key, added);
     this.#host.adopt(this, path);
     path.adopt();
@@ -230,6 +268,17 @@ export class Peer implements PeerTransport {
     if (this.#dtlsPath === known) this.#dtlsPath = undefined;
     this.#host.forget(this, known.path);
     known.path.release();
+  }
+
+  /** Media goes where a handshake or an answer came back from; a TCP connection is proven by its own handshake. */
+  #mayActivate({ path, budget }: KnownPath): boolean {
+    return !this.#srtp || !this.#remote || budget.isProven || path.protocol === "tcp";
+  }
+
+  #askForProof(known: KnownPath): void {
+    if (known.proofId === "") known.proofId = this.#host.randomHex(12);
+    const check = makeProof(this.iceUfrag, this.#remote!, known.proofId);
+    if (known.budget.take(check.length)) known.path.send(check);
   }
 
   /** The last nominated pair carries media; before any nomination, the first that was checked. */
@@ -274,6 +323,8 @@ export class Peer implements PeerTransport {
   #connect(keys: SrtpMasterKeys): void {
     if (this.#state !== "new" || !this.#active) return;
     if (this.#dtlsPath) this.#dtlsPath.budget.isProven = true;
+    // Nominated or not, another address than the one that shook hands has yet to answer.
+    if (this.#remote && this.#dtlsPath && !this.#active.budget.isProven) this.#active = this.#dtlsPath;
     this.#srtp = this.#host.srtp.open(deriveSessionKeys(keys));
     for (const { key } of [keys.local, keys.remote]) key.fill(0);
     this.#authenticAtMs = this.#host.nowMs();

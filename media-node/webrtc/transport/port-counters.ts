@@ -23,6 +23,7 @@ export class PortCounters {
   rtcpUnauthentic = 0;
   /** Callbacks of the layer above that threw. */
   callbackErrors = 0;
+  internalErrors = 0;
   /** OpenSSL's words for the newest failed handshake, for a log line. */
   lastDtlsFailure = "";
   readonly #closed = new Map<string, number>();

@@ -1,4 +1,11 @@
-import { createCipheriv, createDecipheriv, createHmac, timingSafeEqual } from "node:crypto";
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  createSecretKey,
+  timingSafeEqual,
+  type KeyObject,
+} from "node:crypto";
 import type { Slab } from "../native/slab.ts";
 import { ReplayWindows } from "./replay-window.ts";
 import type { SrtpContext, SrtpCrypto } from "./srtp-context.ts";
@@ -12,17 +19,32 @@ export const portableSrtp: SrtpCrypto = {
   close() {},
 };
 
+/** Key objects: given plain bytes, `node:crypto` makes one for each packet, which costs more than the packet. */
+interface PreparedKey {
+  readonly key: KeyObject;
+  readonly authKey: KeyObject;
+  readonly salt: Uint8Array;
+}
+
+function prepare({ key, authKey, salt }: SrtpSessionKey): PreparedKey {
+  const prepared = { key: createSecretKey(key), authKey: createSecretKey(authKey), salt };
+  key.fill(0);
+  authKey.fill(0);
+  return prepared;
+}
+
 abstract class PortableContext implements SrtpContext {
-  protected readonly rtp: SrtpSessionKey;
-  protected readonly rtcpOut: SrtpSessionKey;
-  protected readonly rtcpIn: SrtpSessionKey;
+  protected readonly rtp: PreparedKey;
+  protected readonly rtcpOut: PreparedKey;
+  protected readonly rtcpIn: PreparedKey;
   readonly #replay = new ReplayWindows();
   #rtcpIndex = 0;
+  #isClosed = false;
 
   constructor(keys: SrtpSessionKeys) {
-    this.rtp = keys.rtpOut;
-    this.rtcpOut = keys.rtcpOut;
-    this.rtcpIn = keys.rtcpIn;
+    this.rtp = prepare(keys.rtpOut);
+    this.rtcpOut = prepare(keys.rtcpOut);
+    this.rtcpIn = prepare(keys.rtcpIn);
   }
 
   abstract protectRtp(
@@ -45,7 +67,7 @@ abstract class PortableContext implements SrtpContext {
 
   unprotectRtcp(packet: Uint8Array): Uint8Array | undefined {
     const index = this.indexOf(packet);
-    if (index === undefined) return undefined;
+    if (index === undefined || this.#isClosed) return undefined;
     const ssrc = readU32(packet, 4);
     if (!this.#replay.mayCome(ssrc, index)) return undefined;
     const plain = this.openSealed(packet, index);
@@ -54,10 +76,7 @@ abstract class PortableContext implements SrtpContext {
   }
 
   close(): void {
-    for (const { key, authKey } of [this.rtp, this.rtcpOut, this.rtcpIn]) {
-      key.fill(0);
-      authKey.fill(0);
-    }
+    this.#isClosed = true;
   }
 
   protected abstract seal(packet: Uint8Array, index: number): Uint8Array;
@@ -175,7 +194,7 @@ class CmContext extends PortableContext {
     return Buffer.concat([packet.subarray(0, rtcpClearBytes), this.#crypt(this.rtcpIn, packet, end, index)]);
   }
 
-  #crypt({ key, salt }: SrtpSessionKey, packet: Uint8Array, end: number, index: number): Uint8Array {
+  #crypt({ key, salt }: PreparedKey, packet: Uint8Array, end: number, index: number): Uint8Array {
     writeIv(this.#iv, 0, salt, readU32(packet, 4), index);
     return createCipheriv("aes-128-ctr", key, this.#iv).update(packet.subarray(rtcpClearBytes, end));
   }

@@ -1,0 +1,48 @@
+import type { Metric } from "./api/operator-server.ts";
+import type { StreamStats } from "./webrtc/stream-counters.ts";
+import type { WebRtcGuest } from "./webrtc/web-rtc.ts";
+
+/** Streams that get series of their own; those with the most viewers come first. */
+const maxStreams = 200;
+
+const perStream: readonly {
+  readonly name: string;
+  readonly help: string;
+  readonly of: (stats: StreamStats) => number;
+}[] = [
+  { name: "viewers", help: "Connected WebRTC viewers", of: ({ viewers }) => viewers },
+  { name: "packets_total", help: "RTP packets sent, repeats not counted", of: ({ packets }) => packets },
+  { name: "payload_bytes_total", help: "RTP payload bytes sent", of: ({ bytes }) => bytes },
+  { name: "retransmitted_total", help: "RTP packets repeated on request", of: ({ retransmitted }) => retransmitted },
+  { name: "not_retransmitted_total", help: "Requests not answered", of: ({ notRetransmitted }) => notRetransmitted },
+  { name: "drops_total", help: "Times a slow viewer was taken to a later key frame", of: ({ drops }) => drops },
+  { name: "keyframe_requests_total", help: "PLI and FIR received", of: ({ keyframeRequests }) => keyframeRequests },
+  { name: "loss_share", help: "Share of packets that viewers report lost, smoothed", of: ({ lossShare }) => lossShare },
+  { name: "round_trip_seconds", help: "Smoothed, from RTCP", of: ({ roundTripMs }) => roundTripMs / 1000 },
+];
+
+/** `hearth_webrtc_…`, by stream where it helps to know which. */
+export function webRtcMetrics(guest: Pick<WebRtcGuest, "stats">): Metric[] {
+  return [
+    { name: "hearth_webrtc_sessions", help: "WebRTC sessions, negotiating ones too", read: () => guest.stats.sessions },
+    { name: "hearth_webrtc_sessions_opened_total", help: "Sessions opened", read: () => guest.stats.opened },
+    {
+      name: "hearth_webrtc_sessions_ended_total",
+      help: "Sessions ended, by reason",
+      labelNames: ["reason"],
+      read: () => Object.entries(guest.stats.ended).map(([reason, value]) => ({ labels: { reason }, value })),
+    },
+    ...perStream.map(({ name, help, of }) => ({
+      name: `hearth_webrtc_${name}`,
+      help,
+      labelNames: ["stream"],
+      read: () => busiest(guest).map(([stream, stats]) => ({ labels: { stream }, value: of(stats) })),
+    })),
+  ];
+}
+
+function busiest({ stats }: Pick<WebRtcGuest, "stats">): [string, StreamStats][] {
+  return Object.entries(stats.streams)
+    .toSorted(([, a], [, b]) => b.viewers - a.viewers)
+    .slice(0, maxStreams);
+}

@@ -1,0 +1,29 @@
+// The rules of RFC 8216bis and CMAF, checked on a running edge. HEARTH_HLS_SECONDS watches longer than the default.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { hearthEpochMs } from "../../../media-node/core/epoch.ts";
+import { makeClip, type ClipOptions } from "../../support/clip.ts";
+import { startLlHlsNode } from "../../support/llhls-node.ts";
+import { loopingSource } from "../../support/looping-source.ts";
+import { checkHls } from "./checks.ts";
+import { observeHls } from "./observe.ts";
+
+const seconds = Number(process.env["HEARTH_HLS_SECONDS"] ?? 8);
+
+const kinds: Record<string, ClipOptions> = {
+  "a key frame every second": { seconds: 10 },
+  "29.97 Hz with B-frames": { seconds: 10, framerate: 30000 / 1001, gop: 60, videoArgs: ["-bf", "2"] },
+  "key frames further apart than a segment": { seconds: 12, framerate: 25, gop: 75, audio: "opus" },
+  "audio alone": { seconds: 10, hasVideo: false },
+};
+
+for (const [kind, options] of Object.entries(kinds)) {
+  test(`follows every rule with ${kind}`, { timeout: 60_000 + seconds * 4_000 }, async (t) => {
+    const open = loopingSource(await makeClip(options), { epochMs: hearthEpochMs, burstMs: 10_000 });
+    const node = await startLlHlsNode({ open, config: { segmentCount: 20 } });
+    t.after(() => node.close());
+    const record = await observeHls(`${node.baseUrl}/app/stream/llhls.m3u8`, seconds);
+    for (const { rule, faults } of checkHls(record)) assert.deepEqual(faults, [], rule);
+    for (const track of record.tracks.values()) assert.ok(track.reloads.length > seconds * 2, "it was watched");
+  });
+}

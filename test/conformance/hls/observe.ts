@@ -1,0 +1,142 @@
+import { readMasterPlaylist, readMediaPlaylist, type SeenMaster, type SeenPlaylist } from "./playlist-reader.ts";
+
+/** One answer to a blocking reload. */
+export interface Reload {
+  readonly playlist: SeenPlaylist;
+  readonly tookMs: number;
+  /** The part asked for. */
+  readonly msn: number;
+  readonly part: number;
+}
+
+/** What a viewer of one track saw. */
+export interface TrackRecord {
+  readonly url: URL;
+  readonly first: SeenPlaylist;
+  readonly reloads: readonly Reload[];
+  /** The first hinted part: asked for when it was hinted, and again when it was listed. */
+  readonly hint: { readonly uri: string; readonly early: Buffer; readonly late: Buffer } | undefined;
+  /** Bytes of everything the last playlist listed, by URI. */
+  readonly files: ReadonlyMap<string, Buffer>;
+  /** A full playlist and a delta of the same moment. */
+  readonly delta: { readonly full: SeenPlaylist; readonly delta: SeenPlaylist } | undefined;
+  /** Status by query, for directives that must be refused. */
+  readonly refused: ReadonlyMap<string, number>;
+  readonly headers: { readonly playlist: Headers; readonly segment: Headers };
+}
+
+export interface HlsRecord {
+  readonly master: SeenMaster;
+  readonly masterHeaders: Headers;
+  readonly tracks: ReadonlyMap<string, TrackRecord>;
+}
+
+/** Watches every track of a master playlist for a while, as a low-latency player does. */
+export async function observeHls(url: string, seconds: number): Promise<HlsRecord> {
+  const answer = await fetch(url, { headers: { Origin: "null" } });
+  if (answer.status !== 200) throw new Error(`the master playlist is answered with ${answer.status}`);
+  const master = readMasterPlaylist(await answer.text());
+  // A redirect moves the base of all relative URIs.
+  const base = answer.url;
+  const uris = [...master.variants.map(({ uri }) => uri), ...master.media.flatMap((media) => media.get("URI") ?? [])];
+  const records = await Promise.all(
+    [...new Set(uris)].map(async (uri) => [uri, await watch(new URL(uri, base), seconds)] as const),
+  );
+  return { master, masterHeaders: answer.headers, tracks: new Map(records) };
+}
+
+async function watch(url: URL, seconds: number): Promise<TrackRecord> {
+  const answer = await fetch(url, { headers: { Origin: "null", "Accept-Encoding": "gzip" } });
+  const first = readMediaPlaylist(await answer.text());
+  const refused = await refusals(url, first);
+  const hintUri = first.hint;
+  const early = hintUri === undefined ? undefined : bytesOf(new URL(hintUri, url));
+  const reloads = await reload(url, first, seconds);
+  const last = reloads.at(-1)?.playlist ?? first;
+  const hint =
+    hintUri && early ? { uri: hintUri, early: await early, late: await bytesOf(new URL(hintUri, url)) } : undefined;
+  const segment = last.segments.find(({ uri, isGap }) => uri !== undefined && !isGap)?.uri ?? "";
+  const segmentAnswer = await fetch(new URL(segment, url), { headers: { Origin: "null" } });
+  await segmentAnswer.arrayBuffer();
+  return {
+    url,
+    first,
+    reloads,
+    hint,
+    refused,
+    files: await download(url, last),
+    delta: await deltaOf(url, last),
+    headers: { playlist: answer.headers, segment: segmentAnswer.headers },
+  };
+}
+
+/** The next part after the last one listed. */
+function nextOf(playlist: SeenPlaylist): { msn: number; part: number } {
+  const last = playlist.segments.at(-1);
+  if (!last) return { msn: playlist.mediaSequence, part: 0 };
+  return last.uri === undefined ? { msn: last.msn, part: last.parts.length } : { msn: last.msn + 1, part: 0 };
+}
+
+function withDirectives(url: URL, directives: Record<string, string | number>): URL {
+  const asked = new URL(url);
+  for (const [key, value] of Object.entries(directives)) asked.searchParams.set(key, String(value));
+  return asked;
+}
+
+async function reload(url: URL, first: SeenPlaylist, seconds: number): Promise<Reload[]> {
+  const reloads: Reload[] = [];
+  const endMs = performance.now() + seconds * 1000;
+  for (let playlist = first; performance.now() < endMs && !playlist.isEnded;) {
+    const { msn, part } = nextOf(playlist);
+    const startMs = performance.now();
+    const answer = await fetch(withDirectives(url, { _HLS_msn: msn, _HLS_part: part }));
+    if (answer.status !== 200) throw new Error(`the reload for ${msn}.${part} is answered with ${answer.status}`);
+    playlist = readMediaPlaylist(await answer.text());
+    reloads.push({ playlist, tookMs: performance.now() - startMs, msn, part });
+  }
+  return reloads;
+}
+
+async function refusals(url: URL, playlist: SeenPlaylist): Promise<Map<string, number>> {
+  const { msn } = nextOf(playlist);
+  const impossible = [{ _HLS_part: 0 }, { _HLS_msn: msn + 10 }, { _HLS_msn: "x" }, { _HLS_msn: msn + 1, _HLS_part: 1_000 }];
+  const statuses = impossible.map(async (directives) => {
+    const answer = await fetch(withDirectives(url, directives));
+    await answer.arrayBuffer();
+    return [JSON.stringify(directives), answer.status] as const;
+  });
+  return new Map(await Promise.all(statuses));
+}
+
+async function deltaOf(url: URL, last: SeenPlaylist): Promise<TrackRecord["delta"]> {
+  if (!last.serverControl.has("CAN-SKIP-UNTIL")) return undefined;
+  for (let attempt = 0; attempt < 10; attempt++) {
+    const read = async (asked: URL): Promise<SeenPlaylist> => readMediaPlaylist(await (await fetch(asked)).text());
+    const before = await read(url);
+    const delta = await read(withDirectives(url, { _HLS_skip: "YES" }));
+    const after = await read(url);
+    if (before.lines.join() === after.lines.join()) return { full: before, delta };
+  }
+  return undefined;
+}
+
+async function download(url: URL, playlist: SeenPlaylist): Promise<Map<string, Buffer>> {
+  const uris = playlist.segments
+    .filter(({ isGap }) => !isGap)
+    .flatMap(({ uri, mapUri, parts }) => [uri, mapUri, ...parts.map((part) => part.uri)]);
+  const files = new Map<string, Buffer>();
+  // Newest first: the oldest may leave the window meanwhile, and are then not judged.
+  for (const uri of new Set(uris.reverse())) {
+    if (uri === undefined) continue;
+    const answer = await fetch(new URL(uri, url));
+    const bytes = Buffer.from(await answer.arrayBuffer());
+    if (answer.status === 200) files.set(uri, bytes);
+  }
+  return files;
+}
+
+async function bytesOf(url: URL): Promise<Buffer> {
+  const answer = await fetch(url);
+  const bytes = Buffer.from(await answer.arrayBuffer());
+  return answer.status === 200 ? bytes : Buffer.from(`status ${answer.status}`);
+}

@@ -1,0 +1,85 @@
+// What leaves as parts must decode to the very pictures that came in. ffmpeg decodes both.
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { promisify } from "node:util";
+import { serializeAdtsHeader } from "../../media-node/codecs/aac.ts";
+import { joinAnnexB } from "../../media-node/codecs/annex-b.ts";
+import { parseAvcConfig } from "../../media-node/codecs/h264.ts";
+import { parseHvcConfig } from "../../media-node/codecs/h265.ts";
+import { hearthEpochMs } from "../../media-node/core/epoch.ts";
+import { silentLogger } from "../../media-node/flow/logger.ts";
+import { StreamOutput } from "../../media-node/llhls/stream-output.ts";
+import { loopedSample, makeClip, type Clip, type ClipOptions } from "../support/clip.ts";
+import { newStream } from "../support/synthetic-media.ts";
+
+const run = promisify(execFile);
+
+/** Hashes of every decoded frame, in the order shown. */
+async function hashes(file: string, format: string[], kind: "v" | "a"): Promise<string[]> {
+  const input = [...format, "-i", file, "-map", `0:${kind}`, "-fps_mode", "passthrough"];
+  const { stdout } = await run("ffmpeg", ["-v", "error", ...input, "-f", "framemd5", "-"]);
+  return stdout
+    .split("\n")
+    .flatMap((line) => (line.startsWith("#") || line === "" ? [] : [line.split(",").at(-1)!.trim()]));
+}
+
+function cut(clip: Clip): StreamOutput {
+  const stream = newStream(clip.tracks, hearthEpochMs);
+  const options = { segmentMs: 2_000, partMs: 200, segmentCount: 20, streamKey: "key", logger: silentLogger };
+  const output = new StreamOutput(stream, { ...options, onProgress: () => {} });
+  output.start();
+  for (let index = 0; index < clip.samples.length; index++) stream.publish(loopedSample(clip, index, 60_000_000_000));
+  stream.close({ code: "end" });
+  return output;
+}
+
+const kinds: Record<string, ClipOptions & { readonly format: string[] }> = {
+  "H.264 with B-frames": { seconds: 6, gop: 45, videoArgs: ["-bf", "3"], format: ["-f", "h264"] },
+  "H.265 with B-frames": { seconds: 6, gop: 45, video: "h265", videoArgs: ["-tag:v", "hvc1"], format: ["-f", "hevc"] },
+};
+
+for (const [kind, { format, ...options }] of Object.entries(kinds)) {
+  test(`every picture and sound of ${kind} comes out as it went in`, async () => {
+    const clip = await makeClip(options);
+    const output = cut(clip);
+    const folder = await mkdtemp(join(tmpdir(), "hearth-decoded-"));
+    try {
+      const source = join(folder, "source");
+      const made = join(folder, "made.mp4");
+      for (const track of output.tracks) {
+        const isVideo = track.type === "video";
+        const files = [track.segments[0]!.initUri, ...track.segments.map(({ uri }) => uri)];
+        await writeFile(made, Buffer.concat(files.flatMap((name) => [...track.file(name)!])));
+        const firstTick = isVideo ? Number.NEGATIVE_INFINITY : firstAudioTick(output, clip);
+        const own = clip.samples.filter(({ trackId, dts }) => trackId === track.trackId && dts >= firstTick);
+        const config = { objectType: 2, sampleRate: 48_000, channels: 2 };
+        const units = own.flatMap(({ data }) => (isVideo ? [data] : [serializeAdtsHeader(config, data.length), data]));
+        await writeFile(source, Buffer.concat([...(isVideo ? [parameterSets(clip)] : []), ...units]));
+        const kindOf = isVideo ? "v" : "a";
+        const expected = await hashes(source, isVideo ? format : ["-f", "aac"], kindOf);
+        assert.equal(expected.length, own.length);
+        assert.deepEqual(await hashes(made, [], kindOf), expected);
+      }
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  });
+}
+
+/** As a byte stream begins with them. */
+function parameterSets({ tracks: [track] }: Clip): Uint8Array {
+  const config = track!.decoderConfig!;
+  if (track!.codec === "h265") return joinAnnexB(parseHvcConfig(config).arrays.flatMap(({ nals }) => nals));
+  const { sps, pps } = parseAvcConfig(config);
+  return joinAnnexB([...sps, ...pps]);
+}
+
+/** Sound before the first picture is not delivered. */
+function firstAudioTick(output: StreamOutput, clip: Clip): number {
+  const startMs = output.track(1)!.segments[0]!.startMs - 60_000_000_000;
+  return (startMs * clip.tracks[1]!.timescale) / 1000 - 1;
+}

@@ -1,0 +1,33 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import type { Sample } from "../../media-node/core/sample.ts";
+import type { Track } from "../../media-node/core/track.ts";
+import type { Clip } from "./clip.ts";
+
+/** Two seconds of a test picture in VP8, without sound, made with ffmpeg. Rejects where ffmpeg is missing. */
+export async function makeVp8Clip(): Promise<Clip> {
+  const input = ["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=30", "-t", "2"];
+  const codec = ["-c:v", "libvpx", "-deadline", "realtime", "-g", "30", "-b:v", "500k", "-auto-alt-ref", "0"];
+  const { stdout } = await promisify(execFile)("ffmpeg", ["-v", "error", ...input, ...codec, "-f", "ivf", "-"], {
+    encoding: "buffer",
+    maxBuffer: 16 * 1024 * 1024,
+  });
+  const track: Track = { id: 0, kind: "video", codec: "vp8", name: "video", timescale: 90_000, bitrate: 500_000 };
+  const samples = framesOf(stdout).map((data, index): Sample => {
+    const pts = index * 3_000;
+    // The lowest bit of a frame is 0 for key frames (RFC 6386 §9.1).
+    return { trackId: 0, pts, dts: pts, duration: 3_000, isKeyframe: (data[0]! & 1) === 0, data };
+  });
+  return { tracks: [track], samples, durationMs: (samples.length * 1_000) / 30 };
+}
+
+/** IVF: a header of 32 bytes, then frames behind 12 bytes each, the first four their size. */
+function framesOf(ivf: Buffer): Uint8Array[] {
+  const frames: Uint8Array[] = [];
+  for (let at = 32; at + 12 <= ivf.length;) {
+    const size = ivf.readUInt32LE(at);
+    frames.push(Uint8Array.from(ivf.subarray(at + 12, at + 12 + size)));
+    at += 12 + size;
+  }
+  return frames;
+}
