@@ -1,7 +1,7 @@
 import type { MatchMode, OriginRule } from "../cluster/origin-map/origin-rule.ts";
 import type { IceCandidateSetting } from "./ports.ts";
 
-export type { IceCandidateSetting, PortRange } from "./ports.ts";
+export type { IceCandidateSetting } from "./ports.ts";
 export type { MatchMode, OriginRule } from "../cluster/origin-map/origin-rule.ts";
 
 /**

@@ -44,6 +44,16 @@ test("a second source on the same clock goes on exactly where the first stopped,
   assert.deepEqual(discontinuities, []);
 });
 
+test("a key frame with a known time but other pictures behind it is no proof: video goes on with the next key frame", () => {
+  const { splice, out } = spliced(describedAs());
+  for (let index = 0; index < 40; index++) splice.push(frame(index));
+  splice.begin(describedAs());
+  for (let index = 39; index < 60; index++) {
+    splice.push({ ...frame(index), isKeyframe: index === 39 || index === 50, data: Uint8Array.of(9, index) });
+  }
+  assert.deepEqual(video(out).slice(40), [50, 51, 52, 53, 54, 55, 56, 57, 58, 59]);
+});
+
 test("where pictures are missing between two sources, video goes on with the next key frame", () => {
   const { splice, out } = spliced(describedAs());
   for (let index = 0; index < 40; index++) splice.push(frame(index));

@@ -9,6 +9,8 @@ interface TrackProgress {
   shift: number;
   /** Last decoding time put out, in the track's ticks. */
   lastDts: number | undefined;
+  /** The sample it belonged to. */
+  lastData: Uint8Array | undefined;
   /** Video put out nothing since the last splice: wait for a key frame unless the new source overlaps the old. */
   isWaiting: boolean;
 }
@@ -56,7 +58,12 @@ export class SourceSplice {
     const progress = new Map<number, TrackProgress>();
     for (const track of description.tracks) {
       const known = this.#progress.get(track.id);
-      progress.set(track.id, { shift: known?.shift ?? 0, lastDts: known?.lastDts, isWaiting: true });
+      progress.set(track.id, {
+        shift: known?.shift ?? 0,
+        lastDts: known?.lastDts,
+        lastData: known?.lastData,
+        isWaiting: true,
+      });
     }
     this.#progress = progress;
   }
@@ -66,7 +73,7 @@ export class SourceSplice {
     const before = this.#stream.description;
     for (const track of description.tracks) {
       if (!this.#progress.has(track.id)) {
-        this.#progress.set(track.id, { shift: 0, lastDts: undefined, isWaiting: true });
+        this.#progress.set(track.id, { shift: 0, lastDts: undefined, lastData: undefined, isWaiting: true });
       }
     }
     const isSame = haveSameTracks(before.tracks, description.tracks);
@@ -88,6 +95,7 @@ export class SourceSplice {
       return;
     }
     progress.lastDts = dts;
+    progress.lastData = sample.data;
     this.#lastOutMs = Math.max(this.#lastOutMs ?? Number.NEGATIVE_INFINITY, (dts / track.timescale) * 1000);
     this.#stream.publish(progress.shift === 0 ? sample : { ...sample, dts, pts: sample.pts + progress.shift });
   }
@@ -96,16 +104,12 @@ export class SourceSplice {
     const isRepeat = progress.lastDts !== undefined && dts <= progress.lastDts;
     if (track.kind !== "video") return isRepeat;
     if (progress.isWaiting) {
-      // A repeat at the start of a source shows that nothing is missing between old and new.
-      if (isRepeat && !this.#wasShifted(progress)) progress.isWaiting = false;
+      // The last sample once more, byte for byte: nothing is missing between old and new.
+      if (dts === progress.lastDts && haveSameBytes(sample.data, progress.lastData)) progress.isWaiting = false;
       else if (sample.isKeyframe && !isRepeat) progress.isWaiting = false;
       else return true;
     }
     return isRepeat;
-  }
-
-  #wasShifted(progress: TrackProgress): boolean {
-    return progress.shift !== 0;
   }
 
   /** Places the newcomer's first sample where the stream stopped, plus the time that passed since. */

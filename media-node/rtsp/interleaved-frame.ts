@@ -19,7 +19,7 @@ export const interleavedHeaderLength = 4;
  * @throws {ProtocolError} when the frame does not hold what its length field announces
  */
 export function parseInterleavedFrame(bytes: Uint8Array): InterleavedFrame {
-  const length = bytes.length < interleavedHeaderLength ? -1 : (bytes[2]! << 8) | bytes[3]!;
+  const length = bytes.length < interleavedHeaderLength ? Number.NaN : (bytes[2]! << 8) | bytes[3]!;
   if (bytes[0] !== interleavedMagic || bytes.length !== interleavedHeaderLength + length) {
     throw new ProtocolError("RTSP_INTERLEAVED", "an interleaved frame is not as long as it says");
   }

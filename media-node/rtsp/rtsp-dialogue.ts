@@ -100,9 +100,13 @@ export class RtspDialogue {
     this.#options = options;
     this.#aggregateUri = options.url.requestUri;
     this.#deframer = new RtspDeframer({
-      onInterleaved: options.onInterleaved,
+      // What stands behind the end in the same read is not listened to either.
+      onInterleaved: (channel, packet) => {
+        if (this.#phase !== "over") options.onInterleaved(channel, packet);
+      },
       isKnownChannel: (channel) => this.#channels.size === 0 || this.#channels.has(channel),
       onMessage: (message) => {
+        if (this.#phase === "over") return;
         if (message.kind === "response") this.#onResponse(message);
         else this.#onRequest(message);
       },
@@ -136,15 +140,15 @@ export class RtspDialogue {
     this.#request("OPTIONS", this.#options.url.requestUri);
   }
 
-  /** @throws {ProtocolError} when the bytes are no RTSP; the dialogue is over then */
+  /** Bytes that are no RTSP end the dialogue. What `onInterleaved` throws passes through. */
   receive(bytes: Uint8Array, nowMs: number): RtspEvent[] {
     this.#nowMs = nowMs;
     if (this.#phase === "over") return [];
     try {
       this.#deframer.push(bytes);
     } catch (thrown) {
-      this.#phase = "over";
-      throw thrown;
+      if (!(thrown instanceof ProtocolError)) throw thrown;
+      this.#end({ kind: "ended", code: thrown.code, message: thrown.message });
     }
     return this.#takeEvents();
   }
@@ -275,7 +279,7 @@ export class RtspDialogue {
     const pending = this.#pending;
     // Answers without or with a wrong CSeq are taken for the open request's: there is only one.
     const cseq = Number.parseInt(headerOf(response, "cseq") ?? "", 10);
-    if (this.#abandoned.delete(cseq) || !pending || this.#phase === "over") return;
+    if (this.#abandoned.delete(cseq) || !pending) return;
     if (response.status < 200) return;
     this.#pending = undefined;
     if (response.status === 401) return this.#onChallenge(pending, response);

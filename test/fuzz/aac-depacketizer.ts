@@ -16,6 +16,12 @@ const formats = [
   { ...common, sizeLength: 0, indexLength: 0, indexDeltaLength: 0, hasRandomAccessFlag: false, auxiliarySizeLength: 0 },
 ];
 
+export const seeds = [
+  Uint8Array.of(5, 8, 0, 16, 0, 32, 1, 2, 3, 4, 5, 12, 0, 32, 0, 16, 0, 24, 1, 2, 3, 4, 5, 6),
+  Uint8Array.of(4, 6, 0, 16, 0, 64, 1, 2, 0, 6, 0, 16, 0, 64, 3, 4, 1, 8, 0, 16, 0, 64, 5, 6, 7, 8),
+  Uint8Array.of(5, 6, 0, 8, 0x10, 1, 2, 3, 7, 4, 0, 8, 0x08, 9),
+];
+
 export function fuzz(input: Uint8Array): void {
   for (const format of formats) feedDepacketizer(input, 1, (emit) => new AacDepacketizer(format, emit));
 }

@@ -49,12 +49,9 @@ async function watch(url: URL, seconds: number): Promise<TrackRecord> {
   const answer = await fetch(url, { headers: { Origin: "null", "Accept-Encoding": "gzip" } });
   const first = readMediaPlaylist(await answer.text());
   const refused = await refusals(url, first);
-  const hintUri = first.hint;
-  const early = hintUri === undefined ? undefined : bytesOf(new URL(hintUri, url));
+  const hint = first.hint === undefined ? undefined : twice(first.hint, url);
   const reloads = await reload(url, first, seconds);
   const last = reloads.at(-1)?.playlist ?? first;
-  const hint =
-    hintUri && early ? { uri: hintUri, early: await early, late: await bytesOf(new URL(hintUri, url)) } : undefined;
   const segment = last.segments.find(({ uri, isGap }) => uri !== undefined && !isGap)?.uri ?? "";
   const segmentAnswer = await fetch(new URL(segment, url), { headers: { Origin: "null" } });
   await segmentAnswer.arrayBuffer();
@@ -62,12 +59,18 @@ async function watch(url: URL, seconds: number): Promise<TrackRecord> {
     url,
     first,
     reloads,
-    hint,
+    hint: await hint,
     refused,
     files: await download(url, last),
     delta: await deltaOf(url, last),
     headers: { playlist: answer.headers, segment: segmentAnswer.headers },
   };
+}
+
+/** A part while it is only hinted at, and again once it is there. */
+async function twice(uri: string, url: URL): Promise<NonNullable<TrackRecord["hint"]>> {
+  const early = await bytesOf(new URL(uri, url));
+  return { uri, early, late: await bytesOf(new URL(uri, url)) };
 }
 
 /** The next part after the last one listed. */
@@ -99,7 +102,12 @@ async function reload(url: URL, first: SeenPlaylist, seconds: number): Promise<R
 
 async function refusals(url: URL, playlist: SeenPlaylist): Promise<Map<string, number>> {
   const { msn } = nextOf(playlist);
-  const impossible = [{ _HLS_part: 0 }, { _HLS_msn: msn + 10 }, { _HLS_msn: "x" }, { _HLS_msn: msn + 1, _HLS_part: 1_000 }];
+  const impossible = [
+    { _HLS_part: 0 },
+    { _HLS_msn: msn + 10 },
+    { _HLS_msn: "x" },
+    { _HLS_msn: msn + 1, _HLS_part: 1_000 },
+  ];
   const statuses = impossible.map(async (directives) => {
     const answer = await fetch(withDirectives(url, directives));
     await answer.arrayBuffer();
