@@ -15,8 +15,10 @@ const noAttributes: ReadonlyMap<string, string> = new Map();
 /** Of every element until it gets its first child: most have none. */
 const noChildren: OpenElement[] = [];
 const blank = /^[ \t\n]*$/;
-/** What follows the < of an end tag and of a hollow comment. */
-const notStarts: ReadonlySet<string | undefined> = new Set(["/", "!"]);
+const lineFeed = 0x0a;
+const lessThan = 0x3c;
+/** What follows the < of an end tag, and of a hollow comment. */
+const isNoStart = (code: number): boolean => code === 0x2f || code === 0x21;
 
 /**
  * Makes our tree while a parser walks through `plain`: it tells of start tags and texts in order, with their depth from 1.
@@ -95,15 +97,15 @@ export class XmlTree {
 
   /** The parser says what it reads, not where: it is always the next start tag. */
   #advance(): void {
-    const before = this.#at;
-    let at = this.#plain.indexOf("<", before + 1);
-    while (at >= 0 && notStarts.has(this.#plain[at + 1])) at = this.#plain.indexOf("<", at + 1);
-    if (at < 0) return;
-    for (let end = this.#plain.indexOf("\n", before + 1); end >= 0 && end < at;) {
-      this.#line++;
-      end = this.#plain.indexOf("\n", end + 1);
+    const plain = this.#plain;
+    for (let at = this.#at + 1; at < plain.length; at++) {
+      const code = plain.charCodeAt(at);
+      if (code === lineFeed) this.#line++;
+      if (code !== lessThan || isNoStart(plain.charCodeAt(at + 1))) continue;
+      this.#at = at;
+      return;
     }
-    this.#at = at;
+    this.#at = plain.length;
   }
 
   #attributesOf(given: Readonly<Record<string, unknown>>): ReadonlyMap<string, string> {
