@@ -20,6 +20,7 @@ import type { Logger } from "./flow/logger.ts";
 import { createLlHls } from "./llhls/ll-hls.ts";
 import type { NodeMessage } from "./node-message.ts";
 import { NodeReport } from "./node-report.ts";
+import { ovtLinkSecurity } from "./ovt-link.ts";
 import { listenForEdges } from "./ovt-listener.ts";
 import { OvtPublisher } from "./ovt/ovt-publisher.ts";
 import { openOvtSource } from "./ovt/ovt-source.ts";
@@ -180,9 +181,9 @@ interface OpenerTools {
 }
 
 /** What can be pulled, by scheme. A new way in is one line here. */
-function openersOf({ clock, logger, nodeId }: OpenerTools): ReadonlyMap<string, OpenSource> {
+function openersOf({ clock, logger, nodeId, secret }: OpenerTools): ReadonlyMap<string, OpenSource> {
   return new Map([
-    ["ovt", openOvtSource({ dial: dialTcp, clock, logger, nodeId })],
+    ["ovt", openOvtSource({ dial: dialTcp, clock, logger, nodeId, ...(secret !== undefined && { secret }) })],
     ["rtsp", openRtspSource({ dial: dialTcp, clock, logger })],
     ["file", openLoopSource({ clock, readFile: async (path) => new Uint8Array(await readFile(path)) })],
   ]);
@@ -238,6 +239,7 @@ async function publishOvt(
     logger,
     nodeId,
     serverId: randomUUID(),
+    ...ovtLinkSecurity(config.hearth.ovtLink, secret),
   });
   const listener = await listenForEdges(config.bind.ovtPort, address, (connection, remote) =>
     publisher.accept(connection, remote),
