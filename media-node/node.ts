@@ -28,6 +28,7 @@ import { admitBySignedPolicy, admitByWebhooks, admitInTurn } from "./policy-admi
 import { Prewarm } from "./prewarm.ts";
 import { publishedBy } from "./published-by.ts";
 import { planPulls } from "./pull-planner.ts";
+import { recentMsOf } from "./recent-media.ts";
 import { openRtspSource } from "./rtsp/rtsp-source.ts";
 import { openStores } from "./store-wiring.ts";
 import { Announcer } from "./stores/announcer.ts";
@@ -99,13 +100,14 @@ async function wire(options: NodeOptions, group: CloseGroup): Promise<RunningNod
 
   const stores = await openStores(config, env["REDIS_URL"], { clock, logger });
   group.add(() => stores.close());
+  const recentMs = recentMsOf(config);
   const hub = new StreamHub({
     clock,
     logger,
     nodeId: id,
     plan: planPulls(config, (vhost) => stores.storeOf(vhost)),
-    openers: openersOf({ clock, logger, nodeId: id, secret }),
-    recentMs: recentMsOf(config),
+    openers: openersOf({ clock, logger, nodeId: id, secret, recentMs }),
+    recentMs,
   });
   group.add((reason) => hub.close(reason));
 
@@ -178,23 +180,17 @@ interface OpenerTools {
   readonly logger: Logger;
   readonly nodeId: string;
   readonly secret: string | undefined;
+  readonly recentMs: number;
 }
 
 /** What can be pulled, by scheme. A new way in is one line here. */
-function openersOf({ clock, logger, nodeId, secret }: OpenerTools): ReadonlyMap<string, OpenSource> {
+function openersOf({ clock, logger, nodeId, secret, recentMs }: OpenerTools): ReadonlyMap<string, OpenSource> {
+  const ovt = { dial: dialTcp, clock, logger, nodeId, recentMs, ...(secret !== undefined && { secret }) };
   return new Map([
-    ["ovt", openOvtSource({ dial: dialTcp, clock, logger, nodeId, ...(secret !== undefined && { secret }) })],
+    ["ovt", openOvtSource(ovt)],
     ["rtsp", openRtspSource({ dial: dialTcp, clock, logger })],
     ["file", openLoopSource({ clock, readFile: async (path) => new Uint8Array(await readFile(path)) })],
   ]);
-}
-
-/** Enough for whole segments of every application, so that edges and LL-HLS start at once. */
-function recentMsOf(config: ServerConfig): number {
-  const segments = config.vhosts.flatMap(({ applications }) =>
-    applications.flatMap(({ publishers }) => publishers.llhls?.segmentDurationMs ?? []),
-  );
-  return Math.max(6_000, ...segments.map((ms) => 2 * ms + 1_000));
 }
 
 /** Opens the operators' door where Server.xml asks for it. */

@@ -44,6 +44,12 @@ export interface RemoteMedia {
 export interface RemoteDescription {
   /** `sha-256 AA:BB:…`, each once, algorithm in lower and value in upper case. */
   readonly fingerprints: readonly string[];
+  /**
+   * ICE credentials (RFC 8839 §5.4) of the first section that has them, else of the session: bundled sections share
+   * them. Both undefined when one is missing or cannot be a credential.
+   */
+  readonly iceUfrag: string | undefined;
+  readonly icePwd: string | undefined;
   /** Of the first section that has one, else of the session. */
   readonly setup: "actpass" | "active" | "passive";
   /** mids of the BUNDLE group; empty when the peer does not bundle. */
@@ -62,6 +68,7 @@ export function parseRemoteDescription(text: string): RemoteDescription {
   if (fingerprints.length === 0) throw new ProtocolError("SDP_NO_FINGERPRINT", "the description has no fingerprint");
   return {
     fingerprints: [...new Set(fingerprints)],
+    ...credentialsOf(sdp),
     setup: setupOf(sdp),
     bundle: bundleOf(sdp),
     media: sdp.media.map((media, index) => parseMedia(sdp, media, index)),
@@ -72,6 +79,20 @@ function normalize(fingerprint: string): string {
   const match = /^\s*([A-Za-z0-9-]{3,16})\s+([0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){15,63})\s*$/.exec(fingerprint);
   if (!match) throw new ProtocolError("SDP_FINGERPRINT", "unreadable fingerprint");
   return `${match[1]!.toLowerCase()} ${match[2]!.toUpperCase()}`;
+}
+
+/** Both from one place: a section's ufrag with the session's password belongs to no agent. */
+function credentialsOf(sdp: SessionDescription): Pick<RemoteDescription, "iceUfrag" | "icePwd"> {
+  for (const owner of [...sdp.media, sdp]) {
+    const iceUfrag = attributeOf(owner, "ice-ufrag");
+    const icePwd = attributeOf(owner, "ice-pwd");
+    if (isIceText(iceUfrag, 4) && isIceText(icePwd, 22)) return { iceUfrag, icePwd };
+  }
+  return { iceUfrag: undefined, icePwd: undefined };
+}
+
+function isIceText(value: string | undefined, least: number): value is string {
+  return value !== undefined && value.length >= least && /^[A-Za-z0-9+/]{1,256}$/.test(value);
 }
 
 function setupOf(sdp: SessionDescription): RemoteDescription["setup"] {

@@ -71,6 +71,27 @@ test("a browser's offer is read: normalized fingerprint, roles, bundled sections
   assert.equal(chooseCodec(remote.media[0]!, "av1"), undefined);
 });
 
+test("ICE credentials are the session's or a section's, and never half of each", () => {
+  const read = (...changes: [string, string][]): (string | undefined)[] => {
+    const text = changes.reduce((sdp, [from, to]) => sdp.replace(from, to), browserOffer);
+    const { iceUfrag, icePwd } = parseRemoteDescription(text);
+    return [iceUfrag, icePwd];
+  };
+  const password = "0123456789012345678901";
+  const inAudio = "a=mid:1\r\na=ice-ufrag:wxyz\r\na=ice-pwd:abcdefghijklmnopqrstuv";
+  assert.deepEqual(read(), ["abcd", password]);
+  assert.deepEqual(read(["a=mid:1", inAudio]), ["wxyz", "abcdefghijklmnopqrstuv"]);
+  assert.deepEqual(read(["a=mid:1", "a=mid:1\r\na=ice-ufrag:wxyz"]), ["abcd", password]);
+  for (const [what, ...change] of [
+    ["no password", `a=ice-pwd:${password}\r\n`, ""],
+    ["a short password", password, "0123"],
+    ["a foreign character", "ufrag:abcd", "ufrag:ab:d"],
+    ["one that is too long", "ufrag:abcd", `ufrag:${"a".repeat(257)}`],
+  ] as const) {
+    assert.deepEqual(read([...change]), [undefined, undefined], what);
+  }
+});
+
 test("sections are accepted by what the stream has; without BUNDLE only the first", () => {
   const kinds = [
     { kind: "video" as const, codecs: ["h264"] },

@@ -38,21 +38,25 @@ export interface PeerEvents {
   onRtcp(packet: Uint8Array): void;
 }
 
+/** What a viewer's SDP says about its own end of the transport. */
+export interface RemotePeer {
+  /** As `sha-256 AA:BB:…`. */
+  readonly fingerprints: readonly string[];
+  readonly iceUfrag?: string | undefined;
+  readonly icePwd?: string | undefined;
+}
+
 /** One viewer's ICE, DTLS and SRTP state. */
 export interface PeerTransport {
   readonly iceUfrag: string;
   readonly icePwd: string;
   readonly state: PeerState;
   /**
-   * From the viewer's SDP. Until it is called no DTLS handshake completes. `fingerprints` as `sha-256 AA:BB:…`.
+   * From the viewer's SDP. Until it is called no DTLS handshake completes.
    * With the ICE credentials a new address of a connected viewer gets media only after it has answered a check of ours;
    * without them it is believed.
    */
-  setRemote(remote: {
-    readonly fingerprints: readonly string[];
-    readonly iceUfrag?: string;
-    readonly icePwd?: string;
-  }): void;
+  setRemote(remote: RemotePeer): void;
   /**
    * Protects the batch for this viewer and queues it; {@link MediaPort.flush} sends. Drops silently unless connected.
    * Allocates nothing.

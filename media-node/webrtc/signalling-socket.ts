@@ -199,7 +199,7 @@ export class SignallingSocket {
     offered.renditions = switchableRenditions(offered.playlist, { video: codecOf("video"), audio: codecOf("audio") });
     offered.current = offered.renditions[0];
     if (!offered.current) return this.#fail(403, "Forbidden", closeCodes.policy);
-    offered.session.accept(negotiated, answer.fingerprints, offered.current);
+    offered.session.accept(negotiated, answer, offered.current);
     this.#send(playlistMessage(offered.playlist, offered.renditions, offered.isAuto));
     this.#send(renditionChangedMessage(offered.current.name, offered.isAuto));
     this.#adapt(offered);

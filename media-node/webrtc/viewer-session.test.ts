@@ -68,7 +68,11 @@ class Room {
     const result = await this.hub.hub.acquire({ vhost: "default", app: "app", stream: "live" }, { protocol: "webrtc" });
     assert.equal(result.kind, "stream");
     const session: ViewerSession = this.table.open(result.hold, silentLogger, () => {});
-    session.accept({ cname: "cname", formats }, ["sha-256 AB"], rendition ?? this.defaultRendition(result.hold.stream));
+    session.accept(
+      { cname: "cname", formats },
+      { fingerprints: ["sha-256 AB"] },
+      rendition ?? this.defaultRendition(result.hold.stream),
+    );
     return { session, peer: this.port.peers.at(-1)! };
   }
 

@@ -7,7 +7,7 @@ import { parseRtcp, serializeRtcp, type RtcpPacket } from "../rtp/rtcp.ts";
 import type { Clock } from "../time/clock.ts";
 import { AutoRendition } from "./auto-rendition.ts";
 import type { WebRtcConfig } from "./config.ts";
-import type { MediaPort, PeerTransport } from "./media-port.ts";
+import type { MediaPort, PeerTransport, RemotePeer } from "./media-port.ts";
 import type { Negotiated } from "./negotiation.ts";
 import type { RandomBytes } from "./random.ts";
 import type { PlayableRendition } from "./renditions.ts";
@@ -91,11 +91,11 @@ export class ViewerSession implements FanOutViewer {
   }
 
   /** Both sides agreed. Media flows as soon as the transport is connected. */
-  accept(negotiated: Negotiated, fingerprints: readonly string[], rendition: PlayableRendition): void {
+  accept(negotiated: Negotiated, remote: RemotePeer, rendition: PlayableRendition): void {
     if (this.#negotiated || this.#end) return;
     this.#negotiated = negotiated;
     this.#rendition = rendition;
-    this.peer.setRemote({ fingerprints });
+    this.peer.setRemote(remote);
     if (this.peer.state === "connected") this.#start();
   }
 

@@ -19,6 +19,8 @@ function sdp(lines: readonly string[]): string {
 }
 
 const offer = sdp([
+  "a=ice-ufrag:offr",
+  "a=ice-pwd:0123456789abcdefghijkl",
   `a=fingerprint:${fingerprint}`,
   "a=setup:actpass",
   "m=video 9 UDP/TLS/RTP/SAVPF 108 109",
@@ -43,6 +45,8 @@ const answer = sdp([
   "a=setup:active",
   "m=video 9 UDP/TLS/RTP/SAVPF 98 99",
   "a=mid:video",
+  "a=ice-ufrag:answ",
+  "a=ice-pwd:lkjihgfedcba9876543210",
   "a=recvonly",
   "a=rtcp-mux",
   "a=rtpmap:98 H264/90000",
@@ -161,7 +165,8 @@ test("WHEP: an offer is answered 201 with absolute Location, ETag, all candidate
   assert.match(text, /a=rtcp-fb:108 nack\r\n/);
   assert.doesNotMatch(text, /transport-cc/);
   const peer = port.peers[0]!;
-  assert.deepEqual(peer.fingerprints, [fingerprint]);
+  const { fingerprints, iceUfrag, icePwd } = peer.remote;
+  assert.deepEqual([fingerprints, iceUfrag, icePwd], [[fingerprint], "offr", "0123456789abcdefghijkl"]);
   peer.connect();
   hub.source.push(videoSample(0, { isKeyframe: true }), opusSample(0));
   assert.equal(peer.of(108).length, 2);
@@ -314,6 +319,7 @@ test("signalling: offer, answer, playlist, rendition; media flows; closing the s
   assert.ok("bitrate" in playlist!.message!.renditions![0]!.video_track.video);
   assert.deepEqual(rendition!.message, { rendition_name: "default", auto: false });
   const peer = port.peers[0]!;
+  assert.deepEqual([peer.remote.iceUfrag, peer.remote.icePwd], ["answ", "lkjihgfedcba9876543210"]);
   peer.connect();
   hub.source.push(videoSample(0, { isKeyframe: true }), opusSample(0));
   assert.equal(peer.of(98).length, 2);

@@ -122,7 +122,7 @@ export class Whep {
       const codecOf = (kind: string) => negotiated.formats.find((format) => format.kind === kind)?.codec;
       const codecs = { video: codecOf("video"), audio: codecOf("audio") };
       const renditions = switchableRenditions(playlist, codecs);
-      session.accept(negotiated, offer.fingerprints, renditions[0] ?? playlist.renditions[0]!);
+      session.accept(negotiated, offer, renditions[0] ?? playlist.renditions[0]!);
       if (playlist.isAuto) session.chooseAmong(renditions, () => {});
       const etag = `"${randomToken(this.#options.random, 8)}"`;
       if (!session.isEnded) this.#sessions.set(id, { session, etag });

@@ -4,6 +4,7 @@ import type {
   PeerEvents,
   PeerState,
   PeerTransport,
+  RemotePeer,
   RtpBatch,
   RtpRoute,
 } from "../../media-node/webrtc/media-port.ts";
@@ -22,7 +23,7 @@ export class MemoryPeer implements PeerTransport {
   readonly packets: SentPacket[] = [];
   readonly rtcp: RtcpPacket[][] = [];
   readonly #events: PeerEvents;
-  fingerprints: readonly string[] = [];
+  remote: RemotePeer = { fingerprints: [] };
   state: PeerState = "new";
   backlogBytes = 0;
   closeReason: string | undefined;
@@ -32,8 +33,8 @@ export class MemoryPeer implements PeerTransport {
     this.#events = events;
   }
 
-  setRemote({ fingerprints }: { readonly fingerprints: readonly string[] }): void {
-    this.fingerprints = fingerprints;
+  setRemote(remote: RemotePeer): void {
+    this.remote = remote;
   }
 
   queueRtp(batch: RtpBatch, from: number, to: number, route: RtpRoute): void {

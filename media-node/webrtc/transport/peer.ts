@@ -1,5 +1,5 @@
 import { createSecretKey, type KeyObject } from "node:crypto";
-import type { RtpBatch, RtpRoute, PeerEvents, PeerState, PeerTransport } from "../media-port.ts";
+import type { RtpBatch, RtpRoute, PeerEvents, PeerState, PeerTransport, RemotePeer } from "../media-port.ts";
 import type { DtlsEngine, DtlsSession } from "./dtls-engine.ts";
 import { answerCheck, makeProof, type RemoteCredentials } from "./ice-lite.ts";
 import { SendBudget, type Path } from "./path.ts";
@@ -89,11 +89,7 @@ export class Peer implements PeerTransport {
     return this.#active?.path.backlogBytes ?? 0;
   }
 
-  setRemote(remote: {
-    readonly fingerprints: readonly string[];
-    readonly iceUfrag?: string;
-    readonly icePwd?: string;
-  }): void {
+  setRemote(remote: RemotePeer): void {
     if (this.#state !== "new" || this.#fingerprints) return;
     this.#fingerprints = [...remote.fingerprints];
     const { iceUfrag: ufrag, icePwd: pwd } = remote;
