@@ -333,6 +333,7 @@ async function openDoors(
         const choice = chooseVhost(config, host);
         return choice.kind === "vhost" ? { vhost: choice.vhost.name, ...splitPath(path) } : undefined;
       },
+      scheme: config.hearth.publicUrl?.startsWith("https:") ? "https" : "http",
       isReady,
       logger,
       portSetting: "Bind/Publishers/{LLHLS,WebRTC} in Server.xml",
