@@ -13,7 +13,7 @@ import type { AdmitViewer, HttpGuest } from "./core/guest.ts";
 import type { OpenSource } from "./core/source.ts";
 import { StreamHub } from "./core/stream-hub.ts";
 import { streamKey } from "./core/stream-name.ts";
-import { dialTcp } from "./dial.ts";
+import { dialTcp, dialTls } from "./dial.ts";
 import { openLoopSource } from "./file/loop-source.ts";
 import { CloseGroup, type CloseReason } from "./flow/close-group.ts";
 import type { Logger } from "./flow/logger.ts";
@@ -184,9 +184,11 @@ interface OpenerTools {
 
 /** What can be pulled, by scheme. A new way in is one line here. */
 function openersOf({ clock, logger, nodeId, recentMs }: OpenerTools): ReadonlyMap<string, OpenSource> {
+  const openRtsp = openRtspSource({ dial: dialTcp, dialTls, clock, logger });
   return new Map([
     ["ovt", openOvtSource({ dial: dialTcp, clock, logger, nodeId, recentMs })],
-    ["rtsp", openRtspSource({ dial: dialTcp, clock, logger })],
+    ["rtsp", openRtsp],
+    ["rtsps", openRtsp],
     ["file", openLoopSource({ clock, readFile: async (path) => new Uint8Array(await readFile(path)) })],
   ]);
 }
