@@ -138,7 +138,7 @@ async function wire(options: NodeOptions, group: CloseGroup): Promise<RunningNod
     egressBytes: () => deliveries.reduce((sum, { egressBytes }) => sum + (egressBytes?.() ?? 0), bytesSent()),
   });
   state = "serving";
-  const sign = (record: NodeRecord) => signNodeRecord(key, record, clock.wallMs());
+  const sign = (record: NodeRecord, nowMs: number) => signNodeRecord(key, record, nowMs);
   const announcers = stores.all.map(
     (store) => new Announcer({ store, clock, logger, id, record: () => report.next(), sign }),
   );

@@ -22,7 +22,7 @@ const storeThat = (lookup: () => Promise<readonly string[]>): ClusterStore => ({
   snapshot: () => Promise.reject(new Error("not asked")),
   claim: () => Promise.reject(new Error("not asked")),
   release: () => Promise.resolve(),
-  putNode: () => Promise.resolve(),
+  putNode: () => Promise.resolve(0),
   dropNode: () => Promise.resolve(),
   close: () => Promise.resolve(),
 });
