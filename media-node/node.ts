@@ -13,7 +13,7 @@ import type { AdmitViewer, HttpGuest } from "./core/guest.ts";
 import type { OpenSource } from "./core/source.ts";
 import { StreamHub } from "./core/stream-hub.ts";
 import { streamKey } from "./core/stream-name.ts";
-import { dialTcp } from "./dial.ts";
+import { dialTcp, dialTls } from "./dial.ts";
 import { openLoopSource } from "./file/loop-source.ts";
 import { CloseGroup, type CloseReason } from "./flow/close-group.ts";
 import type { Logger } from "./flow/logger.ts";
@@ -139,7 +139,7 @@ async function wire(options: NodeOptions, group: CloseGroup): Promise<RunningNod
     egressBytes: () => deliveries.reduce((sum, { egressBytes }) => sum + (egressBytes?.() ?? 0), bytesSent()),
   });
   state = "serving";
-  const sign = (record: NodeRecord) => signNodeRecord(key, record, clock.wallMs());
+  const sign = (record: NodeRecord, nowMs: number) => signNodeRecord(key, record, nowMs);
   const announcers = stores.all.map(
     (store) => new Announcer({ store, clock, logger, id, record: () => report.next(), sign }),
   );
@@ -186,9 +186,11 @@ interface OpenerTools {
 /** What can be pulled, by scheme. A new way in is one line here. */
 function openersOf({ clock, logger, nodeId, secret, recentMs }: OpenerTools): ReadonlyMap<string, OpenSource> {
   const ovt = { dial: dialTcp, clock, logger, nodeId, recentMs, ...(secret !== undefined && { secret }) };
+  const openRtsp = openRtspSource({ dial: dialTcp, dialTls, clock, logger });
   return new Map([
     ["ovt", openOvtSource(ovt)],
-    ["rtsp", openRtspSource({ dial: dialTcp, clock, logger })],
+    ["rtsp", openRtsp],
+    ["rtsps", openRtsp],
     ["file", openLoopSource({ clock, readFile: async (path) => new Uint8Array(await readFile(path)) })],
   ]);
 }

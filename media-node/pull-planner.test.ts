@@ -4,13 +4,14 @@ import { StoreUnavailable, type ClusterStore } from "./cluster/store/contract.ts
 import { parseServerXml } from "./config/parse-server-xml.ts";
 import { planPulls } from "./pull-planner.ts";
 
-const origin = (location: string, scheme: string, url: string): string =>
-  `<Origin><Location>${location}</Location><Pass><Scheme>${scheme}</Scheme><Urls><Url>${url}</Url></Urls></Pass></Origin>`;
+const origin = (location: string, scheme: string, url: string, more = ""): string =>
+  `<Origin><Location>${location}</Location><Pass><Scheme>${scheme}</Scheme><Urls><Url>${url}</Url></Urls></Pass>${more}</Origin>`;
+const ownClock = "<IgnoreRtcpSRTimestamp>true</IgnoreRtcpSRTimestamp>";
 const { config } = parseServerXml(
   `<Server version="8"><Type>edge</Type><IP>*</IP><Bind/><VirtualHosts><VirtualHost><Name>v</Name>
   <SignedPolicy><PolicyQueryKeyName>pol</PolicyQueryKeyName><SignatureQueryKeyName>sig</SignatureQueryKeyName><SecretKey>k</SecretKey></SignedPolicy>
-  <Origins><Properties><RetryCount>3</RetryCount></Properties>${origin("/app/", "ovt", "o:9000/app/")}${origin("/cam/", "rtsp", "cam/")}</Origins>
-  <Applications><Application><Name>*</Name><Type>live</Type><Providers><OVT/></Providers></Application></Applications>
+  <Origins><Properties><RetryCount>3</RetryCount></Properties>${origin("/app/", "ovt", "o:9000/app/")}${origin("/cam/", "rtsp", "cam/")}${origin("/tls/", "rtsps", "cam/", ownClock)}</Origins>
+  <Applications><Application><Name>tls</Name><Type>live</Type><Providers><RTSPPull/></Providers></Application><Application><Name>*</Name><Type>live</Type><Providers><OVT/></Providers></Application></Applications>
   </VirtualHost></VirtualHosts></Server>`,
   { path: "f", env: {} },
 );
@@ -21,7 +22,7 @@ const storeThat = (lookup: () => Promise<readonly string[]>): ClusterStore => ({
   snapshot: () => Promise.reject(new Error("not asked")),
   claim: () => Promise.reject(new Error("not asked")),
   release: () => Promise.resolve(),
-  putNode: () => Promise.resolve(),
+  putNode: () => Promise.resolve(0),
   dropNode: () => Promise.resolve(),
   close: () => Promise.resolve(),
 });
@@ -40,6 +41,15 @@ test("a rule comes before the store, and the origin sees no policy of ours", asy
   assert.ok(!("kind" in result));
   const { urls, from, retryCount } = result;
   assert.deepEqual({ urls, from, retryCount }, { urls: ["ovt://o:9000/app/s?a=1"], from: "rule", retryCount: 3 });
+});
+
+test("RTSP within TLS is pulled by RTSP's provider, and the rule says whether its clock is believed", async () => {
+  const secure = await plan("tls");
+  assert.ok(!("kind" in secure));
+  assert.deepEqual([secure.urls, secure.ignoresSourceClock], [["rtsps://cam/s?a=1"], true]);
+  const other = await plan("app");
+  assert.ok(!("kind" in other));
+  assert.equal(other.ignoresSourceClock, false);
 });
 
 test("the store is asked where no rule fits, and where the rule that fits cannot be followed", async () => {

@@ -1,7 +1,7 @@
 import { StoreUnavailable, type ClusterStore } from "./cluster/store/contract.ts";
 import { findApplication } from "./config/find-application.ts";
 import { planFromMap, planFromStore } from "./config/plan-pull.ts";
-import type { ApplicationConfig, ServerConfig, VhostConfig } from "./config/server-config.ts";
+import type { ApplicationConfig, OriginRule, ServerConfig, VhostConfig } from "./config/server-config.ts";
 import type { PullPlan } from "./core/pull.ts";
 import type { PlanPull } from "./core/stream-hub.ts";
 import type { StreamName } from "./core/stream-name.ts";
@@ -22,7 +22,7 @@ export function planPulls(config: ServerConfig, storeOf: (vhost: string) => Clus
     const vhost = config.vhosts.find((candidate) => candidate.name === name.vhost);
     if (!vhost) return notFound(`there is no virtual host "${name.vhost}"`);
     const map = planFromMap(config, name, request.rawQuery ?? "");
-    if (map.kind === "urls") return planOf(config, vhost, map.urls, "rule", map.rule.isPersistent);
+    if (map.kind === "urls") return planOf(config, vhost, map.urls, "rule", map.rule);
     // An origin that is asked for its own stream by a peer does not look for it elsewhere: that would go in circles.
     if (request.protocol === "ovt") return notFound(map.reason);
     return askStore(config, vhost, name, storeOf(vhost.name), map.reason);
@@ -39,7 +39,7 @@ async function askStore(
   if (!store) return notFound(noRule);
   try {
     const plan = planFromStore(config, name, await store.lookup(name));
-    if (plan.kind === "urls") return planOf(config, vhost, plan.urls, "store", false);
+    if (plan.kind === "urls") return planOf(config, vhost, plan.urls, "store");
     return notFound(`${noRule}, and ${plan.reason}`);
   } catch (thrown) {
     if (!(thrown instanceof StoreUnavailable)) throw thrown;
@@ -52,7 +52,7 @@ function planOf(
   vhost: VhostConfig,
   urls: readonly string[],
   from: PullPlan["from"],
-  isPersistent: boolean,
+  rule?: OriginRule,
 ): PullPlan {
   const { properties } = vhost.origins;
   return {
@@ -62,7 +62,8 @@ function planOf(
     unusedTimeoutMs: properties.unusedStreamDeletionTimeoutMs,
     graceMs: config.hearth.graceTimeoutMs,
     retryCount: properties.retryCount ?? 1,
-    isPersistent,
+    isPersistent: rule?.isPersistent ?? false,
+    ignoresSourceClock: rule?.ignoresSenderReports ?? false,
   };
 }
 

@@ -2,6 +2,7 @@ import { nameProblem } from "../cluster/origin-map/split-path.ts";
 import type { VhostValue } from "./build-config.ts";
 import { findApplication } from "./find-application.ts";
 import type { LintInput } from "./lint.ts";
+import { providerOf } from "./plan-pull.ts";
 import type { Place } from "./schema.ts";
 import type { MatchMode, OriginRule, VhostConfig } from "./server-config.ts";
 
@@ -106,9 +107,9 @@ function locationProblem({ location, isStrict }: OriginRule): string | undefined
 function lintTarget(origin: OriginValue, rule: OriginRule, vhost: VhostConfig, { warn }: LintInput): void {
   if (!origin.Pass) return;
   const at = origin.Pass.$.child("Scheme");
-  const scheme = rule.scheme.toLowerCase();
+  const scheme = providerOf(rule.scheme);
   if (scheme !== "ovt" && scheme !== "rtsp" && scheme !== "file") {
-    const remedy = scheme === "rtspc" || scheme === "rtsps" ? "Write rtsp." : "Write ovt, rtsp or file.";
+    const remedy = scheme === "rtspc" ? "Write rtsp." : "Write ovt, rtsp, rtsps or file.";
     warn(at, "unknown-scheme", `Nothing pulls "${rule.scheme}": requests that match this rule fail.`, remedy);
     return;
   }

@@ -84,6 +84,14 @@ const table: readonly [what: string, parts: Parts, expected: readonly string[]][
     ["bad-url Url[1]", "bad-url Url[2]", "bad-url Url[3]", "bad-url Url[4]"],
   ],
   ["a scheme that nothing pulls", { origins: rule("/a/", "o:1/a/", "rtmp") }, ["unknown-scheme Scheme"]],
+  [
+    "RTSP within TLS without provider",
+    {
+      origins: rule("/a/", "o/a/", "RTSPS"),
+      applications: "<Application><Name>*</Name><Type>live</Type><Providers><OVT/></Providers></Application>",
+    },
+    ["no-provider Scheme"],
+  ],
   ["a file that is not absolute", { origins: rule("/a/s", "clip.mp4", "file", strict) }, ["bad-url Url[1]"]],
   [
     "seconds in place of milliseconds",

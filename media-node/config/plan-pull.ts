@@ -108,7 +108,7 @@ function requestProblem(
 }
 
 function targetOf(vhost: VhostConfig, app: string, scheme: string, mayBeFile: boolean): Target | NoPlan {
-  const provider = scheme.toLowerCase();
+  const provider = providerOf(scheme);
   if (provider !== "ovt" && provider !== "rtsp" && !(provider === "file" && mayBeFile)) {
     return { kind: "none", reason: `nothing pulls "${scheme}"` };
   }
@@ -120,6 +120,12 @@ function targetOf(vhost: VhostConfig, app: string, scheme: string, mayBeFile: bo
     return { kind: "none", reason: `the provider <${element}> is not enabled for "${app}"` };
   }
   return { kind: "target", application, isDynamic };
+}
+
+/** The provider that pulls by a scheme: RTSP pulls with and without TLS. */
+export function providerOf(scheme: string): string {
+  const provider = scheme.toLowerCase();
+  return provider === "rtsps" ? "rtsp" : provider;
 }
 
 /** `ovt` or `rtsp`, when the URL is one that a pull can take: with a host, without control characters or blanks. */

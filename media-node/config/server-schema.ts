@@ -81,7 +81,7 @@ const originSchema = group("A rule: where to pull from for which request. The fi
   Pass: group(
     "Where to pull from.",
     {
-      Scheme: text("`ovt`, `rtsp` or `file`, in any case.", { isRequired: true }),
+      Scheme: text("`ovt`, `rtsp`, `rtsps` (RTSP within TLS) or `file`, in any case.", { isRequired: true }),
       Urls: group(
         "Tried in order.",
         {

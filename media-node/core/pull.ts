@@ -24,6 +24,8 @@ export interface PullPlan {
   readonly retryCount: number;
   /** Never ended as unused, and retried for ever. */
   readonly isPersistent: boolean;
+  /** Handed to the opener. */
+  readonly ignoresSourceClock?: boolean;
 }
 
 export interface PullOptions {
@@ -155,7 +157,12 @@ export class Pull {
     const deadline = this.#options.clock.after(attemptTimeoutMs, () => attempt.abort(new Error("timed out")));
     try {
       const signal = AbortSignal.any([attempt.signal, this.#abort.signal]);
-      const source = await open(url, { signal, ...(this.#options.via && { via: this.#options.via }) });
+      const { ignoresSourceClock = false } = this.#plan;
+      const source = await open(url, {
+        signal,
+        ignoresSourceClock,
+        ...(this.#options.via && { via: this.#options.via }),
+      });
       if (this.#abort.signal.aborted) {
         await source.close({ code: "aborted" });
         throw new Error("aborted");

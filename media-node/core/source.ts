@@ -38,4 +38,6 @@ export interface OpenSourceOptions {
   readonly signal: AbortSignal;
   /** Nodes that wait for this stream, from the one nearest the viewer on; see `StreamRequest.via`. */
   readonly via?: readonly string[];
+  /** The upstream's own clock (RTP: its sender reports) is wrong; time is told by arrival. */
+  readonly ignoresSourceClock?: boolean;
 }

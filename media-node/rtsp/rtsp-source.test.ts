@@ -1,8 +1,13 @@
 import assert from "node:assert/strict";
 import { duplexPair } from "node:stream";
 import { test } from "node:test";
+import { ScriptedCamera } from "../../test/support/scripted-camera.ts";
+import type { Sample } from "../core/sample.ts";
 import { silentLogger } from "../flow/logger.ts";
+import { serializeRtcp } from "../rtp/rtcp.ts";
 import { ManualClock } from "../time/manual-clock.ts";
+import { serializeInterleavedFrame } from "./interleaved-frame.ts";
+import { RtspSession } from "./rtsp-session.ts";
 import { openRtspSource, type RtspSourceOptions } from "./rtsp-source.ts";
 
 function opener(over: Partial<RtspSourceOptions> = {}) {
@@ -34,6 +39,32 @@ test("refuses rtsps:// where no TLS is at hand, and dials it where there is", as
   };
   await assert.rejects(opener({ dialTls }).open("rtsps://cam/x"), { name: "TransportError" });
   assert.deepEqual(dialled, ["cam:322"]);
+});
+
+test("a pull whose source clock is not to be believed takes no time from sender reports", async () => {
+  const errors: boolean[] = [];
+  for (const ignoresSourceClock of [true, false]) {
+    const camera = new ScriptedCamera();
+    const open = openRtspSource({ dial: camera.dial, clock: new ManualClock(), logger: silentLogger });
+    const played = camera.request("PLAY");
+    const opening = open("rtsp://cam/x", { signal: new AbortController().signal, ignoresSourceClock });
+    await played;
+    const times = { ntpSeconds: 2_208_988_801, ntpFraction: 0, rtpTimestamp: 0, packetCount: 0, octetCount: 0 };
+    const report = serializeRtcp([{ type: "sender-report", ssrc: 0x1234, ...times, reports: [] }]);
+    camera.pictures(0, 0);
+    camera.write(serializeInterleavedFrame({ channel: 1, payload: report }));
+    camera.pictures(1, 1);
+    const source = await opening;
+    assert.ok(source instanceof RtspSession);
+    const second = Promise.withResolvers<void>();
+    const onSample = (sample: Sample): void => void (sample.isKeyframe || second.resolve());
+    source.start({ onSample, onDescription() {}, onEnd() {} });
+    camera.pictures(2, 3);
+    await second.promise;
+    errors.push(source.facts.senderClockErrorMs === undefined);
+    await source.close({ code: "done" });
+  }
+  assert.deepEqual(errors, [true, false]);
 });
 
 test("gives up at once when it is aborted, in whatever it is doing", async () => {

@@ -11,7 +11,7 @@ export type { DialRtsp } from "./rtsp-session.ts";
 export interface RtspPullSettings {
   /**
    * `tcp`: media within the RTSP connection. `udp`: datagrams, and TCP where none gets through.
-   * `auto` (default): TCP, and UDP where the server refuses TCP.
+   * `auto` (default): TCP, and UDP where the server refuses TCP. `rtsps://` is always `tcp`.
    */
   readonly transport?: "auto" | "tcp" | "udp";
   /** OvenMediaEngine's `IgnoreRtcpSRTimestamp`: for cameras whose sender reports are wrong. */
@@ -30,7 +30,7 @@ export interface RtspSourceOptions {
 }
 
 const maxRedirects = 3;
-const transportsOf = { auto: ["tcp", "udp"], tcp: ["tcp"], udp: ["udp", "tcp"] } as const;
+const transportsOf = { auto: ["tcp", "udp"], tcp: ["tcp"], udp: ["udp", "tcp"], tls: ["tcp"] } as const;
 /** Errors of a transport that was granted and does not work; TCP may. */
 const transportErrors = new Set(["RTSP_TRANSPORT", "RTSP_UDP_SILENT", "RTSP_NO_PORTS"]);
 /** Servers take a stream down after they have answered; one that is asked for it again in that moment says 503. */
@@ -43,7 +43,13 @@ const settleMs = 250;
  * ours, else by arrival. `isEpochShared` is always true: for the nodes behind it, the node that pulls is the authority.
  */
 export function openRtspSource(options: RtspSourceOptions): OpenSource {
-  return (url, { signal }) => openRtspSession(url, options, signal);
+  return (url, { signal, ignoresSourceClock = false }) => {
+    const settingsOf = (asked: string): RtspPullSettings => ({
+      ...(ignoresSourceClock && { ignoresSenderReports: true }),
+      ...options.settingsOf?.(asked),
+    });
+    return openRtspSession(url, { ...options, settingsOf }, signal);
+  };
 }
 
 /** The same, with what a probe wants to know besides. */
@@ -78,7 +84,8 @@ async function openOne(
   const ignoresSenderReports = settings.ignoresSenderReports ?? false;
   const open = (transports: readonly ("tcp" | "udp")[]): Promise<RtspOutcome> =>
     new RtspSession({ url, transports, ignoresSenderReports, dial: dialThis, clock, logger, random }).open(signal);
-  const transports = transportsOf[settings.transport ?? "auto"];
+  // Datagrams beside a TLS connection would be in the clear.
+  const transports = transportsOf[url.isSecure ? "tls" : (settings.transport ?? "auto")];
   try {
     return await open(transports);
   } catch (thrown) {

@@ -24,11 +24,14 @@ const record: NodeRecord = {
 function scene(put: (signed: string) => Promise<void> = async () => {}) {
   const calls: string[] = [];
   const clock = new ManualClock();
+  const storeAhead = { ms: 0 };
+  const signedMs: number[] = [];
   const refuse = (): Promise<never> => Promise.reject(new Error("not asked for here"));
   const store: ClusterStore = {
     putNode: async (id, signed) => {
       calls.push(`put ${id} ${signed}`);
       await put(signed);
+      return clock.wallMs() + storeAhead.ms;
     },
     dropNode: async (id) => void calls.push(`drop ${id}`),
     claim: refuse,
@@ -44,9 +47,12 @@ function scene(put: (signed: string) => Promise<void> = async () => {}) {
     logger: silentLogger,
     id: "n1",
     record: () => ({ ...record, viewers: viewers++ }),
-    sign: async (record) => `signed ${record.viewers}`,
+    sign: async (record, nowMs) => {
+      signedMs.push(nowMs);
+      return `signed ${record.viewers}`;
+    },
   });
-  return { announcer, clock, take: () => calls.splice(0) };
+  return { announcer, clock, storeAhead, signedMs, take: () => calls.splice(0) };
 }
 
 test("publishes a fresh signed record at once and every two seconds", async () => {
@@ -79,6 +85,23 @@ test("publishes at once when asked, also while a record is under way", async () 
   clock.advance(2_000);
   await turn();
   assert.deepEqual(take(), ["put n1 signed 3"], "one turn, not two");
+  await announcer.close();
+});
+
+test("signs by the store's clock, and signs again soon when its own turns out to be wrong", async () => {
+  const { announcer, clock, storeAhead, signedMs } = scene();
+  storeAhead.ms = -60_000;
+  const startMs = clock.wallMs();
+  await turn();
+  clock.advance(500);
+  await turn();
+  assert.deepEqual(signedMs.splice(0), [startMs, startMs + 500 - 60_000]);
+  storeAhead.ms = -60_400;
+  for (const lateMs of [-60_000, -60_400]) {
+    clock.advance(2_000);
+    await turn();
+    assert.deepEqual(signedMs.splice(0), [clock.wallMs() + lateMs], "a small correction waits for its turn");
+  }
   await announcer.close();
 });
 

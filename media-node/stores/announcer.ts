@@ -6,6 +6,8 @@ import type { Clock, Timer } from "../time/clock.ts";
 /** A third of the lease: two may be lost. */
 const announceEveryMs = 2_000;
 const retryAfterMs = 500;
+/** Readers refuse a record that is 10 s off; one this far off is soon followed by a better one. */
+const clockErrorMs = 1_000;
 
 export interface AnnouncerOptions {
   readonly store: ClusterStore;
@@ -15,7 +17,8 @@ export interface AnnouncerOptions {
   readonly id: string;
   /** Asked before every announcement. */
   readonly record: () => NodeRecord;
-  readonly sign: (record: NodeRecord) => string | Promise<string>;
+  /** @param nowMs by the store's clock: readers hold a record's age against it */
+  readonly sign: (record: NodeRecord, nowMs: number) => string | Promise<string>;
 }
 
 /**
@@ -28,6 +31,8 @@ export class Announcer {
   #running: Promise<void> | undefined;
   #isAskedAgain = false;
   #isFailing = false;
+  /** What the store's clock is ahead of ours; 0 before its first answer. */
+  #aheadMs = 0;
   #closing: Promise<void> | undefined;
 
   /** Begins to announce at once. */
@@ -54,24 +59,34 @@ export class Announcer {
     let nextMs = announceEveryMs;
     do {
       this.#isAskedAgain = false;
-      nextMs = (await this.#publish()) ? announceEveryMs : retryAfterMs;
+      nextMs = (await this.#publish()) === "good" ? announceEveryMs : retryAfterMs;
     } while (this.#isAskedAgain && !this.#closing);
     this.#running = undefined;
     if (!this.#closing) this.#timer = this.#options.clock.after(nextMs, () => this.announce());
   }
 
-  async #publish(): Promise<boolean> {
-    const { store, id, record, sign, logger } = this.#options;
+  async #publish(): Promise<"good" | "misdated" | "failed"> {
+    const { store, id, record, sign, logger, clock } = this.#options;
     try {
-      await store.putNode(id, await sign(record()));
+      const isDated = this.#learn(await store.putNode(id, await sign(record(), clock.wallMs() + this.#aheadMs)));
       if (this.#isFailing) logger.info("node is announced again", { node: id });
       this.#isFailing = false;
-      return true;
+      return isDated ? "good" : "misdated";
     } catch (thrown) {
       if (!this.#isFailing) logger.warn("node not announced, trying on", { node: id, error: messageOf(thrown) });
       this.#isFailing = true;
-      return false;
+      return "failed";
     }
+  }
+
+  /** @returns whether what was known of the store's clock was right */
+  #learn(storeMs: number): boolean {
+    const { clock, logger, id } = this.#options;
+    const aheadMs = storeMs - clock.wallMs();
+    const isOff = Math.abs(aheadMs - this.#aheadMs) > clockErrorMs;
+    this.#aheadMs = aheadMs;
+    if (isOff) logger.warn("this node's clock is not the store's", { node: id, storeAheadMs: Math.round(aheadMs) });
+    return !isOff;
   }
 
   async #closeNow(): Promise<void> {

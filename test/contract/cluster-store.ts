@@ -240,7 +240,9 @@ function nodes(scene: () => Scene): void {
   promise("shows every node record with the stream's origins and the store's time in one reading", async () => {
     const it = scene();
     await it.a.claim(it.claimA);
-    await it.a.putNode("node é 1", "record é 1");
+    const putMs = await it.a.putNode("node é 1", "record é 1");
+    const readMs = (await it.b.snapshot({ vhost: "v", app: "a", stream: "s" })).nowMs;
+    assert.ok(putMs <= readMs && readMs - putMs < 10_000, "a node learns the clock that readers go by");
     await it.b.putNode("node-2", '{"signed":"record 2"}');
     await it.a.putNode("node é 1", "record é 1, newer");
     const snapshot = await it.b.snapshot(it.claimA);

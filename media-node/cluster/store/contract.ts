@@ -72,8 +72,11 @@ export interface ClusterStore extends ClusterReader {
   release(claim: StreamClaim): Promise<void>;
   /** Where a stream can be pulled, best first: our leases, then OvenMediaEngine's plain key. */
   lookup(name: ClusterStreamName): Promise<readonly string[]>;
-  /** Publishes a signed node record for 6 s. */
-  putNode(id: string, signedRecord: string): Promise<void>;
+  /**
+   * Publishes a signed node record for 6 s.
+   * @returns Unix ms by the store's clock: what the next record is to be signed with
+   */
+  putNode(id: string, signedRecord: string): Promise<number>;
   /** Forgets the node at once: it is gone on purpose. */
   dropNode(id: string): Promise<void>;
   close(): Promise<void>;

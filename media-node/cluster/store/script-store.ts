@@ -60,9 +60,10 @@ class ScriptStore implements ClusterStore {
     return parseSnapshot(await this.#runner.run(snapshotCall(name)));
   }
 
-  async putNode(id: string, signedRecord: string): Promise<void> {
-    const written = parseCount(await this.#runner.run(putNodeCall(id, signedRecord)));
-    if (written === 0) throw new StoreUnavailable("the store holds too many nodes");
+  async putNode(id: string, signedRecord: string): Promise<number> {
+    const nowMs = parseCount(await this.#runner.run(putNodeCall(id, signedRecord)));
+    if (nowMs === 0) throw new StoreUnavailable("the store holds too many nodes");
+    return nowMs;
   }
 
   async dropNode(id: string): Promise<void> {

@@ -183,7 +183,7 @@ export const lookupScript = `${nowMs}${claimsOf}${plainOf}${originUrls}
 return originUrls(KEYS[1], KEYS[2], KEYS[3], ARGV[1])
 `;
 
-/** Publishes a node record and forgets up to 16 whose lease ran out. KEYS: records, leases; ARGV: id, record. @returns 1, or 0 when there are too many nodes */
+/** Publishes a node record and forgets up to 16 whose lease ran out. KEYS: records, leases; ARGV: id, record. @returns Unix ms, or 0 when there are too many nodes */
 export const putNodeScript = `${nowMs}
 for _, key in ipairs(KEYS) do
   local kind = redis.call('TYPE', key).ok
@@ -202,7 +202,7 @@ redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 redis.call('ZADD', KEYS[2], digits(now + ${nodeLeaseMs}), ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ${nodesMemoryMs})
 redis.call('PEXPIRE', KEYS[2], ${nodesMemoryMs})
-return 1
+return now
 `;
 
 /** Forgets a node. KEYS: records, leases; ARGV: id. @returns 1 when it was known, else 0 */

@@ -165,7 +165,7 @@ function putNode(keyspace: Keyspace, keys: readonly string[], args: readonly str
   leases.set(id, nowMs + nodeLeaseMs);
   keyspace.expireAt(recordsKey, nowMs + nodesMemoryMs);
   keyspace.expireAt(leasesKey, nowMs + nodesMemoryMs);
-  return 1;
+  return nowMs;
 }
 
 function dropNode(keyspace: Keyspace, keys: readonly string[], args: readonly string[]): RespValue {
