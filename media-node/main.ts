@@ -4,14 +4,17 @@ import { loadConfig, runCheck, runExplain } from "./config-commands.ts";
 import { messageOf, SettingError } from "./flow/errors.ts";
 import { jsonLogger, type LogLevel } from "./flow/logger.ts";
 import { startNode } from "./node.ts";
+import { runProbe } from "./probe-command.ts";
 import { startBridge } from "./stores/bridge.ts";
 import { systemClock } from "./time/clock.ts";
 
 const usage = `hearth node --config Server.xml      runs a media node
 hearth check Server.xml [--json]     says what is wrong or odd in a configuration
 hearth explain URL --config Server.xml [--json]   says what becomes of a viewer's URL
+hearth probe rtsp://camera/live [--json]          says what a source offers and what is wrong with it
 hearth bridge [--port 8079]          serves Upstash's REST protocol in front of REDIS_URL
-hearth simulate [--nodes 50 …]       runs a day of a cluster under the code that decides; --help lists its options`;
+hearth simulate [--nodes 50 …]       runs a day of a cluster under the code that decides; --help lists its options
+hearth help                          prints this`;
 
 /** After a signal a node lets go of its viewers and leases within this time. */
 const closeTimeoutMs = 1_400;
@@ -29,6 +32,7 @@ async function run([command, ...args]: string[]): Promise<void> {
   if (command === "bridge") return runBridge(args);
   if (command === "check") return finish(runCheck(args));
   if (command === "explain") return finish(await runExplain(args));
+  if (command === "probe") return finish(await runProbe(args));
   if (command === "simulate") {
     // Loaded when asked for: a node has no use for it.
     const { simulate } = await import("../infra/simulate.ts");
@@ -82,7 +86,12 @@ async function runBridge(args: string[]): Promise<void> {
   if (!redisUrl || !token) {
     throw new SettingError("Set REDIS_URL (redis://host:6379) and UPSTASH_REDIS_REST_TOKEN (any long random text).");
   }
-  const bridge = await startBridge({ port: Number(values.port), redisUrl, token });
+  // Set and empty counts as absent: an empty token would be everybody's.
+  const readOnlyToken = process.env["HEARTH_BRIDGE_READ_ONLY_TOKEN"] || undefined;
+  if (readOnlyToken === token) {
+    throw new SettingError("HEARTH_BRIDGE_READ_ONLY_TOKEN must differ from UPSTASH_REDIS_REST_TOKEN, which may write.");
+  }
+  const bridge = await startBridge({ port: Number(values.port), redisUrl, token, readOnlyToken });
   console.log(`Hearth bridge serves ${bridge.url}`);
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.on(signal, () => void bridge.close().finally(() => process.exit(0)));
