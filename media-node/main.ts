@@ -1,8 +1,10 @@
 // The `hearth` command: reads arguments, files and the environment, and hands them to the rooms.
 import { parseArgs } from "node:util";
+import { listenError } from "./api/http-server.ts";
 import { loadConfig, runCheck, runExplain } from "./config-commands.ts";
 import { messageOf, SettingError } from "./flow/errors.ts";
-import { jsonLogger, type LogLevel } from "./flow/logger.ts";
+import { jsonLogger, type Logger, type LogLevel } from "./flow/logger.ts";
+import type { NodeMessage } from "./node-message.ts";
 import { startNode } from "./node.ts";
 import { runProbe } from "./probe-command.ts";
 import { startBridge } from "./stores/bridge.ts";
@@ -54,29 +56,47 @@ async function runNode(args: string[]): Promise<void> {
   const { values } = parseArgs({ args, options: { config: { type: "string" } } });
   if (values.config === undefined) throw new SettingError(`Which configuration?\n${usage}`);
   const config = loadConfig(values.config, (line) => console.error(line));
-  const level = (process.env["HEARTH_LOG_LEVEL"] ?? "info") as LogLevel;
-  const logger = jsonLogger((line) => process.stdout.write(line), level);
-  const node = await startNode({
-    config,
-    env: process.env,
-    clock: systemClock,
-    logger,
-    onMessage: (message) => process.send?.(message),
-  });
-  let isEnding = false;
-  const end = async (): Promise<void> => {
-    if (isEnding) process.exit(1);
-    isEnding = true;
+  const logger = jsonLogger((line) => process.stdout.write(line), logLevel(process.env["HEARTH_LOG_LEVEL"]));
+  const onMessage = (message: NodeMessage): void => void (process.connected && process.send?.(message));
+  const starting = startNode({ config, env: process.env, clock: systemClock, logger, onMessage });
+  // From the first moment on: who started us may be gone, or change their mind, before the node serves.
+  endWhenTold(async (cause) => {
+    const node = await starting;
+    await node.close({ code: "shutdown", message: cause });
+  }, logger);
+  await starting;
+}
+
+/**
+ * Closes once, whatever signals come: a terminal sends Ctrl-C to everybody, and the launcher a signal of its own. Only
+ * the same signal a second time means "at once".
+ */
+function endWhenTold(close: (cause: string) => Promise<void>, logger: Logger): void {
+  const causes = new Set<string>();
+  const end = (cause: string): void => {
+    if (causes.has(cause)) process.exit(1);
+    causes.add(cause);
+    if (causes.size > 1) return;
     setTimeout(() => process.exit(0), closeTimeoutMs).unref();
-    await node
-      .close({ code: "shutdown" })
-      .catch((thrown: unknown) => logger.error("closing failed", { error: messageOf(thrown) }));
-    process.exit(0);
+    close(cause)
+      .catch((thrown: unknown) => logger.error("closing failed", { error: messageOf(thrown) }))
+      .finally(() => process.exit(0));
   };
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => void end());
-  // Started by a launcher: its end is ours.
-  process.on("disconnect", () => void end());
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => end(signal));
+  process.on("disconnect", () => end("launcher gone"));
   process.on("unhandledRejection", (reason) => logger.error("unhandled rejection", { error: messageOf(reason) }));
+  process.on("uncaughtException", (thrown) => {
+    logger.error("uncaught exception", { error: messageOf(thrown), stack: thrown.stack });
+    process.exit(1);
+  });
+}
+
+function logLevel(setting: string | undefined): LogLevel {
+  if (!setting) return "info";
+  const levels: readonly LogLevel[] = ["debug", "info", "warn", "error"];
+  const level = levels.find((known) => known === setting);
+  if (level) return level;
+  throw new SettingError(`HEARTH_LOG_LEVEL is "${setting}": choose one of ${levels.join(", ")}.`);
 }
 
 async function runBridge(args: string[]): Promise<void> {
@@ -91,7 +111,13 @@ async function runBridge(args: string[]): Promise<void> {
   if (readOnlyToken === token) {
     throw new SettingError("HEARTH_BRIDGE_READ_ONLY_TOKEN must differ from UPSTASH_REDIS_REST_TOKEN, which may write.");
   }
-  const bridge = await startBridge({ port: Number(values.port), redisUrl, token, readOnlyToken });
+  const port = Number(values.port);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) {
+    throw new SettingError(`--port is "${values.port}": give a port number from 0 to 65535.`);
+  }
+  const bridge = await startBridge({ port, redisUrl, token, readOnlyToken }).catch((error: NodeJS.ErrnoException) => {
+    throw listenError(error, port, "--port");
+  });
   console.log(`Hearth bridge serves ${bridge.url}`);
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.on(signal, () => void bridge.close().finally(() => process.exit(0)));

@@ -20,6 +20,7 @@ import type { Logger } from "./flow/logger.ts";
 import { createLlHls } from "./llhls/ll-hls.ts";
 import type { NodeMessage } from "./node-message.ts";
 import { NodeReport } from "./node-report.ts";
+import { ovtLinkSecurity } from "./ovt-link.ts";
 import { listenForEdges } from "./ovt-listener.ts";
 import { OvtPublisher } from "./ovt/ovt-publisher.ts";
 import { openOvtSource } from "./ovt/ovt-source.ts";
@@ -183,10 +184,11 @@ interface OpenerTools {
 }
 
 /** What can be pulled, by scheme. A new way in is one line here. */
-function openersOf({ clock, logger, nodeId, recentMs }: OpenerTools): ReadonlyMap<string, OpenSource> {
+function openersOf({ clock, logger, nodeId, secret, recentMs }: OpenerTools): ReadonlyMap<string, OpenSource> {
+  const ovt = { dial: dialTcp, clock, logger, nodeId, recentMs, ...(secret !== undefined && { secret }) };
   const openRtsp = openRtspSource({ dial: dialTcp, dialTls, clock, logger });
   return new Map([
-    ["ovt", openOvtSource({ dial: dialTcp, clock, logger, nodeId, recentMs })],
+    ["ovt", openOvtSource(ovt)],
     ["rtsp", openRtsp],
     ["rtsps", openRtsp],
     ["file", openLoopSource({ clock, readFile: async (path) => new Uint8Array(await readFile(path)) })],
@@ -235,6 +237,7 @@ async function publishOvt(
     logger,
     nodeId,
     serverId: randomUUID(),
+    ...ovtLinkSecurity(config.hearth.ovtLink, secret),
   });
   const listener = await listenForEdges(config.bind.ovtPort, address, (connection, remote) =>
     publisher.accept(connection, remote),
@@ -335,6 +338,7 @@ async function openDoors(
         const choice = chooseVhost(config, host);
         return choice.kind === "vhost" ? { vhost: choice.vhost.name, ...splitPath(path) } : undefined;
       },
+      scheme: config.hearth.publicUrl?.startsWith("https:") ? "https" : "http",
       isReady,
       logger,
       portSetting: "Bind/Publishers/{LLHLS,WebRTC} in Server.xml",

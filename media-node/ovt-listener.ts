@@ -27,6 +27,8 @@ export async function listenForEdges(
     server.once("error", (error) => reject(listenError(error, port, "Bind/Publishers/OVT/Port in Server.xml")));
     server.listen({ port, ...(address !== undefined && { host: address }) }, resolve);
   });
+  // A connection that cannot be accepted (no file descriptors left) is that connection's trouble.
+  server.on("error", () => {});
   return {
     port: (server.address() as AddressInfo).port,
     async close() {

@@ -3,7 +3,10 @@ import { join } from "node:path";
 import { startBridge } from "../../media-node/stores/bridge.ts";
 import { startEmbeddedRedis } from "../../media-node/stores/embedded-redis.ts";
 import { CloseGroup } from "../../media-node/flow/close-group.ts";
-import { SettingError } from "../../media-node/flow/errors.ts";
+import { messageOf, SettingError } from "../../media-node/flow/errors.ts";
+import { silentLogger, withoutSecrets } from "../../media-node/flow/logger.ts";
+import { connectRedisStore } from "../../media-node/stores/redis-store.ts";
+import { systemClock } from "../../media-node/time/clock.ts";
 import { listenForCommands } from "./control-server.ts";
 import { NodeProcess } from "./node-process.ts";
 import { bringPlayers, pageFolder } from "./page-files.ts";
@@ -40,6 +43,8 @@ export type ReadyMessage = Awaited<ReturnType<NodeProcess["start"]>>;
 
 const here = import.meta.dirname;
 const clipPath = join(here, "loop.mp4");
+/** A Redis on the same continent connects and answers within this time. */
+const redisTimeoutMs = 3_000;
 /** How long the first picture may take to come from the source. */
 const sourceTimeoutMs = 15_000;
 
@@ -60,6 +65,7 @@ export async function startLaptopCluster(options: LaptopOptions): Promise<Laptop
 async function start(options: LaptopOptions, group: CloseGroup): Promise<LaptopCluster> {
   const secret = options.secret ?? randomBytes(24).toString("base64url");
   const redisUrl = options.redisUrl ?? (await startStore(group));
+  if (options.redisUrl !== undefined) await expectRedis(options.redisUrl);
   const token = randomBytes(24).toString("base64url");
   const bridge = await startBridge({ port: 0, redisUrl, token });
   group.add(() => bridge.close());
@@ -118,12 +124,27 @@ async function startStore(group: CloseGroup): Promise<string> {
   return store.url;
 }
 
+/** @throws {SettingError} when the Redis that was asked for does not answer */
+async function expectRedis(url: string): Promise<void> {
+  const store = await connectRedisStore({ url, clock: systemClock, logger: silentLogger, deadlineMs: redisTimeoutMs });
+  try {
+    await store.lookup({ vhost: "default", app: "app", stream: "stream" });
+  } catch (cause) {
+    const sentence = `The Redis of REDIS_URL (${withoutSecrets(url)}) does not answer: ${messageOf(cause)}.`;
+    throw new SettingError(`${sentence} Start it, correct the URL, or leave REDIS_URL away.`, { cause });
+  } finally {
+    await store.close();
+  }
+}
+
 function makeNodes(
   env: Readonly<Record<string, string>>,
-  { onLog }: LaptopOptions,
+  { onLog, redisUrl }: LaptopOptions,
   source: { live: () => void; failed: (reason: string) => void },
 ): Map<string, NodeProcess> {
-  const node = (id: string, config: string): [string, NodeProcess] => [
+  // In a shared Redis there may be another laptop's nodes.
+  const suffix = redisUrl === undefined ? "" : `-${randomBytes(2).toString("hex")}`;
+  const node = (name: string, config: string, id = `${name}${suffix}`): [string, NodeProcess] => [
     id,
     new NodeProcess({
       id,

@@ -1,20 +1,21 @@
 // `npm start [-- rtsp://camera/path]`: the whole cluster on this machine, until a signal ends it.
-import { appendFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { messageOf, SettingError } from "../../media-node/flow/errors.ts";
 import { startLaptopCluster, type LaptopCluster } from "./cluster.ts";
+import { LogFile } from "./log-file.ts";
 
 /** After a signal everything has to be gone within two seconds. */
 const exitTimeoutMs = 1_900;
 
+const log = new LogFile();
 let cluster: Promise<LaptopCluster> | undefined;
 let isEnding = false;
 
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => void end(0));
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => void end(0));
 // npm and shells do not always pass signals on: when whoever started us is gone, so are we.
-const parent = process.ppid;
-setInterval(() => process.ppid !== parent && void end(0), 250).unref();
+const parent = Number(process.env["HEARTH_LAUNCHED_BY"] ?? process.ppid);
+setInterval(() => process.ppid !== parent && void end(0), 250);
 
 try {
   cluster = startLaptopCluster({
@@ -22,9 +23,10 @@ try {
     sourceUrl: sourceOf(process.argv.slice(2)),
     redisUrl: process.env["REDIS_URL"] || undefined,
     secret: process.env["HEARTH_SECRET"] || undefined,
-    onLog: logTo(join(tmpdir(), `hearth-${process.getuid?.() ?? 0}.log`)),
+    onLog: (_node, text) => log.write(text),
   });
   const { url, failed } = await cluster;
+  log.open(join(tmpdir(), `hearth-${new URL(url).port}.log`));
   void failed.then((sentence) => {
     if (!isEnding) console.error(sentence);
     return end(1);
@@ -58,20 +60,4 @@ function sourceOf(args: string[]): string | undefined {
   if (args.length <= 1) return args[0];
   console.error(`One source at most, and these are ${args.length}: ${args.join(" ")}`);
   return process.exit(1);
-}
-
-/** The nodes' log lines go to one file, named in the README; a full disk costs lines, never the cluster. */
-function logTo(path: string): (node: string, text: string) => void {
-  try {
-    writeFileSync(path, "");
-  } catch {
-    return () => {};
-  }
-  return (_node, text) => {
-    try {
-      appendFileSync(path, text);
-    } catch {
-      // Nothing useful can be done, and the stream goes on.
-    }
-  };
 }

@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
+import { Backoff } from "../../media-node/flow/backoff.ts";
 import type { NodeMessage } from "../../media-node/node-message.ts";
 
 const main = join(import.meta.dirname, "../../media-node/main.ts");
@@ -17,8 +18,6 @@ export interface NodeProcessOptions {
   readonly onMessage?: (message: NodeMessage) => void;
 }
 
-/** Between the end of a node that was not asked to end and its next start. */
-const restartDelayMs = 500;
 /** How long a node may take to let go of its viewers and sockets before it is killed. */
 const stopTimeoutMs = 1_500;
 
@@ -59,13 +58,16 @@ export class NodeProcess {
       words = (words + text).slice(-4_000);
     });
     this.#isWanted = true;
-    child.once("exit", () => {
-      if (this.#child === child) this.#child = undefined;
-      if (this.#isWanted && isReady) setTimeout(() => void this.#startAgain(), restartDelayMs);
-    });
-    let isReady = false;
     return new Promise((resolve, reject) => {
-      child.once("exit", (code) => reject(new Error(words.trim() || `${this.id} ended with code ${code}`)));
+      let isReady = false;
+      child.once("exit", (code) => {
+        if (this.#child === child) this.#child = undefined;
+        const last = words.trim() || `${this.id} ended with code ${code}`;
+        reject(new Error(last));
+        if (!isReady || !this.#isWanted) return;
+        this.#options.onLog(`${last}\n`);
+        this.#startLater(new Backoff(500, 10_000));
+      });
       child.once("error", reject);
       child.on("message", (message: NodeMessage) => {
         if (message.type === "ready") {
@@ -78,9 +80,14 @@ export class NodeProcess {
   }
 
   /** A node that ended without being asked to comes back, as a service manager would have it. */
-  async #startAgain(): Promise<void> {
-    if (this.#isWanted && !this.#child)
-      await this.start().catch((thrown: Error) => this.#options.onLog(`${thrown.message}\n`));
+  #startLater(backoff: Backoff): void {
+    setTimeout(() => {
+      if (!this.#isWanted || this.#child) return;
+      this.start().catch((thrown: Error) => {
+        this.#options.onLog(`${thrown.message}\n`);
+        if (this.#isWanted) this.#startLater(backoff);
+      });
+    }, backoff.next()).unref();
   }
 
   /** Ends the node and resolves when its process is gone. */

@@ -1,6 +1,8 @@
 import { copyFile, mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 
+import { SettingError } from "../../media-node/flow/errors.ts";
+
 const root = join(import.meta.dirname, "../..");
 
 /** The page with its players, as the router serves it. */
@@ -18,6 +20,9 @@ export async function bringPlayers(): Promise<void> {
   for (const [name, path] of Object.entries(players)) {
     const source = await stat(join(root, path));
     const present = await stat(join(vendor, name)).catch(() => undefined);
-    if (present?.size !== source.size) await copyFile(join(root, path), join(vendor, name));
+    if (present?.size === source.size && present.mtimeMs >= source.mtimeMs) continue;
+    await copyFile(join(root, path), join(vendor, name)).catch((cause: Error) => {
+      throw new SettingError(`Cannot write to ${vendor}: make the folder writable for this user.`, { cause });
+    });
   }
 }

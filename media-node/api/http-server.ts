@@ -18,6 +18,8 @@ export interface HttpServerOptions {
   readonly address?: string;
   readonly guests: readonly HttpGuest[];
   readonly resolve: ResolveTarget;
+  /** How viewers reach this door; `https` where something in front of it speaks TLS. */
+  readonly scheme: "http" | "https";
   /** What `/-/health` says: true = 200, false = 503. */
   readonly isReady: () => boolean;
   readonly logger: Logger;
@@ -51,6 +53,7 @@ export async function listenForViewers(options: HttpServerOptions): Promise<Http
     if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
   });
   await listen(server, options);
+  server.on("error", (error) => options.logger.error("the viewers' door", { error: error.message }));
   const { port } = server.address() as AddressInfo;
   return {
     port,
@@ -70,8 +73,12 @@ export async function listenForViewers(options: HttpServerOptions): Promise<Http
 
 function listen(server: Server, { port, address, portSetting }: HttpServerOptions): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once("error", (error: NodeJS.ErrnoException) => reject(listenError(error, port, portSetting)));
-    server.listen({ port, ...(address !== undefined && { host: address }) }, () => resolve());
+    const onError = (error: NodeJS.ErrnoException): void => reject(listenError(error, port, portSetting));
+    server.once("error", onError);
+    server.listen({ port, ...(address !== undefined && { host: address }) }, () => {
+      server.off("error", onError);
+      resolve();
+    });
   });
 }
 
@@ -90,7 +97,7 @@ function answer(request: IncomingMessage, response: ServerResponse, options: Htt
   try {
     const url = request.url ?? "/";
     if (url === "/-/health" || url.startsWith("/-/health?")) return sendHealth(request, response, options.isReady());
-    const target = targetOf(request, options.resolve);
+    const target = targetOf(request, options);
     if (target && options.guests.some((guest) => guest.handle?.(request, response, target))) return;
     sendProblem(response, 404, target ? "nothing is served under this path" : "no virtual host answers to this name");
   } catch (thrown) {
@@ -103,7 +110,7 @@ function answer(request: IncomingMessage, response: ServerResponse, options: Htt
 function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, options: HttpServerOptions): void {
   socket.on("error", () => socket.destroy());
   try {
-    const target = targetOf(request, options.resolve);
+    const target = targetOf(request, options);
     if (target && options.guests.some((guest) => guest.upgrade?.(request, socket, head, target))) return;
     socket.end("HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
   } catch (thrown) {
@@ -125,7 +132,10 @@ function sendHealth(request: IncomingMessage, response: ServerResponse, isReady:
 /** Host names are at most 255 characters; more is an attack or a mistake. */
 const maxHostLength = 261;
 
-function targetOf(request: IncomingMessage, resolve: ResolveTarget): ViewerTarget | undefined {
+function targetOf(
+  request: IncomingMessage,
+  { resolve, scheme }: Pick<HttpServerOptions, "resolve" | "scheme">,
+): ViewerTarget | undefined {
   const url = request.url ?? "/";
   const mark = url.indexOf("?");
   const rawQuery = mark < 0 ? "" : url.slice(mark + 1);
@@ -137,7 +147,7 @@ function targetOf(request: IncomingMessage, resolve: ResolveTarget): ViewerTarge
       ...name,
       rawQuery,
       query: new URLSearchParams(rawQuery),
-      baseUrl: `http://${authority}`,
+      baseUrl: `${scheme}://${authority}`,
       remoteAddress: request.socket.remoteAddress ?? "",
     }
   );

@@ -51,6 +51,8 @@ export async function listenForOperators(options: OperatorServerOptions): Promis
     server.once("error", (error) => reject(listenError(error, options.port, "Hearth/OperatorPort in Server.xml")));
     server.listen(options.port, options.address ?? "127.0.0.1", resolve);
   });
+  // A connection that cannot be accepted (no file descriptors left) is that connection's trouble.
+  server.on("error", () => {});
   return {
     port: (server.address() as AddressInfo).port,
     close: () =>

@@ -7,6 +7,7 @@ import type {
   HearthConfig,
   HttpPorts,
   OriginMapStoreConfig,
+  OvtLinkConfig,
   OriginsConfig,
   ServerConfig,
   TlsConfig,
@@ -166,8 +167,17 @@ function buildHearth(value: ServerValue["Hearth"], firstVhost: string): HearthCo
     advertisedAddresses: (value?.AdvertisedAddresses?.Address ?? []).filter((address) => address !== ""),
     prewarm: (value?.Prewarm?.Stream ?? []).flatMap((name) => splitPrewarm(name, firstVhost)),
     ...(value?.OperatorPort && { operatorPort: value.OperatorPort.number }),
+    ...(value?.OvtLink && { ovtLink: buildOvtLink(value.OvtLink) }),
     graceTimeoutMs: value?.GraceTimeout ?? 30_000,
     locationMatching: value?.LocationMatching ?? "prefix",
+  };
+}
+
+function buildOvtLink(value: NonNullable<NonNullable<ServerValue["Hearth"]>["OvtLink"]>): OvtLinkConfig {
+  const peers = (value.TrustedPeers?.Peer ?? []).map((peer) => peer.trim());
+  return {
+    trustedPeers: peers.filter((peer) => peer !== ""),
+    ...(value.RequireToken !== undefined && { requireToken: value.RequireToken }),
   };
 }
 

@@ -10,7 +10,8 @@ export class ElementPlace implements Place {
   readonly #name: string;
   /** From 1 in a list; 0 for an element that stands alone. */
   readonly #index: number;
-  readonly #children = new Map<string, XmlElement[]>();
+  /** Made for the first child: most places have none. */
+  #children: Map<string, XmlElement[]> | undefined;
 
   constructor(parent: ElementPlace | undefined, name: string, index: number, element: XmlElement) {
     this.#parent = parent;
@@ -33,18 +34,19 @@ export class ElementPlace implements Place {
   }
 
   addChild(element: XmlElement): void {
+    this.#children ??= new Map();
     const same = this.#children.get(element.name);
     if (same) same.push(element);
     else this.#children.set(element.name, [element]);
   }
 
   replaceChildren(name: string, replace: (element: XmlElement) => readonly XmlElement[]): void {
-    const children = this.#children.get(name);
-    if (children?.some(({ attributes }) => attributes.size > 0)) this.#children.set(name, children.flatMap(replace));
+    const children = this.#children?.get(name);
+    if (children?.some(({ attributes }) => attributes.size > 0)) this.#children?.set(name, children.flatMap(replace));
   }
 
   childCount(name: string): number {
-    return (this.#children.get(name) ?? none).length;
+    return (this.#children?.get(name) ?? none).length;
   }
 
   has(name: string): boolean {
@@ -53,10 +55,10 @@ export class ElementPlace implements Place {
 
   /** The child that stands alone; an absent one stands where its parent does. */
   child(name: string, occurrence = 0): ElementPlace {
-    return new ElementPlace(this, name, 0, this.#children.get(name)?.[occurrence] ?? this.element);
+    return new ElementPlace(this, name, 0, this.#children?.get(name)?.[occurrence] ?? this.element);
   }
 
   item(name: string, index: number): ElementPlace {
-    return new ElementPlace(this, name, index + 1, this.#children.get(name)?.[index] ?? this.element);
+    return new ElementPlace(this, name, index + 1, this.#children?.get(name)?.[index] ?? this.element);
   }
 }

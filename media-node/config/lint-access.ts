@@ -1,4 +1,5 @@
 import type { VhostValue } from "./build-config.ts";
+import { isAddressOrNetwork } from "./ip-network.ts";
 import type { LintInput } from "./lint.ts";
 import type { Place } from "./schema.ts";
 
@@ -127,6 +128,7 @@ function lintHearth({ value, config, warn, fail }: LintInput): void {
     const at = hearth.AdvertisedAddresses!.$.item("Address", index);
     fail(at, "bad-value", `"${address}" is not an IP address.`, "Write the address that viewers reach, without port.");
   }
+  lintTrustedPeers(hearth, fail, warn);
   const names = new Set(config.vhosts.map(({ name }) => name));
   for (const [index, stream] of (hearth.Prewarm?.Stream ?? []).entries()) {
     const parts = stream.trim().split("/");
@@ -134,6 +136,21 @@ function lintHearth({ value, config, warn, fail }: LintInput): void {
     if (isKnown && parts.every((part) => part !== "")) continue;
     const at = hearth.Prewarm!.$.item("Stream", index);
     warn(at, "unknown-stream", `"${stream}" names no stream of this file.`, "Write app/stream, or vhost/app/stream.");
+  }
+}
+
+function lintTrustedPeers(
+  { OvtLink: link }: NonNullable<LintInput["value"]["Hearth"]>,
+  fail: LintInput["fail"],
+  warn: LintInput["warn"],
+): void {
+  for (const [index, peer] of (link?.TrustedPeers?.Peer ?? []).entries()) {
+    const at = link!.TrustedPeers!.$.item("Peer", index);
+    if (!isAddressOrNetwork(peer.trim())) {
+      fail(at, "bad-value", `"${peer}" is neither an IP address nor a network.`, "Write 192.0.2.7 or 10.0.0.0/8.");
+    } else if (/\/0+$/.test(peer.trim())) {
+      warn(at, "insecure", "The network is everybody: streams are handed out without a token.", "Name the peers.");
+    }
   }
 }
 

@@ -187,12 +187,20 @@ const table: readonly [what: string, parts: Parts, expected: readonly string[]][
     {
       top:
         "<Hearth><Node><Id>a b</Id><PublicUrl>edge.example.com</PublicUrl></Node><AdvertisedAddresses><Address>host</Address></AdvertisedAddresses>" +
+        "<OvtLink><TrustedPeers><Peer>10.0.0.0/8</Peer><Peer> fd00::1 </Peer><Peer>10.0.0.0/</Peer><Peer>10.1</Peer>" +
+        "<Peer>fd00::/129</Peer><Peer>edge.example.com</Peer><Peer>0.0.0.0/0</Peer></TrustedPeers></OvtLink>" +
         "<Prewarm><Stream>app</Stream><Stream>none/app/s</Stream></Prewarm></Hearth>",
     },
     [
       "bad-url PublicUrl",
       "bad-value Id",
       "bad-value Address[1]",
+      "bad-value Peer[3]",
+      "bad-value Peer[4]",
+      "bad-value Peer[5]",
+      "bad-value Peer[6]",
+      "blanks Peer[2]",
+      "insecure Peer[7]",
       "unknown-stream Stream[1]",
       "unknown-stream Stream[2]",
     ],

@@ -29,3 +29,8 @@ export class XmlError extends Error {
     this.remedy = remedy;
   }
 }
+
+/** A text that is not well formed, with the remedy of them all. */
+export function notWellFormed(line: number, message: string): XmlError {
+  return new XmlError("not-well-formed", line, message, "Correct the XML here: nothing of the file was read.");
+}

@@ -1,7 +1,7 @@
 import type { MatchMode, OriginRule } from "../cluster/origin-map/origin-rule.ts";
 import type { IceCandidateSetting } from "./ports.ts";
 
-export type { IceCandidateSetting, PortRange } from "./ports.ts";
+export type { IceCandidateSetting } from "./ports.ts";
 export type { MatchMode, OriginRule } from "../cluster/origin-map/origin-rule.ts";
 
 /**
@@ -174,6 +174,16 @@ export interface HearthConfig {
   readonly advertisedAddresses: readonly string[];
   readonly prewarm: readonly { readonly vhost: string; readonly app: string; readonly stream: string }[];
   readonly operatorPort?: number;
+  /** Absent where the file has no such element: then the node's secret does not close the OVT port. */
+  readonly ovtLink?: OvtLinkConfig;
   readonly graceTimeoutMs: number;
   readonly locationMatching: MatchMode;
+}
+
+/** Who may pull from this node by OVT. */
+export interface OvtLinkConfig {
+  /** IP addresses and networks (`10.0.0.0/8`) that need no token. */
+  readonly trustedPeers: readonly string[];
+  /** Absent where the file does not say: the node's secret decides. */
+  readonly requireToken?: boolean;
 }

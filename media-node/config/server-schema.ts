@@ -226,6 +226,25 @@ const hearthSchema = group(
     Prewarm: group("", {
       Stream: list(text("`app/stream` or `vhost/app/stream`, pulled from the start on.", { isRequired: true })),
     }),
+    OvtLink: group(
+      "Who may pull from this node by OVT. Without this element everybody may, whether or not HEARTH_SECRET is set.",
+      {
+        TrustedPeers: group("", {
+          Peer: list(
+            text(
+              "IP address or network (`10.0.0.0/8`) of OvenMediaEngine edges, which pull in plain text without a token.",
+              {
+                isRequired: true,
+              },
+            ),
+          ),
+        }),
+        RequireToken: optionalFlag(
+          "Others need a token signed with HEARTH_SECRET, as Hearth edges with the same secret send it. Unless given: true " +
+            "when HEARTH_SECRET is set.",
+        ),
+      },
+    ),
     OperatorPort: port("Metrics, drain and the REST API, on the loopback address."),
     GraceTimeout: milliseconds("How long viewers are kept while every source of their stream fails.", {
       fallback: 30_000,

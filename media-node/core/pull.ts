@@ -139,7 +139,7 @@ export class Pull {
     for (let attempt = 0; attempt < attempts; attempt++) {
       this.#state = { phase: "connecting", attempt };
       try {
-        return this.#adopt(await this.#openNext());
+        return await this.#adoptOrClose(await this.#openNext());
       } catch (thrown) {
         failure = thrown;
         if (this.#abort.signal.aborted) break;
@@ -177,6 +177,18 @@ export class Pull {
       throw thrown;
     } finally {
       deadline.cancel();
+    }
+  }
+
+  /** What cannot be taken over must not stay open. */
+  async #adoptOrClose(opened: { source: Source; url: string }): Promise<void> {
+    try {
+      this.#adopt(opened);
+    } catch (thrown) {
+      if (this.#source === opened.source) this.#source = undefined;
+      this.#watchdog?.cancel();
+      await opened.source.close({ code: "not-usable", message: messageOf(thrown) });
+      throw thrown;
     }
   }
 
@@ -234,8 +246,8 @@ export class Pull {
       try {
         this.#plan = (await this.#options.plan()) ?? this.#plan;
         const opened = await this.#openNext();
-        if (!this.#closing) return this.#adopt(opened);
-        return await opened.source.close({ code: "closed" });
+        if (this.#closing) return await opened.source.close({ code: "closed" });
+        return await this.#adoptOrClose(opened);
       } catch (thrown) {
         const elapsedMs = this.#options.clock.nowMs() - sinceMs;
         if (this.#closing) return;

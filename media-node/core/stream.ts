@@ -1,4 +1,5 @@
 import type { CloseReason } from "../flow/close-group.ts";
+import { messageOf } from "../flow/errors.ts";
 import type { Clock } from "../time/clock.ts";
 import { RecentSamples } from "./recent-samples.ts";
 import type { Sample } from "./sample.ts";
@@ -56,6 +57,7 @@ export class Stream {
   #samples = 0;
   #bytes = 0;
   #undescribed = 0;
+  #dismissed = 0;
 
   constructor(name: StreamName, description: StreamDescription, options: StreamOptions) {
     this.name = name;
@@ -86,11 +88,12 @@ export class Stream {
   }
 
   /** Counters since the stream began. `lastSampleMs` is on the clock that never jumps. */
-  get stats(): { samples: number; bytes: number; undescribed: number; lastSampleMs: number } {
+  get stats(): { samples: number; bytes: number; undescribed: number; dismissed: number; lastSampleMs: number } {
     return {
       samples: this.#samples,
       bytes: this.#bytes,
       undescribed: this.#undescribed,
+      dismissed: this.#dismissed,
       lastSampleMs: this.#lastSampleMs,
     };
   }
@@ -111,7 +114,13 @@ export class Stream {
     this.#bytes += sample.data.length;
     this.#lastSampleMs = this.#clock.nowMs();
     this.#recent.push(sample, track);
-    for (const reader of this.#readers) reader.onSample(sample, track);
+    for (const reader of this.#readers) {
+      try {
+        reader.onSample(sample, track);
+      } catch (thrown) {
+        this.#dismiss(reader, thrown);
+      }
+    }
   }
 
   /** Replaces the description; with `isDiscontinuity`, recent samples are forgotten since they no longer join up. */
@@ -121,7 +130,20 @@ export class Stream {
     this.#tracks = new Map(description.tracks.map((track) => [track.id, track]));
     if (isDiscontinuity) this.#recent.clear();
     this.#recent.describe(description.tracks);
-    for (const reader of this.#readers) reader.onDescription?.(description, isDiscontinuity);
+    for (const reader of this.#readers) {
+      try {
+        reader.onDescription?.(description, isDiscontinuity);
+      } catch (thrown) {
+        this.#dismiss(reader, thrown);
+      }
+    }
+  }
+
+  /** A reader that throws is our bug: it ends, the source and its neighbours go on. */
+  #dismiss(reader: StreamReader, thrown: unknown): void {
+    this.#readers.delete(reader);
+    this.#dismissed++;
+    reader.onEnd({ code: "reader-failed", message: messageOf(thrown) });
   }
 
   /**

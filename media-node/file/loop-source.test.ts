@@ -88,6 +88,34 @@ test("two nodes, or one before and after a restart, give the same samples the sa
   for (const [key, data] of common) assert.ok(known.get(key)!.equals(data), key);
 });
 
+test("after the machine slept an hour it goes on with the picture due now, without an hour's burst", async () => {
+  let sleptMs = 0;
+  class LaptopClock extends ManualClock {
+    override wallMs(): number {
+      return super.wallMs() + sleptMs;
+    }
+  }
+  const clock = new LaptopClock(hearthEpochMs + 900_000);
+  const source = await openLoopSource({ clock, readFile: readBytes })(clipUrl, { signal });
+  const video: Sample[] = [];
+  source.start({
+    onSample: (sample) => void (sample.trackId === 0 && video.push(sample)),
+    onDescription() {},
+    onEnd: () => assert.fail("ended"),
+  });
+  const before = video.length;
+  sleptMs = 3_600_000;
+  clock.advance(50);
+  assert.ok(video.length - before < 60, `${video.length - before} pictures in one turn`);
+  assert.ok(video.at(-1)!.dts / 90 > 900_000 + 3_600_000 - 100);
+  const ordered = video.map(({ dts }) => dts);
+  assert.deepEqual(
+    ordered,
+    ordered.toSorted((a, b) => a - b),
+  );
+  await source.close({ code: "done" });
+});
+
 test("a missing file is no such stream; a file that is no MP4, or cut short, is a protocol error", async () => {
   const open = openLoopSource({ clock: new ManualClock(), readFile: readBytes });
   await assert.rejects(open("file:///nowhere/clip.mp4", { signal }), NoSuchStream);

@@ -18,6 +18,13 @@ const backlogMs = 4_000;
 /** Samples due within this time of each other leave together: fewer wake-ups, no visible jitter. */
 const coalesceMs = 8;
 
+/** The clock for intervals stands still while a machine sleeps; the wall clock does not. */
+const toleratedSleepMs = 1_000;
+/** Further behind than this, samples are left out instead of being delivered in one burst. */
+const toleratedLateMs = 5_000;
+
+const offsetOf = (clock: Clock): number => clock.wallMs() - hearthEpochMs - clock.nowMs();
+
 /**
  * Plays an MP4 file (`file:///path/clip.mp4`) as if it had begun at {@link hearthEpochMs} and repeated ever since, at
  * wall-clock pace. Which picture is shown at a given time is therefore the same on every node and after every restart,
@@ -42,7 +49,7 @@ class LoopSource implements Source {
   readonly #clip: Clip;
   readonly #clock: Clock;
   /** Add to the clock's `nowMs` for milliseconds since the epoch. */
-  readonly #offsetMs: number;
+  #offsetMs: number;
   readonly #timescales: Map<number, number>;
   #sink: SourceSink | undefined;
   #timer: Timer | undefined;
@@ -53,7 +60,7 @@ class LoopSource implements Source {
   constructor(clip: Clip, path: string, clock: Clock) {
     this.#clip = clip;
     this.#clock = clock;
-    this.#offsetMs = clock.wallMs() - hearthEpochMs - clock.nowMs();
+    this.#offsetMs = offsetOf(clock);
     this.#timescales = new Map(clip.tracks.map((track) => [track.id, track.timescale]));
     this.description = {
       tracks: clip.tracks,
@@ -92,7 +99,17 @@ class LoopSource implements Source {
     this.#index = Math.max(0, start);
   }
 
+  /** After a sleep of the machine: what was due meanwhile is not delivered, and the picture is the one due now. */
+  #catchUp(): void {
+    const sleptMs = offsetOf(this.#clock) - this.#offsetMs;
+    // A wall clock that was set back must not take timestamps back with it.
+    if (sleptMs > toleratedSleepMs) this.#offsetMs += sleptMs;
+    const lateMs = this.#elapsedMs() - this.#dueMs(this.#clip.samples[this.#index]!);
+    if (lateMs > toleratedLateMs) this.#seek(this.#elapsedMs());
+  }
+
   #deliverDue(): void {
+    this.#catchUp();
     const untilMs = this.#elapsedMs() + coalesceMs;
     let next = this.#clip.samples[this.#index]!;
     while (this.#dueMs(next) <= untilMs) {

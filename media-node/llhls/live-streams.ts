@@ -92,8 +92,8 @@ export class LiveStreams {
       onProgress: (track) => onProgress(live, track),
     });
     const live: LiveStream = { name, output, viewers: new Viewers(), hold, lastRequestMs: clock.nowMs() };
-    this.#live.set(nameOf(name), live);
     output.start();
+    this.#live.set(nameOf(name), live);
     log.info("llhls began", { streamKey: output.streamKey });
     return live;
   }

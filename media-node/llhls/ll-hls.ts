@@ -14,7 +14,7 @@ import { masterPlaylist, variantsOf } from "./master-playlist.ts";
 import { parseFileName, type FileName } from "./names.ts";
 import { PlaylistTexts } from "./playlist-texts.ts";
 import { readinessOf } from "./readiness.ts";
-import { PreparedText, replyBytes, replyOptions, replyStatus, replyText } from "./reply.ts";
+import { PreparedText, replyBytes, replyOptions, replyRefusal, replyStatus, replyText } from "./reply.ts";
 import { isKeyOf } from "./stream-key.ts";
 import { partTargetMs, type TrackOutput } from "./track-output.ts";
 import { createViewerTokens, type ViewerTokens } from "./viewer-token.ts";
@@ -193,7 +193,7 @@ class LlHlsGuest implements LlHls {
     const { response, target } = exchange;
     if (!this.#isGenuine(exchange)) {
       const admitted = await this.#options.admit(target, "llhls");
-      if (!admitted.isAdmitted) return replyStatus(response, admitted.status);
+      if (!admitted.isAdmitted) return replyRefusal(response, admitted.status, admitted.reason);
     }
     // OvenPlayer asks again after 202, and after no other status.
     const live = await this.#playable(exchange, () => replyStatus(response, 202, { "Retry-After": "1" }));

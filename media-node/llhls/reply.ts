@@ -49,6 +49,16 @@ export function replyStatus(response: ServerResponse, status: number, headers: R
   response.end();
 }
 
+/** Refuses with a sentence in JSON, for whoever looks. */
+export function replyRefusal(response: ServerResponse, status: number, error: string): void {
+  if (response.writableEnded || response.destroyed) return;
+  const body = `${JSON.stringify({ error })}\n`;
+  const length = String(Buffer.byteLength(body));
+  const type = "application/json; charset=utf-8";
+  response.writeHead(status, [...cors, "Cache-Control", "no-store", "Content-Type", type, "Content-Length", length]);
+  response.end(body);
+}
+
 /** Answers a CORS preflight. */
 export function replyOptions(response: ServerResponse, requestedHeaders: string | undefined): void {
   replyStatus(response, 204, {

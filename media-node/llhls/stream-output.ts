@@ -169,8 +169,18 @@ export class StreamOutput implements StreamReader {
     for (const track of used) this.#addTrack(track, isDiscontinuity, lastMsn < 0 ? undefined : lastMsn);
   }
 
+  /** A record from outside may be broken: the track then waits for parameter sets in band. */
+  #cmafOf(track: Track): ReturnType<typeof cmafTrackOf> {
+    try {
+      return cmafTrackOf(track);
+    } catch (thrown) {
+      this.#options.logger.warn("decoder configuration not usable", { track: track.id, error: messageOf(thrown) });
+      return undefined;
+    }
+  }
+
   #addTrack(track: Track, isDiscontinuity: boolean, after: number | undefined): void {
-    const cmaf = cmafTrackOf(track);
+    const cmaf = this.#cmafOf(track);
     const known = this.#outputs.get(track.id);
     if (!cmaf) this.#unconfigured.add(track.id);
     else if (known) known.describe(cmaf, isDiscontinuity);

@@ -45,11 +45,11 @@ export class PeerGuard {
   }
 
   #trust(entry: string): void {
-    const [address = "", bits] = entry.trim().split("/");
+    const [, address = "", bits] = /^([^/]*)(?:\/(\d{1,3}))?$/.exec(entry.trim()) ?? [];
     const version = isIP(address);
     const longest = version === 6 ? 128 : 32;
     const prefix = bits === undefined ? longest : Number(bits);
-    if (version === 0 || !Number.isInteger(prefix) || prefix < 0 || prefix > longest) {
+    if (version === 0 || prefix > longest) {
       throw new SettingError(`"${entry}" is neither an address nor a network: write 192.0.2.7 or 10.0.0.0/8`);
     }
     this.#trusted.addSubnet(address, prefix, version === 6 ? "ipv6" : "ipv4");

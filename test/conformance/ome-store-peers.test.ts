@@ -21,7 +21,7 @@ interface Burst {
 
 /** Commands of one client that follow each other at once. */
 function readBursts(): readonly Burst[] {
-  const path = join(import.meta.dirname, "../fixtures/stores/origins.monitor.log");
+  const path = join(import.meta.dirname, "../fixtures/stores/origins.monitor.txt");
   const bursts: { atMs: number; endMs: number; client: string; commands: string[][] }[] = [];
   for (const line of readFileSync(path, "utf8").trim().split("\n")) {
     const [, seconds, client, rest] = /^([\d.]+) \[0 [\d.]+:(\d+)\] (.*)$/.exec(line)!;

@@ -53,6 +53,17 @@ test("nothing is left when whoever started it is killed", async () => {
   await until("every process is gone", 4_000, () => !family.some(isAlive));
 });
 
+for (const afterMs of [150, 600, 1_200]) {
+  test(`nothing is left when it is killed ${afterMs} ms after its start`, async () => {
+    await using command = npmStart({ HEARTH_ROUTER_PORT: "0" });
+    let family: number[] = [];
+    const deadlineMs = performance.now() + afterMs;
+    await until("that moment", 5_000, () => (family = command.family()).length > 0 && performance.now() > deadlineMs);
+    process.kill(command.child.pid!, "SIGKILL");
+    await until("every process is gone", 6_000, () => !family.some(isAlive));
+  });
+}
+
 /** A clear sentence, a remedy, an exit code; never a stack trace. */
 async function refused(running: RunningCommand, ...words: RegExp[]): Promise<void> {
   await using command = running;
@@ -97,6 +108,13 @@ test("a secret that is too short is said so", async () => {
 
 test("a Redis URL that is none is said so", async () => {
   await refused(npmStart({ HEARTH_ROUTER_PORT: "0", REDIS_URL: "localhost" }), /redis:\/\//);
+});
+
+test("a Redis that is not there is said so", async () => {
+  const url = `redis://:geheim@127.0.0.1:${await freePort()}`;
+  const command = npmStart({ HEARTH_ROUTER_PORT: "0", REDIS_URL: url });
+  await refused(command, /REDIS_URL/, /does not answer/);
+  assert.doesNotMatch(command.stderr, /geheim/);
 });
 
 test("an unknown stream is a 404 with a sentence, by every protocol", async () => {

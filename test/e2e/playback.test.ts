@@ -31,6 +31,11 @@ const webSocketUrl = (): string => `${cluster.url.replace("http", "ws")}/app/str
 const ovtConnections = async (kind: "opened" | "live"): Promise<number> =>
   (await readMetrics(cluster.ready.get("origin-1")!.operatorPort!)).get(`hearth_ovt_connections_${kind}`)!;
 
+interface ClusterNode {
+  readonly protocols: readonly string[];
+  readonly streams: Readonly<Record<string, number>>;
+}
+
 interface RtcState {
   readonly numbers: number[];
   readonly firstMs: number | undefined;
@@ -117,9 +122,12 @@ test("an edge opens one OVT connection for many viewers, and closes it after the
     Array.from({ length: 30 }, async () => (await fetch(`${cluster.url}/app/stream/llhls.m3u8`)).status),
   );
   assert.deepEqual(new Set(viewers), new Set([200]));
-  const pulling = await ovtConnections("live");
-  assert.ok(pulling >= 1 && pulling <= 2, `${pulling} connections`);
-  assert.equal((await ovtConnections("opened")) - before_, pulling, "each pulled once");
+  const carriers = await until("the registry shows who carries the stream", 5_000, async () => {
+    const { nodes } = (await (await fetch(`${cluster.url}/-/cluster`)).json()) as { nodes: ClusterNode[] };
+    return nodes.filter(({ protocols, streams }) => protocols.length > 0 && "default/app/stream" in streams).length;
+  });
+  assert.equal(await ovtConnections("live"), carriers, "one connection for each edge that carries it");
+  assert.equal((await ovtConnections("opened")) - before_, carriers, "each pulled once");
   await page.close();
   await until("the last viewer is gone and so are the pulls", 40_000, async () => (await ovtConnections("live")) === 0);
 });

@@ -34,7 +34,8 @@ const ownKeys = Reflect.ownKeys(Object.prototype).length;
 export const seeds: readonly string[] = [
   `<?xml version="1.0"?><Server version="8"><Name>\${env:NAME:x}</Name><Type>edge</Type><IP>*</IP><StunServer>a:1</StunServer>
 <Hearth ignore="true"><Node><Id>n</Id><PublicUrl>http://h:1</PublicUrl><MaxViewers>9</MaxViewers></Node><OperatorPort>0</OperatorPort>
-<AdvertisedAddresses><Address>203.0.113.7</Address></AdvertisedAddresses><Prewarm><Stream>a/s</Stream></Prewarm></Hearth>
+<AdvertisedAddresses><Address>203.0.113.7</Address></AdvertisedAddresses><Prewarm><Stream>a/s</Stream></Prewarm>
+<OvtLink><TrustedPeers><Peer>10.0.0.0/8</Peer></TrustedPeers><RequireToken>true</RequireToken></OvtLink></Hearth>
 <Bind><Managers><API><Port>8081</Port></API></Managers><Publishers><OVT><Port>9000/srt</Port></OVT><LLHLS><Port>80</Port></LLHLS>
 <WebRTC><Signalling><Port>3333</Port></Signalling><IceCandidates><IceCandidate>*:10000-10004/udp</IceCandidate></IceCandidates></WebRTC>
 </Publishers></Bind><Defaults><CrossDomains><Url>*</Url></CrossDomains></Defaults><VirtualHosts><VirtualHost><Name>v</Name>
