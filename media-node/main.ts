@@ -6,14 +6,17 @@ import { messageOf, SettingError } from "./flow/errors.ts";
 import { jsonLogger, type Logger, type LogLevel } from "./flow/logger.ts";
 import type { NodeMessage } from "./node-message.ts";
 import { startNode } from "./node.ts";
+import { runProbe } from "./probe-command.ts";
 import { startBridge } from "./stores/bridge.ts";
 import { systemClock } from "./time/clock.ts";
 
 const usage = `hearth node --config Server.xml      runs a media node
 hearth check Server.xml [--json]     says what is wrong or odd in a configuration
 hearth explain URL --config Server.xml [--json]   says what becomes of a viewer's URL
+hearth probe rtsp://camera/live [--json]          says what a source offers and what is wrong with it
 hearth bridge [--port 8079]          serves Upstash's REST protocol in front of REDIS_URL
-hearth simulate [--nodes 50 …]       runs a day of a cluster under the code that decides; --help lists its options`;
+hearth simulate [--nodes 50 …]       runs a day of a cluster under the code that decides; --help lists its options
+hearth help                          prints this`;
 
 /** After a signal a node lets go of its viewers and leases within this time. */
 const closeTimeoutMs = 1_400;
@@ -31,6 +34,7 @@ async function run([command, ...args]: string[]): Promise<void> {
   if (command === "bridge") return runBridge(args);
   if (command === "check") return finish(runCheck(args));
   if (command === "explain") return finish(await runExplain(args));
+  if (command === "probe") return finish(await runProbe(args));
   if (command === "simulate") {
     // Loaded when asked for: a node has no use for it.
     const { simulate } = await import("../infra/simulate.ts");
@@ -102,11 +106,16 @@ async function runBridge(args: string[]): Promise<void> {
   if (!redisUrl || !token) {
     throw new SettingError("Set REDIS_URL (redis://host:6379) and UPSTASH_REDIS_REST_TOKEN (any long random text).");
   }
+  // Set and empty counts as absent: an empty token would be everybody's.
+  const readOnlyToken = process.env["HEARTH_BRIDGE_READ_ONLY_TOKEN"] || undefined;
+  if (readOnlyToken === token) {
+    throw new SettingError("HEARTH_BRIDGE_READ_ONLY_TOKEN must differ from UPSTASH_REDIS_REST_TOKEN, which may write.");
+  }
   const port = Number(values.port);
   if (!Number.isInteger(port) || port < 0 || port > 65_535) {
     throw new SettingError(`--port is "${values.port}": give a port number from 0 to 65535.`);
   }
-  const bridge = await startBridge({ port, redisUrl, token }).catch((error: NodeJS.ErrnoException) => {
+  const bridge = await startBridge({ port, redisUrl, token, readOnlyToken }).catch((error: NodeJS.ErrnoException) => {
     throw listenError(error, port, "--port");
   });
   console.log(`Hearth bridge serves ${bridge.url}`);

@@ -26,7 +26,7 @@ import { OvtPublisher } from "./ovt/ovt-publisher.ts";
 import { openOvtSource } from "./ovt/ovt-source.ts";
 import { admitBySignedPolicy, admitByWebhooks, admitInTurn } from "./policy-admission.ts";
 import { Prewarm } from "./prewarm.ts";
-import { publishedBy } from "./published-by.ts";
+import { oncePerSetting, publishedBy } from "./published-by.ts";
 import { planPulls } from "./pull-planner.ts";
 import { recentMsOf } from "./recent-media.ts";
 import { openRtspSource } from "./rtsp/rtsp-source.ts";
@@ -259,28 +259,31 @@ async function openDeliveries(
   const deliveries: Delivery[] = [];
   const publishers = config.vhosts.flatMap(({ applications }) => applications.map((app) => app.publishers));
   const { webrtc, llhls } = config.bind;
-  const hls = publishers.find((publisher) => publisher.llhls)?.llhls;
-  if (llhls.port !== undefined && hls && config.modules.hasLlhls) {
-    const guest = createLlHls({
-      hub,
-      admit,
-      clock,
-      logger,
-      config: {
-        partMs: hls.chunkDurationMs,
-        segmentMs: hls.segmentDurationMs,
-        segmentCount: hls.segmentCount,
-        partHoldBackMs: hls.partHoldBackMs,
-        hasPreloadHint: hls.hasPreloadHint,
-      },
-      ...(secret !== undefined && { secret }),
-    });
-    group.add((reason) => guest.close(reason));
+  const hls = publishers.flatMap((publisher) => publisher.llhls ?? []);
+  if (llhls.port !== undefined && hls.length > 0 && config.modules.hasLlhls) {
+    const openLlHls = (settings: (typeof hls)[number]): HttpGuest => {
+      const guest = createLlHls({
+        hub,
+        admit,
+        clock,
+        logger,
+        config: {
+          partMs: settings.chunkDurationMs,
+          segmentMs: settings.segmentDurationMs,
+          segmentCount: settings.segmentCount,
+          partHoldBackMs: settings.partHoldBackMs,
+          hasPreloadHint: settings.hasPreloadHint,
+        },
+        ...(secret !== undefined && { secret }),
+      });
+      group.add((reason) => guest.close(reason));
+      return guest;
+    };
     const egressBytes = () => 0;
     deliveries.push({
       protocols: ["llhls"],
       port: llhls.port,
-      guest: publishedBy(config, "llhls", guest),
+      guest: publishedBy(config, "llhls", oncePerSetting(hls, openLlHls)),
       egressBytes,
     });
   }
@@ -307,7 +310,7 @@ async function openDeliveries(
     deliveries.push({
       protocols: ["webrtc", "whep"],
       port,
-      guest: publishedBy(config, "webrtc", guest),
+      guest: publishedBy(config, "webrtc", () => guest),
       drain: () => guest.drain(),
       egressBytes: () => mediaPort.stats["bytesOut"] ?? 0,
       metrics: webRtcMetrics(guest),
