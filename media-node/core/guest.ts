@@ -23,7 +23,7 @@ export type AdmitViewer = (
   { readonly isAdmitted: true } | { readonly isAdmitted: false; readonly status: 401 | 403; readonly reason: string }
 >;
 
-/** What a delivery protocol offers to the node's HTTP server. Mounted by `main.ts`. */
+/** What a delivery protocol offers to the node's HTTP server. Mounted at the roof, `media-node/deliveries.ts`. */
 export interface HttpGuest {
   /** True when the request is this guest's, which then answers it; false passes it to the next guest. */
   handle?(request: IncomingMessage, response: ServerResponse, target: ViewerTarget): boolean;

@@ -1,0 +1,101 @@
+import type { Metric } from "./api/operator-server.ts";
+import type { NodeRecord } from "./cluster/store/contract.ts";
+import type { LlhlsPublisherConfig } from "./config/server-config.ts";
+import type { AdmitViewer, HttpGuest } from "./core/guest.ts";
+import type { StreamHub } from "./core/stream-hub.ts";
+import { SettingError, TransportError } from "./flow/errors.ts";
+import { createLlHls } from "./llhls/ll-hls.ts";
+import type { NodeContext } from "./node-context.ts";
+import { oncePerSetting, publishedBy } from "./published-by.ts";
+import { openMediaPort } from "./webrtc/transport/open-media-port.ts";
+import { createWebRtc } from "./webrtc/web-rtc.ts";
+import { webRtcMetrics } from "./web-rtc-metrics.ts";
+
+/** A way to viewers. A new one is one function here. */
+export interface Delivery {
+  readonly protocols: NodeRecord["protocols"];
+  /** Of the HTTP server it is reached at; as configured, so 0 is any free one. */
+  readonly port: number;
+  readonly guest: HttpGuest;
+  /** Tells viewers to ask the router again. */
+  readonly drain?: () => void;
+  /** Bytes that do not pass the HTTP server. */
+  readonly egressBytes?: () => number;
+  readonly metrics?: readonly Metric[];
+}
+
+/** Opens what Server.xml has a port and an application for. */
+export async function openDeliveries(context: NodeContext, hub: StreamHub, admit: AdmitViewer): Promise<Delivery[]> {
+  const opened = [openLlHls(context, hub, admit), await openWebRtc(context, hub, admit)];
+  return opened.filter((delivery) => delivery !== undefined);
+}
+
+function openLlHls(context: NodeContext, hub: StreamHub, admit: AdmitViewer): Delivery | undefined {
+  const { config, clock, logger, secret, group } = context;
+  const { port } = config.bind.llhls;
+  const settings = publishersOf(context).flatMap(({ llhls }) => llhls ?? []);
+  if (port === undefined || settings.length === 0 || !config.modules.hasLlhls) return undefined;
+  const open = (setting: LlhlsPublisherConfig): HttpGuest => {
+    const guest = createLlHls({
+      hub,
+      admit,
+      clock,
+      logger,
+      config: {
+        partMs: setting.chunkDurationMs,
+        segmentMs: setting.segmentDurationMs,
+        segmentCount: setting.segmentCount,
+        partHoldBackMs: setting.partHoldBackMs,
+        hasPreloadHint: setting.hasPreloadHint,
+      },
+      ...(secret !== undefined && { secret }),
+    });
+    group.add((reason) => guest.close(reason));
+    return guest;
+  };
+  return { protocols: ["llhls"], port, guest: publishedBy(config, "llhls", oncePerSetting(settings, open)) };
+}
+
+async function openWebRtc(context: NodeContext, hub: StreamHub, admit: AdmitViewer): Promise<Delivery | undefined> {
+  const { config, clock, logger, address, group } = context;
+  const { signalling, iceCandidates } = config.bind.webrtc;
+  const setting = publishersOf(context).find(({ webrtc }) => webrtc)?.webrtc;
+  if (signalling.port === undefined || !setting) return undefined;
+  const mediaPort = await openMediaPort({
+    port: iceCandidates[0]?.ports[0]?.first ?? 10_000,
+    ...(address !== undefined && { addresses: [address] }),
+    ...(config.hearth.advertisedAddresses.length > 0 && { advertisedAddresses: config.hearth.advertisedAddresses }),
+    clock,
+    logger,
+  }).catch((thrown: unknown) => {
+    throw thrown instanceof TransportError ? mediaPortTaken(thrown) : thrown;
+  });
+  group.add(() => mediaPort.close());
+  const rtx = setting.hasRtx === undefined ? {} : { rtx: setting.hasRtx };
+  const guest = createWebRtc({
+    hub,
+    port: mediaPort,
+    admit,
+    clock,
+    logger,
+    config: { ...rtx, createDefaultPlaylist: setting.hasDefaultPlaylist },
+  });
+  group.add((reason) => guest.close(reason));
+  return {
+    protocols: ["webrtc", "whep"],
+    port: signalling.port,
+    guest: publishedBy(config, "webrtc", () => guest),
+    drain: () => guest.drain(),
+    egressBytes: () => mediaPort.stats["bytesOut"] ?? 0,
+    metrics: webRtcMetrics(guest),
+  };
+}
+
+const publishersOf = ({ config }: NodeContext) =>
+  config.vhosts.flatMap(({ applications }) => applications.map(({ publishers }) => publishers));
+
+function mediaPortTaken(cause: TransportError): SettingError {
+  const remedy =
+    "choose another by Bind/Publishers/WebRTC/IceCandidates in Server.xml, or end the program that holds it";
+  return new SettingError(`${cause.message}: ${remedy}.`, { cause });
+}

@@ -1,0 +1,53 @@
+import { randomUUID } from "node:crypto";
+import type { Metric } from "./api/operator-server.ts";
+import { chooseVhost } from "./cluster/origin-map/choose-vhost.ts";
+import type { StreamHub } from "./core/stream-hub.ts";
+import type { NodeContext } from "./node-context.ts";
+import { ovtLinkSecurity } from "./ovt-link.ts";
+import { listenForEdges } from "./ovt-listener.ts";
+import { OvtPublisher } from "./ovt/ovt-publisher.ts";
+
+/** This node as an origin: where edges pull, and what there is to know about them. */
+export interface OvtOrigin {
+  /** Undefined when Server.xml opens no OVT port. */
+  readonly port: number | undefined;
+  readonly metrics: readonly Metric[];
+}
+
+/**
+ * Publishes the hub's streams by OVT where Server.xml asks for it.
+ * @throws {SettingError} when the port cannot be had
+ */
+export async function publishOvt(context: NodeContext, hub: StreamHub): Promise<OvtOrigin> {
+  const { config, clock, logger, id, secret, address, group } = context;
+  if (config.bind.ovtPort === undefined) return { port: undefined, metrics: [] };
+  const publisher = new OvtPublisher({
+    hub,
+    resolveVhost: (host) => {
+      const choice = chooseVhost(config, host);
+      return choice.kind === "vhost" ? choice.vhost.name : undefined;
+    },
+    clock,
+    logger,
+    nodeId: id,
+    serverId: randomUUID(),
+    ...ovtLinkSecurity(config.hearth.ovtLink, secret),
+  });
+  const listener = await listenForEdges(config.bind.ovtPort, address, (connection, remote) =>
+    publisher.accept(connection, remote),
+  );
+  group.add(() => listener.close());
+  // Closed before the listener, which cuts what is left: sessions end on the border of a sample.
+  group.add(() => publisher.close());
+  return { port: listener.port, metrics: metricsOf(publisher) };
+}
+
+/** `hearth_ovt_{connections_opened,…}`: whatever the publisher counts. */
+function metricsOf(publisher: OvtPublisher): Metric[] {
+  const counts = Object.entries(publisher.stats).flatMap(([key, value]) => (typeof value === "number" ? [key] : []));
+  return counts.map((key) => ({
+    name: `hearth_ovt_${key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}`,
+    help: `OVT publisher: ${key}`,
+    read: () => Number(Reflect.get(publisher.stats, key)),
+  }));
+}
