@@ -126,7 +126,9 @@ for (const [name, options] of Object.entries(sources)) {
     }
   });
 
-  test(`audio segments begin with video's: ${name}`, { skip: used.length < 2 && "one track only" }, () => {
+  // With one track there is nothing to compare.
+  if (used.length < 2) continue;
+  test(`audio segments begin with video's: ${name}`, () => {
     const only = edge(used);
     only.feed(syntheticSamples(options));
     const [video, audio] = only.output.tracks;
