@@ -5,6 +5,9 @@ import { messageOf, SettingError } from "../../media-node/flow/errors.ts";
 import { startLaptopCluster, type LaptopCluster } from "./cluster.ts";
 import { LogFile } from "./log-file.ts";
 
+// Once after an install, so that this file's code and what it loads is kept before four processes need it at once.
+if (process.argv[2] === "--compile") process.exit();
+
 /** After a signal everything has to be gone within two seconds. */
 const exitTimeoutMs = 1_900;
 
