@@ -20,8 +20,9 @@ export class Viewing {
   #video;
   #samples = [];
 
-  /** @param {HTMLElement} panel its `[data-figure]` elements are filled in */
+  /** @param {HTMLElement} panel gets its figures from the page's template */
   constructor(panel) {
+    panel.append(document.querySelector("#figures").content.cloneNode(true));
     this.#panel = panel;
   }
 

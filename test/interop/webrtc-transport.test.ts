@@ -9,6 +9,7 @@ import { silentLogger } from "../../media-node/flow/logger.ts";
 import { systemClock } from "../../media-node/time/clock.ts";
 import type { MediaPort, PeerTransport, RtpBatch } from "../../media-node/webrtc/media-port.ts";
 import { openMediaPort, type MediaPortOptions } from "../../media-node/webrtc/transport/open-media-port.ts";
+import { until } from "../support/until.ts";
 
 const frameMs = 33;
 const videoSsrc = 0x11223344;
@@ -183,12 +184,10 @@ async function play(
     frame++;
   }, frameMs);
   try {
-    const deadlineMs = performance.now() + 30_000;
-    for (;;) {
+    return await until(`${frames} frames are decoded`, 30_000, async () => {
       const outcome = await statsInPage(page);
-      if (outcome.framesDecoded >= frames || performance.now() > deadlineMs) return outcome;
-      await new Promise((resolve) => setTimeout(resolve, 250));
-    }
+      return outcome.framesDecoded >= frames ? outcome : undefined;
+    });
   } finally {
     clearInterval(timer);
   }
@@ -232,8 +231,7 @@ test("Chromium decodes H.264 and Opus", async (t) => {
         assert.equal(outcome.protocol, protocol);
         assert.ok(rtcp > 0, "receiver reports came");
         await page.evaluate("webrtcPage.close()");
-        for (let i = 0; i < 50 && peer.state !== "closed"; i++)
-          await new Promise((resolve) => setTimeout(resolve, 100));
+        await until("the peer sees the viewer go", 5_000, () => peer.state === "closed");
         assert.deepEqual(states, ["connected ", "closed close-notify"]);
       } finally {
         await page.close();
