@@ -91,7 +91,7 @@ test("a port that this user may not open is named with the setting that chooses 
   // Root, but without the right to ports below 1024: files stay readable.
   const unprivileged = ["setpriv", "--bounding-set=-net_bind_service", "--inh-caps=-net_bind_service"];
   const [program, ...args] = [...(process.getuid?.() === 0 ? unprivileged : []), "sh", "infra/start.sh"];
-  const command = new RunningCommand(program!, args, { env: machineEnv({ HEARTH_ROUTER_PORT: "80" }) });
+  const command = new RunningCommand(program, args, { env: machineEnv({ HEARTH_ROUTER_PORT: "80" }) });
   await refused(command, /port 80 is not allowed/, /HEARTH_ROUTER_PORT/);
 });
 
