@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { checkServerXml } from "./config/check.ts";
 import { explainRequest, printExplanation } from "./config/explain.ts";
-import { parseServerXml, type ParseServerXmlOptions } from "./config/parse-server-xml.ts";
+import { parseServerXml, type ParsedServerXml, type ParseServerXmlOptions } from "./config/parse-server-xml.ts";
 import type { ServerConfig } from "./config/server-config.ts";
 import { messageOf, SettingError } from "./flow/errors.ts";
 import { silentLogger } from "./flow/logger.ts";
@@ -24,7 +24,7 @@ export function runCheck(args: string[]): { readonly output: string; readonly ex
   });
   const path = positionals[0] ?? values.config;
   if (path === undefined || positionals.length > 1) throw new SettingError("Which file? hearth check Server.xml");
-  const { text, options } = readServerXml(path);
+  const { text, options } = readFiles(path);
   return checkServerXml(text, { ...options, asJson: values.json, isStrict: values.strict });
 }
 
@@ -66,8 +66,7 @@ export async function runExplain(args: string[]): Promise<{ readonly output: str
  * @throws {SettingError} when it cannot be used
  */
 export function loadConfig(path: string, print: (line: string) => void): ServerConfig {
-  const { text, options } = readServerXml(path);
-  const { config, problems } = parseServerXml(text, options);
+  const { config, problems } = readServerXml(path);
   for (const { file, line, severity, message, remedy } of problems) {
     print(`${file}:${line}: ${severity}: ${message} ${remedy}`);
   }
@@ -75,7 +74,16 @@ export function loadConfig(path: string, print: (line: string) => void): ServerC
   return config;
 }
 
-function readServerXml(path: string): { text: string; options: ParseServerXmlOptions } {
+/**
+ * Reads and judges a Server.xml with the files it includes.
+ * @throws {SettingError} when the file cannot be read
+ */
+export function readServerXml(path: string): ParsedServerXml {
+  const { text, options } = readFiles(path);
+  return parseServerXml(text, options);
+}
+
+function readFiles(path: string): { text: string; options: ParseServerXmlOptions } {
   const read = (file: string): string => readFileSync(file, "utf8");
   let text: string;
   try {

@@ -2,6 +2,7 @@ import type { Metric } from "./api/operator-server.ts";
 import type { NodeRecord } from "./cluster/store/contract.ts";
 import type { LlhlsPublisherConfig } from "./config/server-config.ts";
 import type { AdmitViewer, HttpGuest } from "./core/guest.ts";
+import type { StreamName } from "./core/stream-name.ts";
 import type { StreamHub } from "./core/stream-hub.ts";
 import { SettingError, TransportError } from "./flow/errors.ts";
 import { createLlHls } from "./llhls/ll-hls.ts";
@@ -31,11 +32,11 @@ export async function openDeliveries(context: NodeContext, hub: StreamHub, admit
 }
 
 function openLlHls(context: NodeContext, hub: StreamHub, admit: AdmitViewer): Delivery | undefined {
-  const { config, clock, logger, secret, group } = context;
+  const { config, live, clock, logger, secret, group } = context;
   const { port } = config.bind.llhls;
   const settings = publishersOf(context).flatMap(({ llhls }) => llhls ?? []);
   if (port === undefined || settings.length === 0 || !config.modules.hasLlhls) return undefined;
-  const open = (setting: LlhlsPublisherConfig): HttpGuest => {
+  const open = oncePerSetting((setting: LlhlsPublisherConfig): HttpGuest => {
     const guest = createLlHls({
       hub,
       admit,
@@ -52,12 +53,14 @@ function openLlHls(context: NodeContext, hub: StreamHub, admit: AdmitViewer): De
     });
     group.add((reason) => guest.close(reason));
     return guest;
-  };
-  return { protocols: ["llhls"], port, guest: publishedBy(config, "llhls", oncePerSetting(settings, open)) };
+  });
+  for (const setting of settings) open(setting);
+  const shared = { configNow: () => live.now, findStream: (name: StreamName) => hub.find(name) };
+  return { protocols: ["llhls"], port, guest: publishedBy({ ...shared, publisher: "llhls", guestOf: open }) };
 }
 
 async function openWebRtc(context: NodeContext, hub: StreamHub, admit: AdmitViewer): Promise<Delivery | undefined> {
-  const { config, clock, logger, address, group } = context;
+  const { config, live, clock, logger, address, group } = context;
   const { signalling, iceCandidates } = config.bind.webrtc;
   const setting = publishersOf(context).find(({ webrtc }) => webrtc)?.webrtc;
   if (signalling.port === undefined || !setting) return undefined;
@@ -84,7 +87,12 @@ async function openWebRtc(context: NodeContext, hub: StreamHub, admit: AdmitView
   return {
     protocols: ["webrtc", "whep"],
     port: signalling.port,
-    guest: publishedBy(config, "webrtc", () => guest),
+    guest: publishedBy({
+      configNow: () => live.now,
+      publisher: "webrtc",
+      guestOf: () => guest,
+      findStream: (name) => hub.find(name),
+    }),
     drain: () => guest.drain(),
     egressBytes: () => mediaPort.stats["bytesOut"] ?? 0,
     metrics: webRtcMetrics(guest),

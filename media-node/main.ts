@@ -1,7 +1,7 @@
 // The `hearth` command: reads arguments, files and the environment, and hands them to the rooms.
 import { parseArgs } from "node:util";
 import { listenError } from "./api/http-server.ts";
-import { loadConfig, runCheck, runExplain } from "./config-commands.ts";
+import { loadConfig, readServerXml, runCheck, runExplain } from "./config-commands.ts";
 import { messageOf, SettingError } from "./flow/errors.ts";
 import { jsonLogger, type Logger, type LogLevel } from "./flow/logger.ts";
 import type { NodeMessage } from "./node-message.ts";
@@ -55,15 +55,19 @@ function finish({ output, exitCode }: { readonly output: string; readonly exitCo
 async function runNode(args: string[]): Promise<void> {
   const { values } = parseArgs({ args, options: { config: { type: "string" } } });
   if (values.config === undefined) throw new SettingError(`Which configuration?\n${usage}`);
-  const config = loadConfig(values.config, (line) => console.error(line));
+  const path = values.config;
+  const config = loadConfig(path, (line) => console.error(line));
   const logger = jsonLogger((line) => process.stdout.write(line), logLevel(process.env["HEARTH_LOG_LEVEL"]));
   const onMessage = (message: NodeMessage): void => void (process.connected && process.send?.(message));
-  const starting = startNode({ config, env: process.env, clock: systemClock, logger, onMessage });
+  const readConfig = () => readServerXml(path);
+  const starting = startNode({ config, env: process.env, clock: systemClock, logger, onMessage, readConfig });
   // From the first moment on: who started us may be gone, or change their mind, before the node serves.
   endWhenTold(async (cause) => {
     const node = await starting;
     await node.close({ code: "shutdown", message: cause });
   }, logger);
+  // A terminal that closes must not end a node either.
+  process.on("SIGHUP", () => void starting.then((node) => node.reload("SIGHUP")).catch(() => {}));
   await starting;
 }
 

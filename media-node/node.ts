@@ -1,15 +1,23 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
-import { listenForOperators, type Metric } from "./api/operator-server.ts";
+import {
+  listenForOperators,
+  type Metric,
+  type OperatorAction,
+  type OperatorServerOptions,
+} from "./api/operator-server.ts";
 import type { NodeRecord } from "./cluster/store/contract.ts";
 import { signNodeRecord } from "./cluster/store/node-record.ts";
 import { importSigningKey, type SigningKey } from "./cluster/ticket/signing-key.ts";
+import type { ParsedServerXml } from "./config/parse-server-xml.ts";
 import type { ServerConfig } from "./config/server-config.ts";
+import { ConfigReload, type ReloadOutcome } from "./config-reload.ts";
 import { StreamHub } from "./core/stream-hub.ts";
 import { streamKey } from "./core/stream-name.ts";
 import { openDeliveries, type Delivery } from "./deliveries.ts";
 import { CloseGroup, type CloseReason } from "./flow/close-group.ts";
 import type { Logger } from "./flow/logger.ts";
+import { LiveConfig } from "./live-config.ts";
 import type { NodeContext } from "./node-context.ts";
 import type { NodeMessage } from "./node-message.ts";
 import { NodeReport } from "./node-report.ts";
@@ -32,6 +40,8 @@ export interface NodeOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly onMessage?: (message: NodeMessage) => void;
+  /** Reads the configuration again, for a reload; without it there is none. */
+  readonly readConfig?: () => ParsedServerXml;
 }
 
 export interface RunningNode {
@@ -40,6 +50,8 @@ export interface RunningNode {
   readonly url: string | undefined;
   readonly ovtPort: number | undefined;
   readonly hub: StreamHub;
+  /** Reads the configuration again and follows it; undefined where the node was not told how. Never rejects. */
+  reload(cause: string): Promise<ReloadOutcome> | undefined;
   /** Lets go of viewers, pulls and leases; resolves when every socket is closed. May be called twice. */
   close(reason: CloseReason): Promise<void>;
 }
@@ -54,6 +66,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const context: NodeContext = {
     id,
     config,
+    live: new LiveConfig(config),
     clock,
     logger: options.logger.with({ node: id }),
     secret: env["HEARTH_SECRET"] || undefined,
@@ -61,40 +74,38 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     group: new CloseGroup(),
   };
   try {
-    return await wire(context, env["REDIS_URL"], options.onMessage ?? (() => {}));
+    return await wire(context, options);
   } catch (thrown) {
     await context.group.close({ code: "not-started" }).catch(() => {});
     throw thrown;
   }
 }
 
-async function wire(
-  context: NodeContext,
-  redisUrl: string | undefined,
-  tell: (message: NodeMessage) => void,
-): Promise<RunningNode> {
-  const { id, config, clock, logger, secret, group } = context;
+async function wire(context: NodeContext, options: NodeOptions): Promise<RunningNode> {
+  const { id, config, live, clock, logger, secret, group } = context;
+  const { env, readConfig, onMessage: tell = () => {} } = options;
+  const configNow = (): ServerConfig => live.now;
   const key = secret === undefined ? undefined : await importSigningKey(secret);
   let state: NodeRecord["state"] = "starting";
   const isReady = (): boolean => state === "serving";
 
-  const stores = await openStores(config, redisUrl, { clock, logger });
+  const stores = await openStores(config, env["REDIS_URL"], { clock, logger, live });
   group.add(() => stores.close());
   const hub = new StreamHub({
     clock,
     logger,
     nodeId: id,
-    plan: planPulls(config, (vhost) => stores.storeOf(vhost)),
+    plan: planPulls(configNow, (vhost) => stores.storeOf(vhost)),
     openers: openersOf(context),
     recentMs: recentMsOf(config),
   });
   group.add((reason) => hub.close(reason));
 
   const ovt = await publishOvt(context, hub);
-  const byUrl = key ? admitByTicket(id, key, clock) : admitBySignedPolicy(config, clock);
-  const deliveries = await openDeliveries(context, hub, admitInTurn(byUrl, admitByWebhooks(config, clock)));
+  const byUrl = key ? admitByTicket(id, key, clock) : admitBySignedPolicy(configNow, clock);
+  const deliveries = await openDeliveries(context, hub, admitInTurn(byUrl, admitByWebhooks(configNow, clock)));
   const { url, bytesSent } = await openViewerDoors(context, deliveries, isReady);
-  const claims = new StreamClaims({ config, hub, stores, ovtPort: ovt.port, clock, logger });
+  const claims = new StreamClaims({ live, hub, stores, ovtPort: ovt.port, clock, logger });
   group.add(() => claims.close());
   const report = new NodeReport({
     id,
@@ -110,12 +121,15 @@ async function wire(
   });
   state = "serving";
   const announcers = announce(context, stores, report, key);
-  const operatorPort = await openOperatorDoor(
-    context,
-    report,
+  const reload = readConfig && new ConfigReload({ read: readConfig, live, clock, logger });
+  group.add(live.addListener(() => void hub.replan()));
+  const operatorPort = await openOperatorDoor(context, {
+    describe: () => report.peek(),
     isReady,
-    metricsOf(hub, report, ovt.metrics, deliveries),
-  );
+    metrics: [...metricsOf(hub, report, ovt.metrics, deliveries), ...(reload?.metrics ?? [])],
+    actions: reloadActions(reload),
+    token: env["HEARTH_OPERATOR_TOKEN"] || undefined,
+  });
   prewarm(context, hub, tell);
   // Closing begins here: the router is told before viewers are, so that they are not sent back.
   group.add(() => {
@@ -125,7 +139,14 @@ async function wire(
   });
   logger.info("node serves", { url, ovtPort: ovt.port });
   tell({ type: "ready", id, url, ovtPort: ovt.port, operatorPort });
-  return { id, url, ovtPort: ovt.port, hub, close: (reason) => group.close(reason) };
+  return {
+    id,
+    url,
+    ovtPort: ovt.port,
+    hub,
+    reload: (cause) => reload?.reload(cause),
+    close: (reason) => group.close(reason),
+  };
 }
 
 function announce(
@@ -135,9 +156,10 @@ function announce(
   key: SigningKey | undefined,
 ): readonly Announcer[] {
   const sign = (record: NodeRecord, nowMs: number) => signNodeRecord(key, record, nowMs);
-  const announcers = stores.all.map(
-    (store) => new Announcer({ store, clock, logger, id, record: () => report.next(), sign }),
-  );
+  const announcers: Announcer[] = [];
+  stores.each((store) => {
+    announcers.push(new Announcer({ store, clock, logger, id, record: () => report.next(), sign }));
+  });
   group.add(async () => void (await Promise.all(announcers.map((announcer) => announcer.close()))));
   return announcers;
 }
@@ -159,15 +181,23 @@ function metricsOf(
 /** Opens the operators' door where Server.xml asks for it. */
 async function openOperatorDoor(
   { config, group }: NodeContext,
-  report: NodeReport,
-  isReady: () => boolean,
-  metrics: readonly Metric[],
+  options: Omit<OperatorServerOptions, "port" | "address">,
 ): Promise<number | undefined> {
-  const port = config.hearth.operatorPort;
+  const { operatorPort: port, operatorAddress: address } = config.hearth;
   if (port === undefined) return undefined;
-  const server = await listenForOperators({ port, metrics, describe: () => report.peek(), isReady });
+  const server = await listenForOperators({ port, address, ...options });
   group.add(() => server.close());
   return server.port;
+}
+
+function reloadActions(reload: ConfigReload | undefined): Record<string, OperatorAction> {
+  if (!reload) return {};
+  return {
+    "/-/reload": async () => {
+      const outcome = await reload.reload("POST /-/reload");
+      return { status: outcome.isTaken ? 200 : 422, body: outcome };
+    },
+  };
 }
 
 /** Holds what Server.xml wants held from the start. */

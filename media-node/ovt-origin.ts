@@ -19,12 +19,12 @@ export interface OvtOrigin {
  * @throws {SettingError} when the port cannot be had
  */
 export async function publishOvt(context: NodeContext, hub: StreamHub): Promise<OvtOrigin> {
-  const { config, clock, logger, id, secret, address, group } = context;
+  const { config, live, clock, logger, id, secret, address, group } = context;
   if (config.bind.ovtPort === undefined) return { port: undefined, metrics: [] };
   const publisher = new OvtPublisher({
     hub,
     resolveVhost: (host) => {
-      const choice = chooseVhost(config, host);
+      const choice = chooseVhost(live.now, host);
       return choice.kind === "vhost" ? choice.vhost.name : undefined;
     },
     clock,

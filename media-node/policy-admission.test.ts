@@ -39,7 +39,10 @@ const { config } = parseServerXml(
 );
 assert.ok(config);
 const clock = new ManualClock();
-const admit = admitInTurn(admitBySignedPolicy(config, clock), admitByWebhooks(config, clock));
+const admit = admitInTurn(
+  admitBySignedPolicy(() => config, clock),
+  admitByWebhooks(() => config, clock),
+);
 
 const target = (name: string, rawQuery = "", baseUrl = "http://edge.example.com"): ViewerTarget => ({
   vhost: name,

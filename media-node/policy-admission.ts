@@ -19,8 +19,9 @@ const sentences: Record<PolicyRefusal, string> = {
  * Admits viewers by the SignedPolicy of their virtual host. For nodes that viewers reach by the URL that was signed: where a
  * router sends them, it has checked the policy, and its ticket vouches.
  */
-export function admitBySignedPolicy(config: ServerConfig, clock: Clock): AdmitViewer {
+export function admitBySignedPolicy(configNow: () => ServerConfig, clock: Clock): AdmitViewer {
   return async (target, protocol) => {
+    const config = configNow();
     const policy = vhostOf(config, target)?.signedPolicy;
     if (!policy?.publishers.includes(publisherOf(protocol))) return { isAdmitted: true };
     const verdict = await verifySignedPolicy(policy, policyRequest(config, target, protocol), clock.wallMs());
@@ -30,8 +31,9 @@ export function admitBySignedPolicy(config: ServerConfig, clock: Clock): AdmitVi
 }
 
 /** Admits viewers as the control server of their virtual host says. */
-export function admitByWebhooks(config: ServerConfig, clock: Clock, ask = askControlServer): AdmitViewer {
+export function admitByWebhooks(configNow: () => ServerConfig, clock: Clock, ask = askControlServer): AdmitViewer {
   return async (target, protocol) => {
+    const config = configNow();
     const webhooks = vhostOf(config, target)?.admissionWebhooks;
     const publisher = publisherOf(protocol);
     if (!webhooks?.publishers.includes(publisher)) return { isAdmitted: true };

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { test } from "node:test";
 import { parseServerXml } from "./config/parse-server-xml.ts";
+import type { LlhlsPublisherConfig } from "./config/server-config.ts";
 import type { HttpGuest } from "./core/guest.ts";
 import { oncePerSetting, publishedBy } from "./published-by.ts";
 
@@ -19,23 +20,22 @@ assert.ok(config);
 test("a request goes to the guest that has its application's settings; equal settings share one", () => {
   const asked: number[] = [];
   const made: number[] = [];
-  const all = config.vhosts.flatMap((vhost) => vhost.applications.flatMap((app) => app.publishers.llhls ?? []));
-  const guestOf = oncePerSetting(all, ({ segmentDurationMs }): HttpGuest => {
+  const guestOf = oncePerSetting(({ segmentDurationMs }: LlhlsPublisherConfig): HttpGuest => {
     made.push(segmentDurationMs);
     return { handle: () => asked.push(segmentDurationMs) > 0 };
   });
-  const guest = publishedBy(config, "llhls", guestOf);
+  const guest = publishedBy({ configNow: () => config, publisher: "llhls", guestOf, findStream: () => undefined });
   const ask = (vhost: string, app: string): boolean | undefined => {
     const query = new URLSearchParams();
     const place = { vhost, app, stream: "s", file: "llhls.m3u8", rawQuery: "", query };
     const target = { ...place, baseUrl: "http://h", remoteAddress: "192.0.2.1" };
     return guest.handle?.({} as IncomingMessage, {} as ServerResponse, target);
   };
-  assert.deepEqual(made, [2_000, 6_000]);
   assert.deepEqual(
     ["short", "long", "again"].map((app) => ask("v", app)),
     [true, true, true],
   );
   assert.deepEqual(asked, [2_000, 6_000, 2_000]);
+  assert.deepEqual(made, [2_000, 6_000]);
   assert.deepEqual([ask("v", "rtc"), ask("v", "none"), ask("w", "short")], [false, false, false]);
 });

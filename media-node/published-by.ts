@@ -1,20 +1,34 @@
 import type { PublishersConfig, ServerConfig } from "./config/server-config.ts";
 import type { HttpGuest, ViewerTarget } from "./core/guest.ts";
+import type { Stream } from "./core/stream.ts";
+import type { StreamName } from "./core/stream-name.ts";
 import { applicationFor } from "./pull-planner.ts";
 
+export interface PublishedByOptions<P extends keyof PublishersConfig> {
+  /** The configuration in force. */
+  readonly configNow: () => ServerConfig;
+  readonly publisher: P;
+  /** The guest for an application's settings; called for requests whose stream has none yet. */
+  readonly guestOf: (settings: NonNullable<PublishersConfig[P]>) => HttpGuest | undefined;
+  /** The stream if it is live. */
+  readonly findStream: (name: StreamName) => Stream | undefined;
+}
+
 /**
- * Shows requests only to the guest of their application's publisher; applications without it have none.
- * @param guestOf called for every request with the application's settings
+ * Shows requests only to the guest of their application's publisher; applications without it have none. A stream keeps
+ * the guest it began with for as long as it is live: new settings change nothing under those who watch.
  */
-export function publishedBy<P extends keyof PublishersConfig>(
-  config: ServerConfig,
-  publisher: P,
-  guestOf: (settings: NonNullable<PublishersConfig[P]>) => HttpGuest | undefined,
-): HttpGuest {
-  const find = ({ vhost, app }: ViewerTarget): HttpGuest | undefined => {
-    const host = config.vhosts.find(({ name }) => name === vhost);
-    const settings = host && applicationFor(host, app)?.publishers[publisher];
-    return settings ? guestOf(settings) : undefined;
+export function publishedBy<P extends keyof PublishersConfig>(options: PublishedByOptions<P>): HttpGuest {
+  const { configNow, publisher, guestOf, findStream } = options;
+  const kept = new WeakMap<Stream, HttpGuest>();
+  const find = (target: ViewerTarget): HttpGuest | undefined => {
+    const host = configNow().vhosts.find(({ name }) => name === target.vhost);
+    const settings = host && applicationFor(host, target.app)?.publishers[publisher];
+    if (!settings) return undefined;
+    const stream = findStream(target);
+    const guest = (stream && kept.get(stream)) ?? guestOf(settings);
+    if (stream && guest) kept.set(stream, guest);
+    return guest;
   };
   return {
     handle: (request, response, target) => find(target)?.handle?.(request, response, target) ?? false,
@@ -22,12 +36,15 @@ export function publishedBy<P extends keyof PublishersConfig>(
   };
 }
 
-/** Makes a thing once for all settings that say the same. */
-export function oncePerSetting<S, T>(all: readonly S[], make: (settings: S) => T): (settings: S) => T | undefined {
+/** Makes a thing once for all settings that say the same, when it is first wanted. */
+export function oncePerSetting<S, T>(make: (settings: S) => T): (settings: S) => T {
   const made = new Map<string, T>();
-  for (const settings of all) {
+  return (settings) => {
     const key = JSON.stringify(settings);
-    if (!made.has(key)) made.set(key, make(settings));
-  }
-  return (settings) => made.get(JSON.stringify(settings));
+    const known = made.get(key);
+    if (known !== undefined) return known;
+    const thing = make(settings);
+    made.set(key, thing);
+    return thing;
+  };
 }

@@ -27,10 +27,10 @@ const storeThat = (lookup: () => Promise<readonly string[]>): ClusterStore => ({
   close: () => Promise.resolve(),
 });
 const plan = (app: string, lookup?: () => Promise<readonly string[]>, protocol: "webrtc" | "ovt" = "webrtc") =>
-  planPulls(config, () => lookup && storeThat(lookup))(
-    { vhost: "v", app, stream: "s" },
-    { protocol, rawQuery: "a=1&pol=secret&sig=secret&session=secret" },
-  );
+  planPulls(
+    () => config,
+    () => lookup && storeThat(lookup),
+  )({ vhost: "v", app, stream: "s" }, { protocol, rawQuery: "a=1&pol=secret&sig=secret&session=secret" });
 const found =
   (...urls: string[]) =>
   () =>

@@ -15,10 +15,15 @@ export function applicationFor(vhost: VhostConfig, app: string): ApplicationConf
 /**
  * Says where a stream is pulled from: the first rule of the OriginMap that fits; the OriginMapStore where the map yields
  * nothing. Asked again on every attempt, so that a reloaded file and a moved origin are found.
+ * @param configNow the configuration in force
  * @param storeOf the store of a virtual host; undefined when it has none
  */
-export function planPulls(config: ServerConfig, storeOf: (vhost: string) => ClusterStore | undefined): PlanPull {
+export function planPulls(
+  configNow: () => ServerConfig,
+  storeOf: (vhost: string) => ClusterStore | undefined,
+): PlanPull {
   return async (name, request) => {
+    const config = configNow();
     const vhost = config.vhosts.find((candidate) => candidate.name === name.vhost);
     if (!vhost) return notFound(`there is no virtual host "${name.vhost}"`);
     const map = planFromMap(config, name, request.rawQuery ?? "");

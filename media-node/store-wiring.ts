@@ -1,14 +1,15 @@
 import type { ClusterStore } from "./cluster/store/contract.ts";
-import type { ServerConfig } from "./config/server-config.ts";
+import type { ServerConfig, VhostConfig } from "./config/server-config.ts";
 import type { Logger } from "./flow/logger.ts";
+import type { LiveConfig } from "./live-config.ts";
 import { connectRedisStore } from "./stores/redis-store.ts";
 import type { Clock } from "./time/clock.ts";
 
 export interface NodeStores {
   /** The OriginMapStore of a virtual host; undefined when it has none. */
   storeOf(vhost: string): ClusterStore | undefined;
-  /** Where the node announces itself: every different store once. */
-  readonly all: readonly ClusterStore[];
+  /** Calls for every different store once, and for those that a reload adds: where the node announces itself. */
+  each(use: (store: ClusterStore) => void): void;
   close(): Promise<void>;
 }
 
@@ -22,23 +23,38 @@ const deadlineMs = 500;
 export async function openStores(
   config: ServerConfig,
   redisUrl: string | undefined,
-  tools: { readonly clock: Clock; readonly logger: Logger },
+  { clock, logger, live }: { readonly clock: Clock; readonly logger: Logger; readonly live?: LiveConfig },
 ): Promise<NodeStores> {
   const byUrl = new Map<string, ClusterStore>();
-  const byVhost = new Map<string, ClusterStore>();
-  for (const { name, originMapStore } of config.vhosts) {
-    const { redis } = originMapStore ?? {};
-    const url = redisUrl || (redis && redisUrlOf(redis));
-    if (!originMapStore || !url) continue;
-    const store = byUrl.get(url) ?? (await connectRedisStore({ url, deadlineMs, ...tools }));
-    byUrl.set(url, store);
-    byVhost.set(name, store);
-  }
-  const all = [...byUrl.values()];
+  const users: ((store: ClusterStore) => void)[] = [];
+  const urlOf = ({ originMapStore: store }: VhostConfig): string | undefined =>
+    store && (redisUrl || (store.redis && redisUrlOf(store.redis)));
+  /** Stores that nobody names any more stay open: an older configuration may come back, and there are few. */
+  const open = async ({ vhosts }: ServerConfig): Promise<void> => {
+    for (const url of new Set(vhosts.map(urlOf))) {
+      if (url === undefined || byUrl.has(url)) continue;
+      const store = await connectRedisStore({ url, deadlineMs, clock, logger });
+      byUrl.set(url, store);
+      for (const use of users) use(store);
+    }
+  };
+  await open(config);
+  const prepare = async (next: ServerConfig) => (await open(next), () => {});
+  const stopFollowing = live?.addPart({ prepare });
   return {
-    storeOf: (vhost) => byVhost.get(vhost),
-    all,
-    close: async () => void (await Promise.all(all.map((store) => store.close()))),
+    storeOf(name) {
+      const vhost = (live?.now ?? config).vhosts.find((candidate) => candidate.name === name);
+      const url = vhost && urlOf(vhost);
+      return url === undefined ? undefined : byUrl.get(url);
+    },
+    each(use) {
+      users.push(use);
+      for (const store of byUrl.values()) use(store);
+    },
+    async close() {
+      stopFollowing?.();
+      await Promise.all(Array.from(byUrl.values(), (store) => store.close()));
+    },
   };
 }
 

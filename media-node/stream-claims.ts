@@ -1,16 +1,16 @@
 import { randomUUID } from "node:crypto";
-import type { ServerConfig } from "./config/server-config.ts";
 import type { StreamHub } from "./core/stream-hub.ts";
 import { streamKey, type StreamName } from "./core/stream-name.ts";
 import type { Stream } from "./core/stream.ts";
 import type { Logger } from "./flow/logger.ts";
+import type { LiveConfig } from "./live-config.ts";
 import { applicationFor } from "./pull-planner.ts";
 import type { NodeStores } from "./store-wiring.ts";
 import { Registrar } from "./stores/registrar.ts";
 import type { Clock } from "./time/clock.ts";
 
 export interface StreamClaimsOptions {
-  readonly config: ServerConfig;
+  readonly live: LiveConfig;
   readonly hub: StreamHub;
   readonly stores: NodeStores;
   /** Where edges reach the OVT publisher; without one nothing is claimed. */
@@ -50,9 +50,9 @@ export class StreamClaims {
   }
 
   #claim(stream: Stream): void {
-    const { config, hub, ovtPort } = this.#options;
+    const { live, hub, ovtPort } = this.#options;
     const { vhost, app } = stream.name;
-    const settings = config.vhosts.find(({ name }) => name === vhost);
+    const settings = live.now.vhosts.find(({ name }) => name === vhost);
     const originHostName = settings?.originMapStore?.originHostName;
     const registrar = this.#registrarOf(vhost);
     if (!settings || !originHostName || !registrar || ovtPort === undefined) return;

@@ -21,7 +21,7 @@ export async function openViewerDoors(
   deliveries: readonly Delivery[],
   isReady: () => boolean,
 ): Promise<ViewerDoors> {
-  const { config, logger, address, group } = context;
+  const { config, live, logger, address, group } = context;
   const servers: HttpServer[] = [];
   let url: string | undefined;
   for (const port of new Set(deliveries.map((delivery) => delivery.port))) {
@@ -30,7 +30,7 @@ export async function openViewerDoors(
       ...(address !== undefined && { address }),
       guests: deliveries.filter((delivery) => delivery.port === port).map(({ guest }) => guest),
       resolve: (host, path) => {
-        const choice = chooseVhost(config, host);
+        const choice = chooseVhost(live.now, host);
         return choice.kind === "vhost" ? { vhost: choice.vhost.name, ...splitPath(path) } : undefined;
       },
       scheme: config.hearth.publicUrl?.startsWith("https:") ? "https" : "http",

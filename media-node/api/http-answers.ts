@@ -13,8 +13,8 @@ export function sendProblem(response: ServerResponse, status: number, error: str
   response.end(`${JSON.stringify({ error })}\n`);
 }
 
-export function sendJson(response: ServerResponse, value: unknown): void {
-  response.writeHead(200, {
+export function sendJson(response: ServerResponse, value: unknown, status = 200): void {
+  response.writeHead(status, {
     ...corsHeaders,
     "Content-Type": "application/json; charset=utf-8",
     "Cache-Control": "no-store",

@@ -167,6 +167,7 @@ function buildHearth(value: ServerValue["Hearth"], firstVhost: string): HearthCo
     advertisedAddresses: (value?.AdvertisedAddresses?.Address ?? []).filter((address) => address !== ""),
     prewarm: (value?.Prewarm?.Stream ?? []).flatMap((name) => splitPrewarm(name, firstVhost)),
     ...(value?.OperatorPort && { operatorPort: value.OperatorPort.number }),
+    operatorAddress: value?.OperatorAddress || "127.0.0.1",
     ...(value?.OvtLink && { ovtLink: buildOvtLink(value.OvtLink) }),
     graceTimeoutMs: value?.GraceTimeout ?? 30_000,
     locationMatching: value?.LocationMatching ?? "prefix",

@@ -70,6 +70,7 @@ test("reads Hearth's own settings although OvenMediaEngine is told to skip them"
       { vhost: "v", app: "a", stream: "s" },
     ],
     operatorPort: 0,
+    operatorAddress: "127.0.0.1",
     graceTimeoutMs: 5000,
     locationMatching: "segments",
   });

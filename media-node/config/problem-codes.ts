@@ -17,6 +17,7 @@ export const problemCodes = {
   "stray-text": "There is text where only elements have a meaning.",
   "not-used": "OvenMediaEngine has the element, Hearth does not; it is accepted with everything below it.",
   "not-followed": "Hearth understands the element, and does not follow it yet.",
+  "cannot-follow": "The file is in order, and a running node cannot follow it.",
   include: "Something cannot be included.",
   "include-count": "An include names no file, or several, where one is needed.",
   "include-root": "An included file has another root element.",

@@ -174,6 +174,8 @@ export interface HearthConfig {
   readonly advertisedAddresses: readonly string[];
   readonly prewarm: readonly { readonly vhost: string; readonly app: string; readonly stream: string }[];
   readonly operatorPort?: number;
+  /** Where that port is opened; the loopback address unless given. */
+  readonly operatorAddress: string;
   /** Absent where the file has no such element: then the node's secret does not close the OVT port. */
   readonly ovtLink?: OvtLinkConfig;
   readonly graceTimeoutMs: number;

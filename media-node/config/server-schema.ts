@@ -245,7 +245,11 @@ const hearthSchema = group(
         ),
       },
     ),
-    OperatorPort: port("Metrics, drain and the REST API, on the loopback address."),
+    OperatorPort: port("Metrics, reload, drain and the REST API."),
+    OperatorAddress: text(
+      "Where OperatorPort is opened. Any other address than the loopback one needs the token HEARTH_OPERATOR_TOKEN.",
+      { fallback: "127.0.0.1" },
+    ),
     GraceTimeout: milliseconds("How long viewers are kept while every source of their stream fails.", {
       fallback: 30_000,
     }),

@@ -15,13 +15,25 @@ export interface ViewerTarget extends StreamName {
   readonly remoteAddress: string;
 }
 
+/** A viewer who may watch, and for how long. */
+export interface Admitted {
+  readonly isAdmitted: true;
+  /** Unix ms at which the session has to end, whatever happens in it. */
+  readonly endsAtMs?: number;
+  /** What the viewer gets in place of what was asked for: a control server said so. */
+  readonly target?: ViewerTarget;
+  /** To be called once, when the session has ended or never came to be. */
+  readonly onEnd?: () => void;
+}
+
+export interface Refused {
+  readonly isAdmitted: false;
+  readonly status: 401 | 403;
+  readonly reason: string;
+}
+
 /** Whether a viewer may begin to watch: tickets and policies, decided in one place at the door. */
-export type AdmitViewer = (
-  target: ViewerTarget,
-  protocol: "webrtc" | "whep" | "llhls",
-) => Promise<
-  { readonly isAdmitted: true } | { readonly isAdmitted: false; readonly status: 401 | 403; readonly reason: string }
->;
+export type AdmitViewer = (target: ViewerTarget, protocol: "webrtc" | "whep" | "llhls") => Promise<Admitted | Refused>;
 
 /** What a delivery protocol offers to the node's HTTP server. Mounted at the roof, `media-node/deliveries.ts`. */
 export interface HttpGuest {

@@ -112,6 +112,15 @@ export class Pull {
     return this.#plan;
   }
 
+  /**
+   * Asks for the plan again: its times hold from now on, its URLs from the next attempt on. Where nothing names the stream
+   * any more, it goes on until its source ends or nobody watches, and is no longer persistent.
+   */
+  async replan(): Promise<void> {
+    const plan = await this.#options.plan();
+    if (!this.#closing) this.#plan = plan ?? { ...this.#plan, isPersistent: false };
+  }
+
   get failovers(): number {
     return this.#failovers;
   }

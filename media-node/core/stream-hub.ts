@@ -125,6 +125,14 @@ export class StreamHub {
     return "kind" in opened ? opened : { kind: "stream", hold: this.#hold(opened, request) };
   }
 
+  /** To be called when the rules have changed: pulls ask for their plans again, one after the other. Never rejects. */
+  async replan(): Promise<void> {
+    this.#unknown.clear();
+    for (const { pull } of [...this.#entries.values()]) {
+      if (pull?.plan.from === "rule") await pull.replan().catch(() => {});
+    }
+  }
+
   /** Ends every pull and stream; resolves when their sockets are gone. */
   async close(reason: CloseReason): Promise<void> {
     this.#abort.abort();
