@@ -1,5 +1,6 @@
 # Sourced from the repository's root: installs the packages once, then sets NODE to a Node.js of version 24 or newer.
-if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
+# Where node_modules is a link it is another checkout's, and installing would empty it under whoever uses it.
+if [ ! -L node_modules ] && { [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; }; then
   echo "Hearth: installing packages (once) …" >&2
   if ! npm ci --no-audit --no-fund --loglevel=error >&2; then
     echo "Hearth: the packages could not be installed. Check the network and the messages above, then run the command again." >&2
