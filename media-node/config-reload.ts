@@ -89,7 +89,7 @@ export class ConfigReload {
   }
 
   async #reloadNow(cause: string): Promise<ReloadOutcome> {
-    const { live, clock, logger } = this.#options;
+    const { clock, logger } = this.#options;
     const outcome = await this.#attempt();
     const { generation, changes, needRestart, errors } = outcome;
     this.#isLastTaken = outcome.isTaken;

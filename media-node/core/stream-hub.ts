@@ -128,7 +128,7 @@ export class StreamHub {
   /** To be called when the rules have changed: pulls ask for their plans again, one after the other. Never rejects. */
   async replan(): Promise<void> {
     this.#unknown.clear();
-    for (const { pull } of [...this.#entries.values()]) {
+    for (const { pull } of this.#entries.values()) {
       if (pull?.plan.from === "rule") await pull.replan().catch(() => {});
     }
   }
