@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { verifyTicket, type ViewerProtocol } from "#cluster/ticket/ticket.ts";
 import { nodeRecord, routerFixture, startMs, type RouterFixture } from "../test/support/router.ts";
 import { singleVhost } from "./vhosts.ts";
-import { edgeCache, type SnapshotCache } from "./stores/edge-cache.ts";
+import { edgeCache, type ClusterCache } from "./stores/edge-cache.ts";
 
 const offer = { method: "POST", headers: { "Content-Type": "application/sdp" }, body: "v=0\r\n" };
 
@@ -247,7 +247,7 @@ describe("a silent store", () => {
 
 describe("a silent store and a new isolate", () => {
   /** The data centre's cache, as far as the router uses it. */
-  function memoryCache(): SnapshotCache {
+  function memoryCache(): ClusterCache {
     const held = new Map<string, string>();
     return edgeCache({
       match: async (url) => (held.has(url) ? new Response(held.get(url)) : undefined),
@@ -260,12 +260,15 @@ describe("a silent store and a new isolate", () => {
     const { ask } = await routerFixture({}, { cache });
     assert.equal((await ask("/app/stream/llhls.m3u8")).status, 302);
     assert.equal((await ask("/app/missing/llhls.m3u8")).status, 404);
+    const other = await routerFixture({ origins: { "default/app/late": ["ovt://origin:9000/app/late"] } }, { cache });
+    for (let i = 0; i < 2; i++) assert.equal((await other.ask("/app/late/llhls.m3u8")).status, 302);
     const later = async (afterMs: number, path: string) => {
       const fresh = await routerFixture({ isSilent: true, nowMs: startMs + afterMs }, { cache });
       return (await fresh.ask(path)).status;
     };
     assert.equal(await later(10, "/app/stream/llhls.m3u8"), 302);
     assert.equal(await later(10, "/app/missing/llhls.m3u8"), 503);
+    assert.equal(await later(10, "/app/late/llhls.m3u8"), 302);
     assert.equal(await later(299_000, "/app/stream/llhls.m3u8"), 302);
     assert.equal(await later(301_000, "/app/stream/llhls.m3u8"), 503);
   });
@@ -306,7 +309,13 @@ describe("round trips", () => {
     for (let i = 0; i < 20; i++) await ask("/app/stream/llhls.m3u8");
     assert.equal(cluster.reads, 1);
     for (let i = 0; i < 20; i++) await ask("/app/unknown/llhls.m3u8");
-    assert.equal(cluster.reads, 2);
+    assert.deepEqual([cluster.reads, cluster.lookups], [2, 1]);
+  });
+
+  test("what is asked of a name never heard of, while the nodes are known, is small", async () => {
+    const { ask, cluster } = await routerFixture();
+    for (let i = 0; i < 20; i++) assert.equal((await ask(`/app/unknown${i}/llhls.m3u8`)).status, 404);
+    assert.deepEqual([cluster.reads, cluster.lookups], [20, 19]);
   });
 });
 

@@ -21,7 +21,7 @@ import { steeredPlay } from "./routes/steered-play.ts";
 import { whep } from "./routes/whep.ts";
 import { rawPath } from "./requested-stream.ts";
 import { ClusterMemory } from "./stores/cluster-memory.ts";
-import type { SnapshotCache } from "./stores/edge-cache.ts";
+import type { ClusterCache } from "./stores/edge-cache.ts";
 import { Tickets } from "./tickets.ts";
 import type { Vhosts } from "./vhosts.ts";
 
@@ -37,7 +37,7 @@ export interface RouterParts {
   /** Without it signalling is always passed through. */
   readonly sockets?: SocketMaker | undefined;
   /** Where the last snapshot outlives the isolate. */
-  readonly cache?: SnapshotCache | undefined;
+  readonly cache?: ClusterCache | undefined;
 }
 
 /** The router: decides and answers. Holds one isolate's memory of the cluster, so make it once, not per request. */

@@ -99,17 +99,21 @@ function existenceOf(
 ): { isKnown: boolean; sentence: string } {
   if (rule !== undefined) return { isKnown: true, sentence: `${rule} can pull it` };
   const known = (sentence: string) => ({ isKnown: true, sentence });
-  if (sight?.origins?.length) return known(`${sight.origins.length} origin(s) hold a lease on it in the store`);
+  if (sight?.known?.isThere) return known(heldBy(sight.known.urls.length));
   if (sight && isCarried(sight.view, recordKey(name))) return known("a node carries it");
   const what = `Stream ${name.app}/${name.stream} of virtual host ${name.vhost}`;
-  const sentence = sight?.origins
+  const sentence = sight?.known
     ? `${what} is not there: no rule matches it, no node carries it, no origin holds a lease on it.`
     : `Whether ${what.replace("Stream", "stream")} exists cannot be told: the store does not answer.`;
   return { isKnown: false, sentence };
 }
 
+function heldBy(origins: number): string {
+  return origins > 0 ? `${origins} origin(s) hold a lease on it in the store` : "the store knew it a moment ago";
+}
+
 /** While the store is silent nobody is told that a stream does not exist: players take a 404 for final. */
 function unknownProblem(sentence: string, sight: Sight | undefined): Problem {
-  if (sight?.origins) return { status: 404, code: "unknown-stream", sentence };
+  if (sight?.known) return { status: 404, code: "unknown-stream", sentence };
   return { status: 503, code: "store-silent", sentence, retryAfterS: 2 };
 }

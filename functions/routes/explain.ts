@@ -24,7 +24,7 @@ export async function explain(c: RouterContext, desk: Desk): Promise<Response> {
     reason: choice?.reason ?? existence,
     runnersUp: choice?.node ? choice.runnersUp.map(({ node, reason }) => ({ node, reason })) : [],
     excluded: choice?.excluded ?? [],
-    origins: sight?.origins?.map(withoutUser),
+    origins: sight?.known?.urls.map(withoutUser),
     snapshot: sight && { from: sight.from, ageMs: sight.ageMs, nodes: sight.view.nodes.length },
   });
 }

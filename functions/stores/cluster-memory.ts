@@ -1,12 +1,18 @@
 import { carries, recordKey, type ClusterView, type ClusterViewReader } from "#cluster/node-choice/cluster-view.ts";
-import { StoreUnavailable, type ClusterReader, type ClusterStreamName } from "#cluster/store/contract.ts";
-import type { SnapshotCache } from "./edge-cache.ts";
+import {
+  StoreUnavailable,
+  type ClusterReader,
+  type ClusterSnapshot,
+  type ClusterStreamName,
+} from "#cluster/store/contract.ts";
+import type { ClusterCache } from "./edge-cache.ts";
+import { KnownStreams, type KnownStream } from "./known-streams.ts";
 
 /** The cluster as a decision sees it, and how far that can be relied on. */
 export interface Sight {
   readonly view: ClusterView;
-  /** Where the stream can be pulled, as the store says; `undefined` when the store has not been heard about this stream. */
-  readonly origins: readonly string[] | undefined;
+  /** What the store says of the stream; `undefined` when it has not been heard about it. */
+  readonly known: KnownStream | undefined;
   readonly ageMs: number;
   readonly from: "store" | "memory";
 }
@@ -22,70 +28,68 @@ export interface Moment {
 /** A decision within a second of the last read needs no other. Reports come every 2 s. */
 const freshMs = 1_000;
 /** How long decisions go on without a store. */
-export const outageMs = 300_000;
+const outageMs = 300_000;
 /** After a silence the store is left alone: not every viewer waits for its deadline. */
 const silenceMs = 1_000;
 /** While somebody reads anew, the others decide on what was true until now. */
 const staleMs = 2_000;
-/** How often the last snapshot is put where other isolates find it. */
-const saveEveryMs = 10_000;
+/** How often an isolate reads or writes the data centre's cache, in turn. */
+const cacheTurnMs = 5_000;
 /** No viewer can ask for it: `/-/` is the router's own. */
 const noStream: ClusterStreamName = { vhost: "-", app: "-", stream: "-" };
-/** Streams whose origins are remembered, known and unknown alike. */
-const maxStreams = 10_000;
 
-interface KnownOrigins {
-  readonly urls: readonly string[];
-  /** When the store was asked. */
+interface Latest {
+  readonly snapshot: Pick<ClusterSnapshot, "nowMs" | "nodes">;
+  readonly view: ClusterView;
   readonly atMs: number;
-  /** When the store last gave any. */
-  readonly seenMs: number;
-  readonly savedMs: number;
 }
 
 /**
- * A store that lost its data says that nothing exists, until everybody has claimed anew: for that long it is not believed.
- * A stream that ended is asked for in vain at a node meanwhile, which knows it best.
+ * One isolate's memory of the store. Never asks twice within a second for the same thing; answers through an outage. A
+ * request takes one round trip to the store at most, and one to the data centre's cache.
  */
-const reclaimMs = 10_000;
-
-/** One isolate's memory of the store. Never asks twice within a second for the same thing; answers through an outage. */
 export class ClusterMemory {
   readonly #reader: ClusterReader;
   readonly #views: ClusterViewReader;
-  readonly #cache: SnapshotCache | undefined;
-  #latest: { view: ClusterView; atMs: number } | undefined;
-  #origins = new Map<string, KnownOrigins>();
+  readonly #cache: ClusterCache | undefined;
+  readonly #streams = new KnownStreams();
+  #latest: Latest | undefined;
   #silentSinceMs = Number.NEGATIVE_INFINITY;
   #readingSinceMs = Number.NEGATIVE_INFINITY;
+  #nextTurnMs = Number.NEGATIVE_INFINITY;
+  #isTurnToSave = false;
+  #inheritedMs = Number.NEGATIVE_INFINITY;
 
-  constructor(reader: ClusterReader, views: ClusterViewReader, cache?: SnapshotCache) {
+  constructor(reader: ClusterReader, views: ClusterViewReader, cache?: ClusterCache) {
     this.#reader = reader;
     this.#views = views;
     this.#cache = cache;
   }
 
   /**
-   * The cluster for a decision about `name`: one round trip at most.
+   * The cluster for a decision about `name`.
    * @param isKnown whether the stream needs no lookup because a local rule can pull it
    * @returns `undefined` when the store is silent and nothing is remembered
    */
   async see(name: ClusterStreamName, isKnown: boolean, moment: Moment): Promise<Sight | undefined> {
     const { nowMs } = moment;
-    const remembered = this.#recall(name, nowMs);
+    const key = recordKey(name);
+    const remembered = this.#recall(key, nowMs);
     const allowedMs = nowMs - this.#readingSinceMs < freshMs ? staleMs : freshMs;
-    if (remembered && remembered.ageMs < allowedMs && (isKnown || this.#isSettled(remembered, name, nowMs)))
+    const isFresh = remembered !== undefined && remembered.ageMs < allowedMs;
+    if (isFresh && (isKnown || this.#isSettled(remembered, key, nowMs))) {
+      this.#takeTurn(moment);
       return remembered;
-    if (nowMs - this.#silentSinceMs < silenceMs) return this.#withoutStore(name, isKnown, nowMs);
-    this.#readingSinceMs = nowMs;
+    }
+    if (nowMs - this.#silentSinceMs < silenceMs) return this.#withoutStore(key, isKnown, nowMs);
     try {
-      return await this.#read(name, moment);
+      const sight = isFresh ? await this.#lookUp(name, key, remembered, nowMs) : await this.#read(name, key, nowMs);
+      this.#takeTurn(moment);
+      return sight;
     } catch (thrown) {
       if (!(thrown instanceof StoreUnavailable)) throw thrown;
       this.#silentSinceMs = nowMs;
-      return await this.#withoutStore(name, isKnown, nowMs);
-    } finally {
-      this.#readingSinceMs = Number.NEGATIVE_INFINITY;
+      return await this.#withoutStore(key, isKnown, nowMs);
     }
   }
 
@@ -94,65 +98,75 @@ export class ClusterMemory {
     return this.see(noStream, true, moment);
   }
 
-  async #read(name: ClusterStreamName, { nowMs, later }: Moment): Promise<Sight> {
-    const snapshot = await this.#reader.snapshot(name);
-    const key = recordKey(name);
-    const known = this.#origins.get(key);
-    const savedMs = known?.savedMs ?? Number.NEGATIVE_INFINITY;
-    const isDue = this.#cache !== undefined && snapshot.nodes.length > 0 && nowMs - savedMs >= saveEveryMs;
-    if (isDue) later(this.#cache.save(name, snapshot, nowMs));
-    const view = await this.#views.read(snapshot);
-    this.#latest = { view, atMs: nowMs };
-    const hasAny = snapshot.origins.length > 0;
-    const isLost = !hasAny && known !== undefined && nowMs - known.seenMs < reclaimMs;
-    const urls = isLost ? known.urls : snapshot.origins;
-    const seenMs = hasAny ? nowMs : (known?.seenMs ?? Number.NEGATIVE_INFINITY);
-    this.#remember(key, { urls, atMs: nowMs, seenMs, savedMs: isDue ? nowMs : savedMs });
-    return { view, origins: urls, ageMs: 0, from: "store" };
+  /** Nodes that were seen a moment ago need not be told again for a stream that was not. */
+  async #lookUp(name: ClusterStreamName, key: string, { view, ageMs }: Sight, nowMs: number): Promise<Sight> {
+    const urls = await this.#reader.lookup(name);
+    return { view, known: this.#streams.learn(key, urls, nowMs), ageMs, from: "store" };
   }
 
-  #remember(key: string, origins: KnownOrigins): void {
-    this.#origins.delete(key);
-    this.#origins.set(key, origins);
-    if (this.#origins.size > maxStreams) this.#origins.delete(this.#origins.keys().next().value!);
+  async #read(name: ClusterStreamName, key: string, nowMs: number): Promise<Sight> {
+    this.#readingSinceMs = nowMs;
+    try {
+      const snapshot = await this.#reader.snapshot(name);
+      const view = await this.#views.read(snapshot);
+      this.#latest = { snapshot, view, atMs: nowMs };
+      return { view, known: this.#streams.learn(key, snapshot.origins, nowMs), ageMs: 0, from: "store" };
+    } finally {
+      this.#readingSinceMs = Number.NEGATIVE_INFINITY;
+    }
   }
 
-  /** What this isolate remembers; where that is not enough, what another one left in the cache. */
-  async #withoutStore(name: ClusterStreamName, isKnown: boolean, nowMs: number): Promise<Sight | undefined> {
-    const remembered = this.#recall(name, nowMs);
-    const key = recordKey(name);
-    if (remembered && (isKnown || remembered.origins || isCarried(remembered.view, key))) return remembered;
-    const cached = await this.#cache?.load(name);
-    if (!cached || nowMs - cached.savedMs > outageMs) return remembered;
-    const { savedMs, origins: urls } = cached;
-    if (!this.#latest || this.#latest.atMs < savedMs)
-      this.#latest = { view: await this.#views.read(cached), atMs: savedMs };
-    if (urls.length > 0) this.#remember(key, { urls, atMs: savedMs, seenMs: savedMs, savedMs });
-    return this.#recall(name, nowMs);
+  /** What this isolate remembers; where that is not enough, what others left in the cache. */
+  async #withoutStore(key: string, isKnown: boolean, nowMs: number): Promise<Sight | undefined> {
+    const remembered = this.#recall(key, nowMs);
+    if (remembered && (isKnown || remembered.known?.isThere || isCarried(remembered.view, key))) return remembered;
+    if (nowMs - this.#inheritedMs >= silenceMs) await this.#inherit(nowMs);
+    return this.#recall(key, nowMs);
   }
 
-  #recall(name: ClusterStreamName, nowMs: number): Sight | undefined {
+  /**
+   * Reads and writes the cache in turn, so that isolates do not wipe out each other's streams, and so that a request that
+   * asked the store makes one more round trip at most. A fresh isolate reads first and writes with its next request.
+   */
+  #takeTurn({ nowMs, later }: Moment): void {
+    if (!this.#cache || nowMs < this.#nextTurnMs) return;
+    this.#nextTurnMs = nowMs + cacheTurnMs;
+    if (!this.#isTurnToSave) {
+      this.#isTurnToSave = true;
+      later(this.#inherit(nowMs));
+    } else if (this.#latest && this.#latest.snapshot.nodes.length > 0) {
+      this.#isTurnToSave = false;
+      const { snapshot, atMs } = this.#latest;
+      const streams = this.#streams.share(nowMs, outageMs);
+      later(this.#cache.save({ savedMs: atMs, nowMs: snapshot.nowMs, nodes: snapshot.nodes, streams }));
+    }
+  }
+
+  async #inherit(nowMs: number): Promise<void> {
+    const kept = await this.#cache?.load();
+    if (this.#inheritedMs === Number.NEGATIVE_INFINITY) this.#nextTurnMs = nowMs;
+    this.#inheritedMs = nowMs;
+    if (!kept || nowMs - kept.savedMs > outageMs) return;
+    this.#streams.inherit(kept.streams);
+    if (this.#latest && this.#latest.atMs >= kept.savedMs) return;
+    const view = await this.#views.read({ nowMs: kept.nowMs, nodes: kept.nodes, origins: [] });
+    this.#latest = { snapshot: kept, view, atMs: kept.savedMs };
+  }
+
+  #recall(key: string, nowMs: number): Sight | undefined {
     if (!this.#latest || nowMs - this.#latest.atMs > outageMs) return undefined;
-    const origins = this.#origins.get(recordKey(name));
     // That a stream was not there is worth a second; that it was there, an outage.
-    const isRemembered = origins && nowMs - origins.atMs < (origins.urls.length > 0 ? outageMs : freshMs);
-    return {
-      view: this.#latest.view,
-      origins: isRemembered ? origins.urls : undefined,
-      ageMs: nowMs - this.#latest.atMs,
-      from: "memory",
-    };
+    const known = this.#streams.recall(key, nowMs, freshMs, outageMs);
+    return { view: this.#latest.view, known, ageMs: nowMs - this.#latest.atMs, from: "memory" };
   }
 
   /** Whether it is known of the stream, freshly, that it exists or that it does not. */
-  #isSettled({ view }: Sight, name: ClusterStreamName, nowMs: number): boolean {
-    const key = recordKey(name);
-    const origins = this.#origins.get(key);
-    return (origins && nowMs - origins.atMs < freshMs) || isCarried(view, key);
+  #isSettled({ view }: Sight, key: string, nowMs: number): boolean {
+    return this.#streams.isFresh(key, nowMs, freshMs) || isCarried(view, key);
   }
 }
 
 /** Whether a node that reports has the stream. */
 export function isCarried(view: ClusterView, key: string): boolean {
-  return view.nodes.some(({ record, isSilent }) => !isSilent && carries(record, key));
+  return view.nodes.some((node) => !node.isSilent && carries(node, key));
 }

@@ -1,16 +1,21 @@
-import type { ClusterSnapshot, ClusterStreamName } from "#cluster/store/contract.ts";
-
-/** What was last read from the store, kept outside the isolate: a fresh isolate has it, too, when the store is silent. */
-export interface SnapshotCache {
-  /** Keeps it; never throws. Nodes and the stream's origins are kept apart, so that a stream costs little. */
-  save(name: ClusterStreamName, snapshot: ClusterSnapshot, nowMs: number): Promise<void>;
-  /** The last nodes, and the stream's origins if they were kept; `undefined` when there is nothing. Never throws. */
-  load(name: ClusterStreamName): Promise<CachedSnapshot | undefined>;
+/** What isolates of one data centre tell each other through its cache: a fresh one knows it when the store is silent. */
+export interface KeptCluster {
+  /** Unix ms by the router's clock at which `nodes` were read. */
+  readonly savedMs: number;
+  /** The store's clock then. */
+  readonly nowMs: number;
+  /** Signed node records, unverified. */
+  readonly nodes: readonly string[];
+  /** `vhost/app/stream` of streams that the store knew, and Unix ms by the router's clock at which it last said so. */
+  readonly streams: readonly (readonly [key: string, seenMs: number])[];
 }
 
-export interface CachedSnapshot extends ClusterSnapshot {
-  /** Unix ms by the router's clock when it was saved. */
-  readonly savedMs: number;
+/** One entry for all: an isolate reads it, adds what it knows, and writes it again. */
+export interface ClusterCache {
+  /** Never throws. */
+  save(kept: KeptCluster): Promise<void>;
+  /** `undefined` when there is nothing, or nothing readable. Never throws. */
+  load(): Promise<KeptCluster | undefined>;
 }
 
 /** As much of the Cache API as is needed. */
@@ -19,41 +24,42 @@ export interface ResponseCache {
   put(url: string, response: Response): Promise<void>;
 }
 
-/** No request from outside has these addresses. */
-const nodesUrl = "https://hearth.invalid/last/nodes";
-const originsUrl = ({ vhost, app, stream }: ClusterStreamName): string =>
-  `https://hearth.invalid/last/origins/${[vhost, app, stream].map(encodeURIComponent).join("/")}`;
+/** No request from outside has this address. */
+const url = "https://hearth.invalid/last/cluster";
 /** As long as decisions go on without a store. */
 const keepHeaders = { "Cache-Control": "max-age=300", "Content-Type": "application/json" };
 
-/** Keeps snapshots in the data centre's cache. What comes back is as untrusted as what the store says. */
-export function edgeCache(cache: ResponseCache): SnapshotCache {
-  const put = async (url: string, value: unknown): Promise<void> =>
-    cache.put(url, new Response(JSON.stringify(value), { headers: keepHeaders }));
-  const get = async (url: string): Promise<unknown> => (await cache.match(url))?.json();
+/** Keeps the cluster in the data centre's cache. What comes back is as untrusted as what the store says. */
+export function edgeCache(cache: ResponseCache): ClusterCache {
   return {
-    async save(name, { nowMs: storeMs, nodes, origins }, nowMs) {
-      const saves = [put(nodesUrl, { savedMs: nowMs, nowMs: storeMs, nodes })];
-      if (origins.length > 0) saves.push(put(originsUrl(name), origins));
-      await Promise.allSettled(saves);
+    async save(kept) {
+      try {
+        await cache.put(url, new Response(JSON.stringify(kept), { headers: keepHeaders }));
+      } catch {
+        // The store is still there to be asked; only an outage would have needed this.
+      }
     },
-    async load(name) {
-      const [nodes, origins] = await Promise.allSettled([get(nodesUrl), get(originsUrl(name))]);
-      return parseCached(
-        nodes.status === "fulfilled" ? nodes.value : undefined,
-        origins.status === "fulfilled" ? origins.value : undefined,
-      );
+    async load() {
+      try {
+        return parseKept(await (await cache.match(url))?.json());
+      } catch {
+        return undefined;
+      }
     },
   };
 }
 
-function parseCached(value: unknown, origins: unknown): CachedSnapshot | undefined {
-  if (typeof value !== "object" || value === null || !("savedMs" in value && "nowMs" in value && "nodes" in value))
-    return undefined;
-  const { savedMs, nowMs, nodes } = value;
-  if (typeof savedMs !== "number" || typeof nowMs !== "number" || !isTexts(nodes)) return undefined;
-  return { savedMs, nowMs, nodes, origins: isTexts(origins) ? origins : [] };
+function parseKept(value: unknown): KeptCluster | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  const { savedMs, nowMs, nodes, streams } = value as Record<string, unknown>;
+  if (typeof savedMs !== "number" || typeof nowMs !== "number" || !isList(nodes, isText)) return undefined;
+  return { savedMs, nowMs, nodes, streams: isList(streams, isSeenStream) ? streams : [] };
 }
 
-const isTexts = (value: unknown): value is string[] =>
-  Array.isArray(value) && value.every((entry) => typeof entry === "string");
+const isText = (value: unknown): value is string => typeof value === "string";
+const isSeenStream = (value: unknown): value is [string, number] =>
+  Array.isArray(value) && isText(value[0]) && typeof value[1] === "number";
+
+function isList<T>(value: unknown, isItem: (item: unknown) => item is T): value is T[] {
+  return Array.isArray(value) && value.every(isItem);
+}

@@ -17,8 +17,8 @@ before(async () => {
 });
 after(() => store.close());
 beforeEach(() => {
-  store.isReadOnly = store.isSilent = false;
-  store.reads = 0;
+  store.isReadOnly = store.isOld = store.isSilent = false;
+  store.reads = store.requests = 0;
 });
 
 test("reads nodes and origins in one request", async () => {
@@ -28,11 +28,25 @@ test("reads nodes and origins in one request", async () => {
   assert.equal(store.reads, 1);
 });
 
-test("with a token that may only read it finds the command it may use, once", async () => {
+test("reads one stream's origins in one request", async () => {
+  const reader = new UpstashReader(store.url, store.token, patientMs);
+  assert.deepEqual(await reader.lookup(name), ["ovt://origin:9000/app/ström"]);
+  assert.deepEqual(await reader.lookup({ ...name, stream: "other" }), []);
+  assert.equal(store.requests, 2);
+});
+
+test("with a token that may only read every reading is one request, the first included", async () => {
   store.isReadOnly = true;
   const reader = new UpstashReader(store.url, store.token, patientMs);
   for (let i = 0; i < 3; i++) assert.equal((await reader.snapshot(name)).nodes.length, 1);
-  assert.equal(store.reads, 3);
+  assert.equal(store.requests, 3);
+});
+
+test("a server that knows no reading scripts is asked in the old way, after one try", async () => {
+  store.isOld = true;
+  const reader = new UpstashReader(store.url, store.token, patientMs);
+  for (let i = 0; i < 3; i++) assert.equal((await reader.snapshot(name)).nodes.length, 1);
+  assert.equal(store.requests, 4);
 });
 
 test("a store that says nothing, refuses, or is not there is unavailable", async () => {

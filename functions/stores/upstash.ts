@@ -5,17 +5,17 @@ import {
   type ClusterSnapshot,
   type ClusterStreamName,
 } from "#cluster/store/contract.ts";
-import { parseSnapshot } from "#cluster/store/script-replies.ts";
-import { snapshotCall } from "#cluster/store/script-calls.ts";
+import { parseSnapshot, parseUrls } from "#cluster/store/script-replies.ts";
+import { lookupCall, snapshotCall, type ScriptCall } from "#cluster/store/script-calls.ts";
 
 /** Longer than this a viewer does not wait for the store; the last snapshot decides instead. */
 const storeDeadlineMs = 300;
 
-/** Reads the cluster through Upstash's REST protocol, or `hearth bridge`, which speaks the same. One request a snapshot. */
+/** Reads the cluster through Upstash's REST protocol, or `hearth bridge`, which speaks the same. One request a reading. */
 export class UpstashReader implements ClusterReader {
   readonly #redis: Redis;
-  /** A token that may only read may only run scripts that only read, by another command (Redis 7). */
-  #isReadOnly = false;
+  /** What a token that may only read may run, too. Servers before Redis 7 do not know it; the bridge does. */
+  #knowsEvalRo = true;
 
   constructor(url: string, token: string, deadlineMs = storeDeadlineMs) {
     this.#redis = new Redis({
@@ -33,10 +33,17 @@ export class UpstashReader implements ClusterReader {
     });
   }
 
-  async snapshot(name: ClusterStreamName): Promise<ClusterSnapshot> {
-    const { script, keys, args } = snapshotCall(name);
+  snapshot(name: ClusterStreamName): Promise<ClusterSnapshot> {
+    return this.#read(snapshotCall(name), parseSnapshot);
+  }
+
+  lookup(name: ClusterStreamName): Promise<readonly string[]> {
+    return this.#read(lookupCall(name), parseUrls);
+  }
+
+  async #read<T>({ script, keys, args }: ScriptCall, parse: (reply: unknown) => T): Promise<T> {
     try {
-      return parseSnapshot(await this.#run(script, [...keys], [...args]));
+      return parse(await this.#run(script, [...keys], [...args]));
     } catch (thrown) {
       if (thrown instanceof StoreUnavailable) throw thrown;
       throw new StoreUnavailable("the store did not answer", { cause: thrown });
@@ -44,19 +51,19 @@ export class UpstashReader implements ClusterReader {
   }
 
   async #run(script: string, keys: string[], args: string[]): Promise<unknown> {
-    if (this.#isReadOnly) return this.#redis.evalRo(script, keys, args);
+    if (!this.#knowsEvalRo) return this.#redis.eval(script, keys, args);
     try {
-      return await this.#redis.eval(script, keys, args);
+      return await this.#redis.evalRo(script, keys, args);
     } catch (thrown) {
-      if (!(thrown instanceof Error && /NOPERM|no permission/i.test(thrown.message))) throw thrown;
-      this.#isReadOnly = true;
-      return this.#redis.evalRo(script, keys, args);
+      if (!(thrown instanceof Error && /unknown command|not available/i.test(thrown.message))) throw thrown;
+      this.#knowsEvalRo = false;
+      return this.#redis.eval(script, keys, args);
     }
   }
 }
 
+const notSet = () =>
+  Promise.reject(new StoreUnavailable("UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN are not set"));
+
 /** Where no store is configured. */
-export const noStore: ClusterReader = {
-  snapshot: () =>
-    Promise.reject(new StoreUnavailable("UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN are not set")),
-};
+export const noStore: ClusterReader = { snapshot: notSet, lookup: notSet };

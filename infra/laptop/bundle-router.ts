@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 
 /** ES modules as text, ready for workerd. */
 export interface RouterBundle {
-  readonly router: string;
+  readonly script: string;
   readonly assets: string;
 }
 
@@ -29,8 +29,8 @@ export async function bundleRouter(): Promise<RouterBundle> {
     return outputFiles[0]!.text;
   };
   try {
-    const [router, assets] = await Promise.all([bundle("functions/index.ts"), bundle("infra/laptop/assets-worker.ts")]);
-    return { router, assets };
+    const [script, assets] = await Promise.all([bundle("functions/index.ts"), bundle("infra/laptop/assets-worker.ts")]);
+    return { script, assets };
   } finally {
     await esbuild.stop();
   }

@@ -22,10 +22,19 @@ export interface RouterOptions {
   readonly log?: (line: string) => void;
 }
 
+/** ES modules as text. */
+interface WorkerTexts {
+  readonly script: string;
+  /** Serves the page; needed with `assetsDir`. */
+  readonly assets?: string;
+}
+
 /** A router that answers. */
 export interface RunningRouter {
   /** `http://host:port`, without a slash at the end. */
   readonly url: string;
+  /** Of the process that workerd is a child of. */
+  readonly pid: number;
   /** Resolves when the process ended by itself, with its exit code. */
   readonly exited: Promise<number | null>;
   /** Ends it; resolves when the process is gone. May be called twice. */
@@ -40,17 +49,23 @@ const startDeadlineMs = 15_000;
  * @throws {Error} that names HEARTH_ROUTER_PORT when the port is in use
  */
 export async function startRouter(options: RouterOptions): Promise<RunningRouter> {
+  return startWorker({ ...options, ...(await bundleRouter()) });
+}
+
+/** As {@link startRouter}, for a Worker that is there as text: `script`, an ES module. */
+export async function startWorker(options: RouterOptions & WorkerTexts): Promise<RunningRouter> {
   const {
     port,
     host = "127.0.0.1",
     vars,
     assetsDir,
     serverXml,
+    script,
+    assets = "",
     log = (line) => process.stderr.write(`${line}\n`),
   } = options;
   const folder = await mkdtemp(join(tmpdir(), "hearth-router-"));
   try {
-    const bundle = await bundleRouter();
     const config = workerdConfig({
       address: `${host}:${port}`,
       compatibilityDate,
@@ -59,8 +74,8 @@ export async function startRouter(options: RouterOptions): Promise<RunningRouter
     });
     // The folder is ours alone (mkdtemp: 0700) and gone once workerd has read it: the configuration holds the secret.
     await Promise.all([
-      writeFile(join(folder, "router.js"), bundle.router),
-      writeFile(join(folder, "assets.js"), bundle.assets),
+      writeFile(join(folder, "router.js"), script),
+      writeFile(join(folder, "assets.js"), assets),
       writeFile(join(folder, "config.capnp"), config),
     ]);
     return await run(join(folder, "config.capnp"), host, port, log);
@@ -101,7 +116,7 @@ async function run(config: string, host: string, port: number, log: (line: strin
   }
   try {
     const actualPort = await listening(child, exited, printed, port);
-    return { url: `http://${host}:${actualPort}`, exited, close };
+    return { url: `http://${host}:${actualPort}`, pid: child.pid!, exited, close };
   } catch (thrown) {
     await close();
     throw thrown;

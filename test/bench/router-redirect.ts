@@ -1,83 +1,82 @@
-// How many viewers can one core of a router send on their way? Redirects in workerd per second of its CPU time: decided on
-// what the isolate remembers, and with the store asked for each stream anew. Wanted: 8,000 and 2,500.
+// How many viewers can one core of a router send on their way? Redirects in raw workerd per second of its CPU time: decided on
+// what the isolate remembers, and with the store asked for each stream anew; beside a Worker that answers every request with
+// one and the same redirect, the least that workerd itself costs. Wanted: 8,000 and 2,500. Each figure is that of the best of
+// its rounds, since whatever else runs on the machine can only add to it.
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
-import { Agent, get } from "node:http";
-import { setTimeout } from "node:timers/promises";
-import { startRouter } from "../../infra/laptop/worker.ts";
+import { loadavg } from "node:os";
+import { startRouter, startWorker, type RunningRouter } from "../../infra/laptop/worker.ts";
+import { httpLoad } from "../support/http-load.ts";
 import { startRestStore } from "../support/rest-store.ts";
 import { nodeRecord, secret } from "../support/router.ts";
 
-const parallel = 16;
-const requests = 8_000;
+const parallel = 32;
+const rounds = 8;
+const requests = 2_500;
 const wanted = { remembered: 8_000, asked: 2_500 };
 
 const store = await startRestStore(secret);
 store.nodes = Array.from({ length: 10 }, (_, index) => nodeRecord(`edge${index}`, { maxViewers: 1_000_000 }));
 store.knowsEveryStream = true;
 const vars = { HEARTH_SECRET: secret, UPSTASH_REDIS_REST_URL: store.url, UPSTASH_REDIS_REST_TOKEN: store.token };
-const router = await startRouter({ port: 0, vars });
-const agent = new Agent({ keepAlive: true, maxSockets: parallel });
+const leastWorker = `export default { fetch: () => new Response(null, { status: 302, headers: {
+  Location: "http://edge1.test/app/stream/llhls.m3u8?rt=${"x".repeat(130)}", "Access-Control-Allow-Origin": "*",
+  "Access-Control-Expose-Headers": "Location, Link, ETag, Retry-After, Accept-Patch, ID", "Cache-Control": "no-store" } }) }`;
 
-/** CPU seconds that workerd used so far; it is the one child of our child. */
-function workerdCpuSeconds(): number {
-  const mine = (pid: string): string[] => {
-    const tasks = readdirSync(`/proc/${pid}/task`);
-    return tasks.flatMap((task) => readFileSync(`/proc/${pid}/task/${task}/children`, "utf8").trim().split(" "));
-  };
-  const pid = mine("self")
-    .filter((child) => child !== "")
-    .flatMap(mine)
-    .find((child) => child !== "" && readFileSync(`/proc/${child}/comm`, "utf8").startsWith("workerd"));
-  assert.ok(pid, "workerd was not found");
-  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ");
-  return (Number(fields[11]) + Number(fields[12])) / 100;
+/** The workerd under a router: the one child of the shell that guards it. */
+function workerdOf({ pid }: RunningRouter): number {
+  const child = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8")
+    .trim()
+    .split(" ")
+    .find((candidate) => readFileSync(`/proc/${candidate}/comm`, "utf8").startsWith("workerd"));
+  assert.ok(child, "workerd was not found");
+  return Number(child);
 }
 
-function statusOf(path: string): Promise<number | undefined> {
-  return new Promise((resolve, reject) => {
-    get(`${router.url}${path}`, { agent }, (answer) => {
-      answer.resume();
-      answer.on("end", () => resolve(answer.statusCode));
-    }).on("error", reject);
+/** Nanoseconds on a CPU so far, of all threads of a process. */
+function cpuNs(pid: number): number {
+  const ofThread = (task: string) => Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, "utf8").split(" ")[0]);
+  return readdirSync(`/proc/${pid}/task`).reduce((sum, task) => sum + ofThread(task), 0);
+}
+
+/** Microseconds of workerd's CPU a redirect. On a busy machine the store may miss the router's deadline: that is asked again. */
+async function microsecondsEach(router: RunningRouter, pathOf: (index: number) => string): Promise<number> {
+  const pid = workerdOf(router);
+  const before = cpuNs(pid);
+  await httpLoad(Number(new URL(router.url).port), { count: requests, parallel, pathOf }, ({ status, head }) => {
+    if (status === 503) return "again";
+    assert.equal(status, 302, head);
+    return "done";
   });
+  return (cpuNs(pid) - before) / requests / 1_000;
 }
 
-/** On a machine that is busy elsewhere the store may miss the router's deadline; the router then says so for a second. */
-async function redirect(path: string): Promise<void> {
-  for (let attempt = 0; attempt < 20; attempt++) {
-    const status = await statusOf(path);
-    if (status === 302) return;
-    assert.equal(status, 503);
-    await setTimeout(300);
-  }
-  assert.fail("the store does not answer in time: this machine is too busy to measure on");
-}
-
-async function perCpuSecond(pathOf: (index: number) => string, count: number): Promise<number> {
-  const before = workerdCpuSeconds();
-  let next = 0;
-  const client = async () => {
-    while (next < count) await redirect(pathOf(next++));
-  };
-  await Promise.all(Array.from({ length: parallel }, client));
-  return count / (workerdCpuSeconds() - before);
-}
-
+const router = await startRouter({ port: 0, vars });
+const least = await startWorker({ port: 0, vars: {}, script: leastWorker });
+let stream = 0;
+const kinds = {
+  least: () => microsecondsEach(least, () => "/app/stream/llhls.m3u8"),
+  remembered: () => microsecondsEach(router, () => "/app/stream/llhls.m3u8"),
+  asked: () => microsecondsEach(router, () => `/app/s${stream++}/llhls.m3u8`),
+};
 try {
-  await perCpuSecond(() => "/app/warm/llhls.m3u8", 2_000);
-  const remembered = await perCpuSecond(() => "/app/stream/llhls.m3u8", requests);
-  const readsBefore = store.reads;
-  const asked = await perCpuSecond((index) => `/app/s${index}/llhls.m3u8`, requests / 2);
-  assert.ok(store.reads - readsBefore >= requests / 2, "every stream has to be asked for");
-  const figures = { remembered: Math.round(remembered), asked: Math.round(asked), wanted };
+  const best = { least: Infinity, remembered: Infinity, asked: Infinity };
+  for (let round = -1; round < rounds; round++) {
+    for (const kind of ["least", "remembered", "asked"] as const) {
+      const us = await kinds[kind]();
+      if (round >= 0) best[kind] = Math.min(best[kind], us);
+    }
+  }
+  assert.ok(store.reads >= (rounds + 1) * requests, "every stream has to be asked for");
+  const perSecond = (kind: keyof typeof best) => Math.round(1e6 / best[kind]);
+  const figures = { remembered: perSecond("remembered"), asked: perSecond("asked"), least: perSecond("least"), wanted };
   console.log(
-    `router-redirect: ${(remembered / asked).toFixed(1)} × as many without asking the store, per CPU second`,
+    `router-redirect: ${(best.remembered / best.least).toFixed(2)} × the CPU of a fixed answer, ` +
+      `${(best.asked / best.least).toFixed(2)} × with the store asked; redirects per CPU second (load ${loadavg()[0]!.toFixed(1)})`,
     figures,
   );
-  process.exitCode = remembered >= wanted.remembered && asked >= wanted.asked ? 0 : 1;
+  process.exitCode = figures.remembered >= wanted.remembered && figures.asked >= wanted.asked ? 0 : 1;
 } finally {
-  agent.destroy();
-  await router.close();
+  await Promise.all([router.close(), least.close()]);
   await store.close();
 }

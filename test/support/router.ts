@@ -38,7 +38,9 @@ export interface FakeCluster {
   origins: Record<string, string[]>;
   isSilent: boolean;
   nowMs: number;
+  /** Snapshots and lookups. */
   reads: number;
+  lookups: number;
 }
 
 export interface RouterFixture {
@@ -61,11 +63,12 @@ export async function routerFixture(
     isSilent: false,
     nowMs: startMs,
     reads: 0,
+    lookups: 0,
     ...cluster,
   };
   const app = createRouter({
     env: {},
-    reader: { snapshot: (name) => snapshot(held, key, name) },
+    reader: { snapshot: (name) => snapshot(held, key, name), lookup: (name) => lookup(held, name) },
     vhosts: singleVhost,
     key,
     cache: undefined,
@@ -79,9 +82,18 @@ export async function routerFixture(
 }
 
 async function snapshot(held: FakeCluster, key: SigningKey, name: ClusterStreamName) {
+  const origins = read(held, name);
+  const signed = await Promise.all(held.nodes.map((node) => signNodeRecord(key, node, held.nowMs)));
+  return { nowMs: held.nowMs, nodes: [...signed, ...held.rawRecords], origins };
+}
+
+async function lookup(held: FakeCluster, name: ClusterStreamName) {
+  held.lookups++;
+  return read(held, name);
+}
+
+function read(held: FakeCluster, name: ClusterStreamName): string[] {
   held.reads++;
   if (held.isSilent) throw new StoreUnavailable("silent in this test");
-  const signed = await Promise.all(held.nodes.map((node) => signNodeRecord(key, node, held.nowMs)));
-  const origins = held.origins[`${name.vhost}/${name.app}/${name.stream}`] ?? [];
-  return { nowMs: held.nowMs, nodes: [...signed, ...held.rawRecords], origins };
+  return held.origins[`${name.vhost}/${name.app}/${name.stream}`] ?? [];
 }

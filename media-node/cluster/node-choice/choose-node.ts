@@ -113,7 +113,7 @@ function sift(view: ClusterView, request: NodeRequest) {
       record,
       capacity,
       near: nearness(node.region, place),
-      isCarrier: carries(record, key),
+      isCarrier: carries(node, key),
       score: rendezvousScore(keyHash, node.hash, capacity),
       load,
       isBusy: (record.maxViewers > 0 && load >= busyShare * capacity) || record.cpu >= busyShare,

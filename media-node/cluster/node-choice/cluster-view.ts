@@ -11,6 +11,8 @@ export interface NodeView {
   readonly hash: number;
   /** See {@link regionWords}. */
   readonly region: readonly string[];
+  /** Names of `record.origins`: an origin may publish thousands, and every decision asks. */
+  readonly origins: ReadonlySet<string>;
   /** Its record has run out, and it did not say good-bye: perhaps gone, perhaps only its report is missing. */
   readonly isSilent: boolean;
   /** It should have reported by now. Perhaps it just died: its record stands for some seconds yet. */
@@ -19,7 +21,14 @@ export interface NodeView {
 
 /** What decisions need of a node besides its record. */
 export function viewNode(record: NodeRecord, { isSilent = false, isLate = false } = {}): NodeView {
-  return { record, hash: hashText(record.id), region: regionWords(record.region), isSilent, isLate };
+  return {
+    record,
+    hash: hashText(record.id),
+    region: regionWords(record.region),
+    origins: new Set(record.origins),
+    isSilent,
+    isLate,
+  };
 }
 
 /** The cluster at one moment, checked. */
@@ -37,8 +46,8 @@ export function recordKey(name: ClusterStreamName): string {
 }
 
 /** Whether the node relays the stream now, or publishes it itself: sending a viewer there costs no new pull. */
-export function carries(record: NodeRecord, key: string): boolean {
-  return Object.hasOwn(record.streams, key) || record.origins.includes(key);
+export function carries({ record, origins }: NodeView, key: string): boolean {
+  return Object.hasOwn(record.streams, key) || origins.has(key);
 }
 
 interface Seen {

@@ -62,6 +62,12 @@ export interface ClusterSnapshot {
 export interface ClusterReader {
   /** @throws StoreUnavailable when the store did not answer within the adapter's deadline */
   snapshot(name: ClusterStreamName): Promise<ClusterSnapshot>;
+  /**
+   * Where a stream can be pulled, best first: our leases, then OvenMediaEngine's plain key. A small part of what a snapshot
+   * says, for whoever has seen the nodes a moment ago.
+   * @throws StoreUnavailable as above
+   */
+  lookup(name: ClusterStreamName): Promise<readonly string[]>;
 }
 
 /** What a node may do. Every method has a deadline and throws StoreUnavailable past it. */
@@ -70,8 +76,6 @@ export interface ClusterStore extends ClusterReader {
   claim(claim: StreamClaim): Promise<ClaimResult>;
   /** Gives a claim up; does nothing when `owner` does not hold it. */
   release(claim: StreamClaim): Promise<void>;
-  /** Where a stream can be pulled, best first: our leases, then OvenMediaEngine's plain key. */
-  lookup(name: ClusterStreamName): Promise<readonly string[]>;
   /**
    * Publishes a signed node record for 6 s.
    * @returns Unix ms by the store's clock: what the next record is to be signed with
