@@ -9,11 +9,13 @@ import { startNode } from "./node.ts";
 import { runProbe } from "./probe-command.ts";
 import { startBridge } from "./stores/bridge.ts";
 import { systemClock } from "./time/clock.ts";
+import { runToken } from "./token-command.ts";
 
 const usage = `hearth node --config Server.xml      runs a media node
 hearth check Server.xml [--json]     says what is wrong or odd in a configuration
 hearth explain URL --config Server.xml [--json]   says what becomes of a viewer's URL
 hearth probe rtsp://camera/live [--json]          says what a source offers and what is wrong with it
+hearth token 'app/*' [--days 30]      a token for OvenMediaEngine edges (docs/interop.md)
 hearth bridge [--port 8079]          serves Upstash's REST protocol in front of REDIS_URL
 hearth simulate [--nodes 50 …]       runs a day of a cluster under the code that decides; --help lists its options
 hearth help                          prints this`;
@@ -35,6 +37,15 @@ async function run([command, ...args]: string[]): Promise<void> {
   if (command === "check") return finish(runCheck(args));
   if (command === "explain") return finish(await runExplain(args));
   if (command === "probe") return finish(await runProbe(args));
+  if (command === "token") {
+    const { output, advice } = await runToken(args, {
+      secret: process.env["HEARTH_SECRET"],
+      nowMs: systemClock.wallMs(),
+    });
+    process.stdout.write(output);
+    process.stderr.write(advice);
+    return;
+  }
   if (command === "simulate") {
     // Loaded when asked for: a node has no use for it.
     const { simulate } = await import("../infra/simulate.ts");

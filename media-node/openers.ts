@@ -11,9 +11,11 @@ import { openRtspSource } from "./rtsp/rtsp-source.ts";
 export function openersOf({ config, clock, logger, id, secret }: NodeContext): ReadonlyMap<string, OpenSource> {
   const recentMs = recentMsOf(config);
   const link = { dial: dialTcp, clock, logger, nodeId: id, recentMs, ...(secret !== undefined && { secret }) };
+  const openOvt = openOvtSource(link);
   const openRtsp = openRtspSource({ dial: dialTcp, dialTls, clock, logger });
   return new Map([
-    ["ovt", openOvtSource(link)],
+    ["ovt", openOvt],
+    ["ovts", openOvt],
     ["rtsp", openRtsp],
     ["rtsps", openRtsp],
     ["file", openLoopSource({ clock, readFile: async (path) => new Uint8Array(await readFile(path)) })],

@@ -1,11 +1,13 @@
 import { randomUUID } from "node:crypto";
 import type { Metric } from "./api/operator-server.ts";
 import { chooseVhost } from "./cluster/origin-map/choose-vhost.ts";
+import type { ServerConfig } from "./config/server-config.ts";
 import type { StreamHub } from "./core/stream-hub.ts";
 import type { NodeContext } from "./node-context.ts";
 import { ovtLinkSecurity } from "./ovt-link.ts";
 import { listenForEdges } from "./ovt-listener.ts";
 import { OvtPublisher } from "./ovt/ovt-publisher.ts";
+import { applicationFor } from "./pull-planner.ts";
 
 /** This node as an origin: where edges pull, and what there is to know about them. */
 export interface OvtOrigin {
@@ -22,7 +24,7 @@ export async function publishOvt(context: NodeContext, hub: StreamHub): Promise<
   const { config, live, clock, logger, id, secret, address, group } = context;
   if (config.bind.ovtPort === undefined) return { port: undefined, metrics: [] };
   const publisher = new OvtPublisher({
-    hub,
+    hub: onlyPublished(config, hub),
     resolveVhost: (host) => {
       const choice = chooseVhost(live.now, host);
       return choice.kind === "vhost" ? choice.vhost.name : undefined;
@@ -31,7 +33,8 @@ export async function publishOvt(context: NodeContext, hub: StreamHub): Promise<
     logger,
     nodeId: id,
     serverId: randomUUID(),
-    ...ovtLinkSecurity(config.hearth.ovtLink, secret),
+    sendsDataToOthers: config.hearth.ovtDataToAll,
+    ...ovtLinkSecurity(config, secret),
   });
   const listener = await listenForEdges(config.bind.ovtPort, address, (connection, remote) =>
     publisher.accept(connection, remote),
@@ -40,6 +43,17 @@ export async function publishOvt(context: NodeContext, hub: StreamHub): Promise<
   // Closed before the listener, which cuts what is left: sessions end on the border of a sample.
   group.add(() => publisher.close());
   return { port: listener.port, metrics: metricsOf(publisher) };
+}
+
+/** The hub's streams of applications with an OVT publisher; others do not exist for edges. */
+function onlyPublished(config: ServerConfig, hub: StreamHub): Pick<StreamHub, "acquire"> {
+  return {
+    acquire: async (name, request, signal) => {
+      const vhost = config.vhosts.find((candidate) => candidate.name === name.vhost);
+      if (vhost && applicationFor(vhost, name.app)?.publishers.ovt) return hub.acquire(name, request, signal);
+      return { kind: "not-found", reason: `the publisher <OVT> is not enabled for "${name.app}"` };
+    },
+  };
 }
 
 /** `hearth_ovt_{connections_opened,…}`: whatever the publisher counts. */

@@ -59,7 +59,8 @@ export class StreamClaims {
     if (!applicationFor(settings, app)?.publishers.ovt) return;
     if (hub.list().find((entry) => entry.stream === stream)?.pull?.plan.from === "store") return;
     this.#claimed.add(streamKey(stream.name));
-    const url = `ovt://${originHostName}:${ovtPort}/${app}/${stream.name.stream}`;
+    const scheme = config.hearth.ovtLink?.requireTls ? "ovts" : "ovt";
+    const url = `${scheme}://${originHostName}:${ovtPort}/${app}/${stream.name.stream}`;
     registrar.add({ ...stream.name, url, owner: this.#owner });
   }
 

@@ -143,7 +143,7 @@ function buildRule(value: NonNullable<VhostValue["Origins"]>["Origin"][number]):
     isStrict: value.StrictLocation,
     isPersistent: value.Persistent,
     hasFailback: value.Failback,
-    isRelay: value.Relay ?? scheme.toLowerCase() === "ovt",
+    isRelay: value.Relay ?? /^ovts?$/i.test(scheme),
     ignoresSenderReports: value.IgnoreRtcpSRTimestamp,
   };
 }
@@ -169,6 +169,7 @@ function buildHearth(value: ServerValue["Hearth"], firstVhost: string): HearthCo
     ...(value?.OperatorPort && { operatorPort: value.OperatorPort.number }),
     operatorAddress: value?.OperatorAddress || "127.0.0.1",
     ...(value?.OvtLink && { ovtLink: buildOvtLink(value.OvtLink) }),
+    ovtDataToAll: value?.OvtDataToAll ?? false,
     graceTimeoutMs: value?.GraceTimeout ?? 30_000,
     locationMatching: value?.LocationMatching ?? "prefix",
   };
@@ -179,6 +180,7 @@ function buildOvtLink(value: NonNullable<NonNullable<ServerValue["Hearth"]>["Ovt
   return {
     trustedPeers: peers.filter((peer) => peer !== ""),
     ...(value.RequireToken !== undefined && { requireToken: value.RequireToken }),
+    requireTls: value.RequireTLS,
   };
 }
 

@@ -109,7 +109,7 @@ function lintTarget(origin: OriginValue, rule: OriginRule, vhost: VhostConfig, {
   const at = origin.Pass.$.child("Scheme");
   const scheme = providerOf(rule.scheme);
   if (scheme !== "ovt" && scheme !== "rtsp" && scheme !== "file") {
-    const remedy = scheme === "rtspc" ? "Write rtsp." : "Write ovt, rtsp, rtsps or file.";
+    const remedy = scheme === "rtspc" ? "Write rtsp." : "Write ovt, ovts, rtsp, rtsps or file.";
     warn(at, "unknown-scheme", `Nothing pulls "${rule.scheme}": requests that match this rule fail.`, remedy);
     return;
   }
@@ -165,7 +165,7 @@ function lintAuthority(at: Place, authority: string, scheme: string, { warn }: P
       `"${hidePassword(authority)}" is not host:port.`,
       "Write host:port/path; IPv6 addresses in brackets.",
     );
-  } else if (match[2] === undefined && scheme === "ovt") {
+  } else if (match[2] === undefined && providerOf(scheme) === "ovt") {
     warn(at, "no-port", "OVT has no default port: the pull fails.", `Write ${match[1]}:9000/….`);
   }
 }

@@ -56,7 +56,8 @@ test("reads Hearth's own settings although OvenMediaEngine is told to skip them"
     server(`<Hearth ignore="true"><Node><Id>\${env:NODE_ID}</Id><PublicUrl>http://127.0.0.1:1/</PublicUrl>
       <Region>eu</Region><MaxViewers>10</MaxViewers></Node><AdvertisedAddresses><Address>203.0.113.7</Address></AdvertisedAddresses>
       <Prewarm><Stream>app/stream</Stream><Stream>v/a/s</Stream></Prewarm><OperatorPort>0</OperatorPort>
-      <GraceTimeout>5000</GraceTimeout><LocationMatching>segments</LocationMatching></Hearth>`),
+      <GraceTimeout>5000</GraceTimeout><LocationMatching>segments</LocationMatching><OvtDataToAll>true</OvtDataToAll>
+      <OvtLink><TrustedPeers><Peer> 10.0.0.0/8 </Peer></TrustedPeers><RequireTLS>true</RequireTLS></OvtLink></Hearth>`),
     { NODE_ID: "edge-1" },
   );
   assert.deepEqual(hearth, {
@@ -71,6 +72,8 @@ test("reads Hearth's own settings although OvenMediaEngine is told to skip them"
     ],
     operatorPort: 0,
     operatorAddress: "127.0.0.1",
+    ovtLink: { trustedPeers: ["10.0.0.0/8"], requireTls: true },
+    ovtDataToAll: true,
     graceTimeoutMs: 5000,
     locationMatching: "segments",
   });

@@ -64,7 +64,7 @@ export function planFromMap(config: ServerConfig, name: RequestedStream, rawQuer
 
 /**
  * What can be pulled of what the OriginMapStore answered, the virtual host's applications considered.
- * @param found untrusted; only `ovt` and `rtsp` URLs with a host pass
+ * @param found untrusted; only `ovt`, `ovts` and `rtsp` URLs with a host pass
  */
 export function planFromStore(
   config: ServerConfig,
@@ -122,19 +122,23 @@ function targetOf(vhost: VhostConfig, app: string, scheme: string, mayBeFile: bo
   return { kind: "target", application, isDynamic };
 }
 
-/** The provider that pulls by a scheme: RTSP pulls with and without TLS. */
+const secureSchemes = new Map([
+  ["rtsps", "rtsp"],
+  ["ovts", "ovt"],
+]);
+
+/** The provider that pulls by a scheme: RTSP and OVT pull with and without TLS. */
 export function providerOf(scheme: string): string {
   const provider = scheme.toLowerCase();
-  return provider === "rtsps" ? "rtsp" : provider;
+  return secureSchemes.get(provider) ?? provider;
 }
 
-/** `ovt` or `rtsp`, when the URL is one that a pull can take: with a host, without control characters or blanks. */
-function pullableScheme(url: string): "ovt" | "rtsp" | undefined {
+/** `ovt`, `ovts` or `rtsp`, when the URL is one that a pull can take: with a host, without control characters or blanks. */
+function pullableScheme(url: string): string | undefined {
   if (url.length > 2_048) return undefined;
   const match =
-    /^(ovt|rtsp):\/\/(?:[^\s/?#@\\]*@)?(?:\[[\da-f:.]+\]|[^\s/?#@\\:[\]]+)(?::\d{1,5})?\/[^\s\p{Cc}]*$/iu.exec(url);
-  if (!match) return undefined;
-  return match[1]!.toLowerCase() === "ovt" ? "ovt" : "rtsp";
+    /^(ovts?|rtsp):\/\/(?:[^\s/?#@\\]*@)?(?:\[[\da-f:.]+\]|[^\s/?#@\\:[\]]+)(?::\d{1,5})?\/[^\s\p{Cc}]*$/iu.exec(url);
+  return match?.[1];
 }
 
 function policyKeys({ signedPolicy }: VhostConfig): readonly string[] {

@@ -178,6 +178,8 @@ export interface HearthConfig {
   readonly operatorAddress: string;
   /** Absent where the file has no such element: then the node's secret does not close the OVT port. */
   readonly ovtLink?: OvtLinkConfig;
+  /** OvenMediaEngine edges get data and subtitles too. */
+  readonly ovtDataToAll: boolean;
   readonly graceTimeoutMs: number;
   readonly locationMatching: MatchMode;
 }
@@ -188,4 +190,6 @@ export interface OvtLinkConfig {
   readonly trustedPeers: readonly string[];
   /** Absent where the file does not say: the node's secret decides. */
   readonly requireToken?: boolean;
+  /** Peers that are not trusted must come by TLS. */
+  readonly requireTls: boolean;
 }

@@ -81,7 +81,10 @@ const originSchema = group("A rule: where to pull from for which request. The fi
   Pass: group(
     "Where to pull from.",
     {
-      Scheme: text("`ovt`, `rtsp`, `rtsps` (RTSP within TLS) or `file`, in any case.", { isRequired: true }),
+      Scheme: text(
+        "`ovt`, `ovts` (OVT within TLS, between Hearth nodes), `rtsp`, `rtsps` (RTSP within TLS) or `file`, in any case.",
+        { isRequired: true },
+      ),
       Urls: group(
         "Tried in order.",
         {
@@ -243,12 +246,21 @@ const hearthSchema = group(
           "Others need a token signed with HEARTH_SECRET, as Hearth edges with the same secret send it. Unless given: true " +
             "when HEARTH_SECRET is set.",
         ),
+        RequireTLS: flag(
+          "Others must also come by TLS, as Hearth edges do whose rule has the Scheme `ovts`. Streams then stand as `ovts://…` " +
+            "in the OriginMapStore, which OvenMediaEngine edges cannot pull.",
+          false,
+        ),
       },
     ),
     OperatorPort: port("Metrics, reload, drain and the REST API."),
     OperatorAddress: text(
       "Where OperatorPort is opened. Any other address than the loopback one needs the token HEARTH_OPERATOR_TOKEN.",
       { fallback: "127.0.0.1" },
+    ),
+    OvtDataToAll: flag(
+      "Samples of data and subtitle tracks (ID3, SCTE-35, cues) go to OvenMediaEngine edges too; Hearth edges always get them.",
+      false,
     ),
     GraceTimeout: milliseconds("How long viewers are kept while every source of their stream fails.", {
       fallback: 30_000,

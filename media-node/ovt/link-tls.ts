@@ -13,6 +13,9 @@ const common = { minVersion: "TLSv1.3", maxVersion: "TLSv1.3", ciphers: "TLS_AES
 const purpose = "hearth-ovt-tls-1";
 /** The first byte of every TLS handshake; OVT begins with 0x40 or 0x60. */
 const handshakeByte = 0x16;
+const recordHeaderLength = 5;
+/** Nodes greet with some 300 bytes. */
+const maxGreetingBytes = 2_048;
 
 function keyOf(secret: string): Buffer {
   return createHmac("sha256", secret).update(purpose).digest();
@@ -23,9 +26,23 @@ function identityOf(key: Buffer): string {
   return `${purpose}.${createHash("sha256").update(key).digest("base64url").slice(0, 16)}`;
 }
 
-/** Whether a connection that begins with these bytes wants TLS. */
-export function beginsTls(bytes: Uint8Array): boolean {
-  return bytes[0] === handshakeByte;
+/**
+ * Tells whether a peer wants TLS, by its first byte; calls back once, with the bytes put back. Of TLS the whole first
+ * record is awaited, since a handshake that is begun costs much more memory than a peer that only says it wants one.
+ */
+export function hearGreeting(connection: Duplex, onHeard: (isTls: boolean) => void): void {
+  let heard = Buffer.alloc(0);
+  const onData = (chunk: Uint8Array): void => {
+    heard = heard.length === 0 ? Buffer.from(chunk) : Buffer.concat([heard, chunk]);
+    const isTls = heard[0] === handshakeByte;
+    const wanted = isTls ? recordHeaderLength + (heard.length < recordHeaderLength ? 0 : heard.readUInt16BE(3)) : 1;
+    if (heard.length < Math.min(wanted, maxGreetingBytes)) return;
+    connection.off("data", onData);
+    connection.pause();
+    connection.unshift(heard);
+    onHeard(isTls);
+  };
+  connection.on("data", onData);
 }
 
 /** The edge's side: resolves when both have proved themselves. Owns `connection` from then on; a failure closes it. */

@@ -3,7 +3,7 @@ import type { Logger } from "../flow/logger.ts";
 import type { StreamHold, StreamHub } from "../core/stream-hub.ts";
 import type { Stream } from "../core/stream.ts";
 import { every, type Clock, type Timer } from "../time/clock.ts";
-import { beginsTls, secureAsOrigin } from "./link-tls.ts";
+import { hearGreeting, secureAsOrigin } from "./link-tls.ts";
 import { defaultOriginLimits, type OriginLimits } from "./origin-dialogue.ts";
 import { OriginConnection, type OriginHost, type OriginStats } from "./origin-connection.ts";
 import { PeerGuard } from "./peer-guard.ts";
@@ -20,6 +20,10 @@ export interface OvtPublisherOptions {
   readonly serverId: string;
   /** Secrets that peers' tokens may be signed with, and TLS is spoken by; none = everybody may pull, without TLS. */
   readonly secrets?: readonly string[];
+  /** Whether peers that are not trusted need a token. Default: whether there are secrets. */
+  readonly requiresToken?: boolean;
+  /** Whether peers that are not trusted must come by TLS. Default false. */
+  readonly requiresTls?: boolean;
   /** Addresses and networks of stock OvenMediaEngine edges, which have no token. */
   readonly trustedPeers?: readonly string[];
   /**
@@ -82,7 +86,8 @@ export class OvtPublisher {
   /** @throws {SettingError} when `trustedPeers` holds what is no address or network */
   constructor(options: OvtPublisherOptions) {
     this.#options = options;
-    const { hub, clock, logger, nodeId, serverId, resolveVhost } = options;
+    const { hub, clock, logger, nodeId, serverId, resolveVhost, secrets = [] } = options;
+    const asked = (options.requiresToken ?? secrets.length > 0) ? secrets : undefined;
     this.#host = {
       hub,
       clock,
@@ -90,7 +95,7 @@ export class OvtPublisher {
       nodeId,
       serverId,
       resolveVhost,
-      guard: new PeerGuard({ secrets: options.secrets ?? [], trustedPeers: options.trustedPeers ?? [] }),
+      guard: new PeerGuard({ secrets: asked, trustedPeers: options.trustedPeers ?? [] }),
       limits: { ...defaultOriginLimits, ...options.limits },
       maxQueueBytes: options.maxQueueBytes ?? 16 * 1024 * 1024,
       maxQueueAgeMs: options.maxQueueAgeMs ?? 5_000,
@@ -136,8 +141,8 @@ export class OvtPublisher {
       return;
     }
     this.#stats.connectionsLive++;
-    if (this.#host.guard.isOpen) this.#adopt(connection, remote);
-    else this.#greet(connection, remote);
+    if (this.#options.secrets?.length) this.#greet(connection, remote);
+    else this.#adopt(connection, remote);
   }
 
   /** Ends every session on the border of a sample; resolves when no connection is left. */
@@ -159,7 +164,7 @@ export class OvtPublisher {
 
   /** Waits for the first byte of a peer, which tells TLS from plain OVT. */
   #greet(connection: Duplex, remote: string): void {
-    const { secrets = [], clock } = this.#options;
+    const { secrets = [], requiresTls = false, clock } = this.#options;
     const guest: Guest = { remote, connection, byMs: clock.nowMs() + this.#host.limits.firstRequestMs };
     this.#guests.add(guest);
     this.#addIdle(guest, () => connection.destroy());
@@ -174,11 +179,10 @@ export class OvtPublisher {
     };
     connection.on("error", () => connection.destroy());
     connection.once("close", forget);
-    connection.once("data", (first: Uint8Array) => {
-      connection.pause();
-      connection.unshift(first);
-      if (beginsTls(first)) secureAsOrigin(connection, secrets, adopt);
-      else adopt(connection);
+    hearGreeting(connection, (isTls) => {
+      if (isTls) secureAsOrigin(connection, secrets, adopt);
+      else if (!requiresTls || this.#host.guard.isTrusted(remote)) adopt(connection);
+      else connection.destroy();
     });
   }
 

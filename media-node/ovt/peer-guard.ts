@@ -5,8 +5,8 @@ import type { OriginRequest } from "./origin-dialogue.ts";
 import { firstQueryValue } from "./ovt-url.ts";
 
 export interface PeerGuardOptions {
-  /** Shared by the cluster; the first signs, all of them are accepted, so that it can be changed. Empty: no token is asked. */
-  readonly secrets: readonly string[];
+  /** What tokens may be signed with. Undefined: no token is asked. */
+  readonly secrets: readonly string[] | undefined;
   /** Addresses and networks (`10.0.0.0/8`, `fd00::/8`, `192.0.2.7`) that need no token: stock OvenMediaEngine edges. */
   readonly trustedPeers: readonly string[];
 }
@@ -16,7 +16,7 @@ export const tokenQueryKey = "key";
 
 /** Decides who may ask for streams. */
 export class PeerGuard {
-  readonly #secrets: readonly string[];
+  readonly #secrets: readonly string[] | undefined;
   readonly #trusted = new BlockList();
 
   /** @throws {SettingError} when an entry is neither an address nor a network */
@@ -25,9 +25,9 @@ export class PeerGuard {
     for (const entry of trustedPeers) this.#trust(entry);
   }
 
-  /** Whether every peer may ask, because no secret was configured. */
+  /** Whether every peer may ask. */
   get isOpen(): boolean {
-    return this.#secrets.length === 0;
+    return this.#secrets === undefined;
   }
 
   isTrusted(address: string): boolean {
@@ -38,7 +38,7 @@ export class PeerGuard {
 
   /** Whether this request may be answered at all. One that may not gets no byte. */
   admits(request: OriginRequest, address: string, wallMs: number): boolean {
-    if (this.isOpen || this.isTrusted(address)) return true;
+    if (!this.#secrets || this.isTrusted(address)) return true;
     const { app, stream, query } = request.url;
     const token = request.hearth?.token ?? firstQueryValue(query, tokenQueryKey);
     return token !== undefined && isLinkTokenValid(token, { secrets: this.#secrets, app, stream, wallMs });

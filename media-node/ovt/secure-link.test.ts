@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect, createServer, type Server, type Socket } from "node:net";
-import type { Duplex } from "node:stream";
+import { PassThrough, type Duplex } from "node:stream";
 import { test } from "node:test";
 import { FedSource, openTestNode, portOf, until, videoSample, type TestNode } from "../../test/support/ovt-kit.ts";
+import { hearGreeting } from "./link-tls.ts";
 
 const cam = { vhost: "default", app: "app", stream: "cam" };
 
@@ -97,4 +98,27 @@ test("an edge does not tell an origin without the secret what it wants", async (
   assert.equal(Buffer.concat(seen).includes("cam"), false);
   await edge.close();
   server.close();
+});
+
+/** What a peer that sends these bytes one at a time is taken for, after how many of them, and what is left to read. */
+async function hear(bytes: Uint8Array): Promise<{ isTls: boolean; after: number; rest: Buffer }> {
+  const peer = new PassThrough();
+  const heard: boolean[] = [];
+  hearGreeting(peer, (isTls) => heard.push(isTls));
+  let after = 0;
+  for (; heard.length === 0 && after < bytes.length; after++) {
+    peer.write(bytes.subarray(after, after + 1));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  const rest: unknown = peer.read();
+  assert.ok(heard.length === 1 && rest instanceof Uint8Array);
+  return { isTls: heard[0]!, after, rest: Buffer.from(rest) };
+}
+
+test("TLS begins with a whole record, plain OVT with one byte, and both find every byte again", async () => {
+  const record = Buffer.concat([Uint8Array.of(0x16, 3, 1, 0, 200), Buffer.alloc(200, 7)]);
+  assert.deepEqual(await hear(record), { isTls: true, after: 205, rest: record });
+  assert.deepEqual(await hear(Uint8Array.of(0x60, 10)), { isTls: false, after: 1, rest: Buffer.of(0x60) });
+  const endless = Buffer.concat([Uint8Array.of(0x16, 3, 1, 0xff, 0xff), Buffer.alloc(4_000, 7)]);
+  assert.equal((await hear(endless)).after, 2_048);
 });

@@ -79,7 +79,7 @@ function pathProblem(
     return "the rule's Url ends without a slash, so the stream's name would become part of the host";
   }
   // OVT names are opaque. Servers of files and RTSP may resolve dots, and so leave the rule's path.
-  if (scheme !== "ovt" && [app, stream].some((name) => /^(?:\.|%2e){1,2}$/i.test(name))) {
+  if (!/^ovts?$/.test(scheme) && [app, stream].some((name) => /^(?:\.|%2e){1,2}$/i.test(name))) {
     return "a name of dots could leave the rule's path";
   }
   return undefined;
