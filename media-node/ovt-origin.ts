@@ -1,7 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Metric } from "./api/operator-server.ts";
 import { chooseVhost } from "./cluster/origin-map/choose-vhost.ts";
-import type { ServerConfig } from "./config/server-config.ts";
 import type { StreamHub } from "./core/stream-hub.ts";
 import type { NodeContext } from "./node-context.ts";
 import { ovtLinkSecurity } from "./ovt-link.ts";
@@ -24,7 +23,7 @@ export async function publishOvt(context: NodeContext, hub: StreamHub): Promise<
   const { config, live, clock, logger, id, secret, address, group } = context;
   if (config.bind.ovtPort === undefined) return { port: undefined, metrics: [] };
   const publisher = new OvtPublisher({
-    hub: onlyPublished(config, hub),
+    hub: onlyPublished(live, hub),
     resolveVhost: (host) => {
       const choice = chooseVhost(live.now, host);
       return choice.kind === "vhost" ? choice.vhost.name : undefined;
@@ -46,10 +45,10 @@ export async function publishOvt(context: NodeContext, hub: StreamHub): Promise<
 }
 
 /** The hub's streams of applications with an OVT publisher; others do not exist for edges. */
-function onlyPublished(config: ServerConfig, hub: StreamHub): Pick<StreamHub, "acquire"> {
+function onlyPublished(live: NodeContext["live"], hub: StreamHub): Pick<StreamHub, "acquire"> {
   return {
     acquire: async (name, request, signal) => {
-      const vhost = config.vhosts.find((candidate) => candidate.name === name.vhost);
+      const vhost = live.now.vhosts.find((candidate) => candidate.name === name.vhost);
       if (vhost && applicationFor(vhost, name.app)?.publishers.ovt) return hub.acquire(name, request, signal);
       return { kind: "not-found", reason: `the publisher <OVT> is not enabled for "${name.app}"` };
     },

@@ -59,7 +59,7 @@ export class StreamClaims {
     if (!applicationFor(settings, app)?.publishers.ovt) return;
     if (hub.list().find((entry) => entry.stream === stream)?.pull?.plan.from === "store") return;
     this.#claimed.add(streamKey(stream.name));
-    const scheme = config.hearth.ovtLink?.requireTls ? "ovts" : "ovt";
+    const scheme = live.now.hearth.ovtLink?.requireTls ? "ovts" : "ovt";
     const url = `${scheme}://${originHostName}:${ovtPort}/${app}/${stream.name.stream}`;
     registrar.add({ ...stream.name, url, owner: this.#owner });
   }

@@ -20,6 +20,8 @@ const readAtStart: readonly (readonly [path: string, read: (config: ServerConfig
   ["Server/Hearth/Node/Id", ({ hearth }) => hearth.nodeId],
   ["Server/Hearth/Node/PublicUrl", ({ hearth }) => hearth.publicUrl],
   ["Server/Hearth/AdvertisedAddresses", ({ hearth }) => hearth.advertisedAddresses],
+  ["Server/Hearth/OvtLink", ({ hearth }) => hearth.ovtLink],
+  ["Server/Hearth/OvtDataToAll", ({ hearth }) => hearth.ovtDataToAll],
   ["Server/Hearth/OperatorPort", ({ hearth }) => [hearth.operatorPort, hearth.operatorAddress]],
 ];
 
