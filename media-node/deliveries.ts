@@ -1,6 +1,6 @@
 import type { Metric } from "./api/operator-server.ts";
 import type { NodeRecord } from "./cluster/store/contract.ts";
-import type { LlhlsPublisherConfig } from "./config/server-config.ts";
+import type { HttpPorts, LlhlsPublisherConfig } from "./config/server-config.ts";
 import type { AdmitViewer, HttpGuest } from "./core/guest.ts";
 import type { StreamName } from "./core/stream-name.ts";
 import type { StreamHub } from "./core/stream-hub.ts";
@@ -15,8 +15,8 @@ import { webRtcMetrics } from "./web-rtc-metrics.ts";
 /** A way to viewers. A new one is one function here. */
 export interface Delivery {
   readonly protocols: NodeRecord["protocols"];
-  /** Of the HTTP server it is reached at; as configured, so 0 is any free one. */
-  readonly port: number;
+  /** Of the HTTP servers it is reached at; as configured, so 0 is any free one. At least one of them is there. */
+  readonly ports: HttpPorts;
   readonly guest: HttpGuest;
   /** Tells viewers to ask the router again. */
   readonly drain?: () => void;
@@ -33,9 +33,9 @@ export async function openDeliveries(context: NodeContext, hub: StreamHub, admit
 
 function openLlHls(context: NodeContext, hub: StreamHub, admit: AdmitViewer): Delivery | undefined {
   const { config, live, clock, logger, secret, group } = context;
-  const { port } = config.bind.llhls;
+  const ports = config.bind.llhls;
   const settings = publishersOf(context).flatMap(({ llhls }) => llhls ?? []);
-  if (port === undefined || settings.length === 0 || !config.modules.hasLlhls) return undefined;
+  if (!isOpen(ports) || settings.length === 0 || !config.modules.hasLlhls) return undefined;
   const open = oncePerSetting((setting: LlhlsPublisherConfig): HttpGuest => {
     const guest = createLlHls({
       hub,
@@ -56,14 +56,14 @@ function openLlHls(context: NodeContext, hub: StreamHub, admit: AdmitViewer): De
   });
   for (const setting of settings) open(setting);
   const shared = { configNow: () => live.now, findStream: (name: StreamName) => hub.find(name) };
-  return { protocols: ["llhls"], port, guest: publishedBy({ ...shared, publisher: "llhls", guestOf: open }) };
+  return { protocols: ["llhls"], ports, guest: publishedBy({ ...shared, publisher: "llhls", guestOf: open }) };
 }
 
 async function openWebRtc(context: NodeContext, hub: StreamHub, admit: AdmitViewer): Promise<Delivery | undefined> {
   const { config, live, clock, logger, address, group } = context;
   const { signalling, iceCandidates } = config.bind.webrtc;
   const setting = publishersOf(context).find(({ webrtc }) => webrtc)?.webrtc;
-  if (signalling.port === undefined || !setting) return undefined;
+  if (!isOpen(signalling) || !setting) return undefined;
   const mediaPort = await openMediaPort({
     port: iceCandidates[0]?.ports[0]?.first ?? 10_000,
     ...(address !== undefined && { addresses: [address] }),
@@ -86,7 +86,7 @@ async function openWebRtc(context: NodeContext, hub: StreamHub, admit: AdmitView
   group.add((reason) => guest.close(reason));
   return {
     protocols: ["webrtc", "whep"],
-    port: signalling.port,
+    ports: signalling,
     guest: publishedBy({
       configNow: () => live.now,
       publisher: "webrtc",
@@ -98,6 +98,8 @@ async function openWebRtc(context: NodeContext, hub: StreamHub, admit: AdmitView
     metrics: webRtcMetrics(guest),
   };
 }
+
+const isOpen = ({ port, tlsPort }: HttpPorts): boolean => (port ?? tlsPort) !== undefined;
 
 const publishersOf = ({ config }: NodeContext) =>
   config.vhosts.flatMap(({ applications }) => applications.map(({ publishers }) => publishers));

@@ -4,6 +4,8 @@ export type NodeMessage =
       readonly type: "ready";
       readonly id: string;
       readonly url: string | undefined;
+      /** The same over TLS, where a TLSPort is bound. */
+      readonly tlsUrl: string | undefined;
       readonly ovtPort: number | undefined;
       readonly operatorPort: number | undefined;
     }

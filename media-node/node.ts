@@ -48,10 +48,18 @@ export interface RunningNode {
   readonly id: string;
   /** Where viewers reach it; undefined for a node that only publishes. */
   readonly url: string | undefined;
+  /** The same over TLS, where a TLSPort is bound. */
+  readonly tlsUrl: string | undefined;
   readonly ovtPort: number | undefined;
   readonly hub: StreamHub;
   /** Reads the configuration again and follows it; undefined where the node was not told how. Never rejects. */
   reload(cause: string): Promise<ReloadOutcome> | undefined;
+  /**
+   * Reads the viewers' certificates again; connections made from now on get them. One that cannot be used is left as it
+   * was.
+   * @returns what is wrong, a sentence each
+   */
+  reloadCertificates(): readonly string[];
   /** Lets go of viewers, pulls and leases; resolves when every socket is closed. May be called twice. */
   close(reason: CloseReason): Promise<void>;
 }
@@ -104,7 +112,8 @@ async function wire(context: NodeContext, options: NodeOptions): Promise<Running
   const ovt = await publishOvt(context, hub);
   const byUrl = key ? admitByTicket(id, key, clock) : admitBySignedPolicy(configNow, clock);
   const deliveries = await openDeliveries(context, hub, admitInTurn(byUrl, admitByWebhooks(configNow, clock)));
-  const { url, bytesSent } = await openViewerDoors(context, deliveries, isReady);
+  const doors = await openViewerDoors(context, deliveries, isReady);
+  const { url, tlsUrl, bytesSent, reloadCertificates } = doors;
   const claims = new StreamClaims({ live, hub, stores, ovtPort: ovt.port, clock, logger });
   group.add(() => claims.close());
   const report = new NodeReport({
@@ -138,12 +147,14 @@ async function wire(context: NodeContext, options: NodeOptions): Promise<Running
     for (const { drain } of deliveries) drain?.();
   });
   logger.info("node serves", { url, ovtPort: ovt.port });
-  tell({ type: "ready", id, url, ovtPort: ovt.port, operatorPort });
+  tell({ type: "ready", id, url, tlsUrl, ovtPort: ovt.port, operatorPort });
   return {
     id,
     url,
+    tlsUrl,
     ovtPort: ovt.port,
     hub,
+    reloadCertificates,
     reload: (cause) => reload?.reload(cause),
     close: (reason) => group.close(reason),
   };

@@ -31,6 +31,7 @@ export function publishedBy<P extends keyof PublishersConfig>(options: Published
     return guest;
   };
   return {
+    serve: (exchange, target) => find(target)?.serve?.(exchange, target) ?? false,
     handle: (request, response, target) => find(target)?.handle?.(request, response, target) ?? false,
     upgrade: (request, socket, head, target) => find(target)?.upgrade?.(request, socket, head, target) ?? false,
   };

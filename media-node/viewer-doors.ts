@@ -1,55 +1,120 @@
 import { hostname } from "node:os";
-import { listenForViewers, type HttpServer } from "./api/http-server.ts";
-import { chooseVhost } from "./cluster/origin-map/choose-vhost.ts";
+import { Certificates, type CertificateSetting } from "./api/certificates.ts";
+import { listenForViewers, type HttpServer, type HttpServerOptions } from "./api/http-server.ts";
+import { chooseVhost, matchHost } from "./cluster/origin-map/choose-vhost.ts";
 import { splitPath } from "./cluster/origin-map/split-path.ts";
+import type { ServerConfig } from "./config/server-config.ts";
 import type { Delivery } from "./deliveries.ts";
+import { SettingError } from "./flow/errors.ts";
 import type { NodeContext } from "./node-context.ts";
 
 /** What viewers reach: the public URL, and what went out by HTTP. */
 export interface ViewerDoors {
   /** Undefined for a node that only publishes. */
   readonly url: string | undefined;
+  /** Of the first door that speaks TLS, under the same host. */
+  readonly tlsUrl: string | undefined;
   readonly bytesSent: () => number;
+  /**
+   * Reads the certificates again; connections made from now on get them. One that cannot be used is left as it was.
+   * @returns what is wrong, a sentence each
+   */
+  readonly reloadCertificates: () => readonly string[];
 }
 
 /**
  * Opens one HTTP server a port; guests with the same port share it, as in OvenMediaEngine.
- * @throws {SettingError} when a port cannot be had
+ * @throws {SettingError} when a port cannot be had, or a certificate not be used
  */
 export async function openViewerDoors(
   context: NodeContext,
   deliveries: readonly Delivery[],
   isReady: () => boolean,
 ): Promise<ViewerDoors> {
-  const { config, live, logger, address, group } = context;
-  const servers: HttpServer[] = [];
-  let url: string | undefined;
-  for (const port of new Set(deliveries.map((delivery) => delivery.port))) {
-    const server = await listenForViewers({
-      port,
-      ...(address !== undefined && { address }),
-      guests: deliveries.filter((delivery) => delivery.port === port).map(({ guest }) => guest),
-      resolve: (host, path) => {
-        const choice = chooseVhost(live.now, host);
-        return choice.kind === "vhost" ? { vhost: choice.vhost.name, ...splitPath(path) } : undefined;
-      },
-      scheme: config.hearth.publicUrl?.startsWith("https:") ? "https" : "http",
-      isReady,
-      logger,
-      portSetting: "Bind/Publishers/{LLHLS,WebRTC} in Server.xml",
-    });
+  const { config, live, group } = context;
+  const plain: [number, HttpServer][] = [];
+  const secure: [number, HttpServer][] = [];
+  const tlsPorts = portsOf(deliveries, "tlsPort");
+  const certificates = tlsPorts.length > 0 ? new Certificates(certificateSettings(config)) : undefined;
+  const open = async (port: number, kind: "port" | "tlsPort"): Promise<[number, HttpServer]> => {
+    const guests = deliveries.filter(({ ports }) => ports[kind] === port).map(({ guest }) => guest);
+    const tls = kind === "tlsPort" && certificates && { certificates, hasHttp2: config.modules.hasHttp2 };
+    const server = await listenForViewers({ ...doorOf(context, isReady), port, guests, ...(tls && schemeOf(tls)) });
     group.add(() => server.close());
-    servers.push(server);
-    url ??= publicUrl(context, port, server.port);
-  }
-  return { url, bytesSent: () => servers.reduce((sum, server) => sum + server.bytesSent, 0) };
+    return [port, server];
+  };
+  for (const port of portsOf(deliveries, "port")) plain.push(await open(port, "port"));
+  for (const port of tlsPorts) secure.push(await open(port, "tlsPort"));
+  const servers = [...plain, ...secure].map(([, server]) => server);
+  if (certificates) group.add(live.addPart({ prepare: async (next) => switchTo(certificates, next, servers) }));
+  return {
+    ...urlsOf(context, plain[0], secure[0]),
+    bytesSent: () => servers.reduce((sum, server) => sum + server.bytesSent, 0),
+    reloadCertificates: () => {
+      const problems = certificates?.reload() ?? [];
+      for (const server of servers) server.useCertificates();
+      return problems;
+    },
+  };
+}
+
+const schemeOf = (tls: NonNullable<HttpServerOptions["tls"]>): Pick<HttpServerOptions, "tls" | "scheme"> => ({
+  tls,
+  scheme: "https",
+});
+
+const portsOf = (deliveries: readonly Delivery[], kind: "port" | "tlsPort"): number[] => [
+  ...new Set(deliveries.flatMap(({ ports }) => ports[kind] ?? [])),
+];
+
+/** What all doors have in common. */
+function doorOf({ config, live, logger, address }: NodeContext, isReady: () => boolean) {
+  return {
+    ...(address !== undefined && { address }),
+    resolve: (host: string, path: string) => {
+      const choice = chooseVhost(live.now, host);
+      return choice.kind === "vhost" ? { vhost: choice.vhost.name, ...splitPath(path) } : undefined;
+    },
+    scheme: config.hearth.publicUrl?.startsWith("https:") ? ("https" as const) : ("http" as const),
+    isReady,
+    logger,
+    portSetting: "Bind/Publishers/{LLHLS,WebRTC} in Server.xml",
+  };
+}
+
+function certificateSettings({ vhosts }: ServerConfig): CertificateSetting[] {
+  const settings = vhosts.flatMap(({ name, hostNames, tls }) => {
+    const patterns = hostNames.map((pattern) => pattern.toLowerCase());
+    const hasName = (host: string): boolean => patterns.some((pattern) => matchHost(pattern, host.toLowerCase()));
+    return tls ? [{ vhost: name, hasName, ...tls }] : [];
+  });
+  if (settings.length > 0) return settings;
+  throw new SettingError(
+    "A TLSPort is bound, but no virtual host has a certificate: add Host/TLS with CertPath and KeyPath to one, or remove TLSPort.",
+  );
+}
+
+function switchTo(certificates: Certificates, next: ServerConfig, servers: readonly HttpServer[]): () => void {
+  const switchOver = certificates.prepare(certificateSettings(next));
+  return () => {
+    switchOver();
+    for (const server of servers) server.useCertificates();
+  };
 }
 
 /** As configured; a port that was chosen here is added, since nobody could have written it down. */
-function publicUrl({ config, logger, address }: NodeContext, configured: number, actual: number): string {
+function urlsOf(
+  { config, logger, address }: NodeContext,
+  plain: [number, HttpServer] | undefined,
+  secure: [number, HttpServer] | undefined,
+): Pick<ViewerDoors, "url" | "tlsUrl"> {
   const given = config.hearth.publicUrl;
-  if (given !== undefined) return configured === 0 ? `${given}:${actual}` : given;
-  const guess = `http://${config.hearth.advertisedAddresses[0] ?? address ?? hostname()}:${actual}`;
-  logger.warn("public address guessed", { url: guess, remedy: "set Hearth/Node/PublicUrl in Server.xml" });
-  return guess;
+  const host = given === undefined ? (config.hearth.advertisedAddresses[0] ?? address ?? hostname()) : undefined;
+  const tlsUrl = secure && `https://${host ?? new URL(given!).hostname}:${secure[1].port}`;
+  const first = plain ?? secure;
+  if (!first) return { url: undefined, tlsUrl };
+  if (given !== undefined) return { url: first[0] === 0 ? `${given}:${first[1].port}` : given, tlsUrl };
+  const url = plain ? `http://${host}:${plain[1].port}` : tlsUrl;
+  logger.warn("public address guessed", { url, remedy: "set Hearth/Node/PublicUrl in Server.xml" });
+  return { url, tlsUrl };
 }

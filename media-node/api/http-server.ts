@@ -1,16 +1,18 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import type { HttpGuest, ViewerTarget } from "../core/guest.ts";
+import type { TLSSocket } from "node:tls";
+import type { HttpGuest, PlainExchange, ViewerTarget } from "../core/guest.ts";
 import { messageOf, SettingError } from "../flow/errors.ts";
 import type { Logger } from "../flow/logger.ts";
+import type { Certificates } from "./certificates.ts";
 import { corsHeaders, sendProblem } from "./http-answers.ts";
-
-/** Path and host of a request, resolved to a stream's name; undefined when no virtual host answers to `host`. */
-export type ResolveTarget = (
-  host: string,
-  path: string,
-) => Pick<ViewerTarget, "vhost" | "app" | "stream" | "file"> | undefined;
+import { Http2Side } from "./http2-side.ts";
+import { exchangeOf } from "./node-exchange.ts";
+import { PlainConnection, type PlainDoor } from "./plain-connection.ts";
+import type { RequestHead } from "./request-head.ts";
+import { targetOf, type RequestLine, type ResolveTarget } from "./request-target.ts";
 
 export interface HttpServerOptions {
   readonly port: number;
@@ -18,8 +20,10 @@ export interface HttpServerOptions {
   readonly address?: string;
   readonly guests: readonly HttpGuest[];
   readonly resolve: ResolveTarget;
-  /** How viewers reach this door; `https` where something in front of it speaks TLS. */
+  /** How viewers reach this door; `https` where it, or something in front of it, speaks TLS. */
   readonly scheme: "http" | "https";
+  /** Speaks TLS; with HTTP/2 to clients that offer it. */
+  readonly tls?: { readonly certificates: Certificates; readonly hasHttp2: boolean };
   /** What `/-/health` says: true = 200, false = 503. */
   readonly isReady: () => boolean;
   readonly logger: Logger;
@@ -31,47 +35,185 @@ export interface HttpServer {
   readonly port: number;
   /** Sent to viewers since the start, headers included. */
   readonly bytesSent: number;
+  /** Connections made from now on get the certificates as they were last loaded. */
+  useCertificates(): void;
   /** Stops accepting, ends idle connections, cuts the rest. Resolves when all are gone. */
   close(): Promise<void>;
 }
 
 /** The viewers' door of a node: splits the path, finds the virtual host, and offers the request to each guest in turn. */
 export async function listenForViewers(options: HttpServerOptions): Promise<HttpServer> {
-  const server = createServer({ headersTimeout: 10_000, requestTimeout: 15_000, keepAliveTimeout: 20_000 });
-  const sockets = new Set<Socket>();
-  let bytesOfClosed = 0;
-  server.on("connection", (socket) => {
-    sockets.add(socket);
-    socket.once("close", () => {
-      sockets.delete(socket);
-      bytesOfClosed += socket.bytesWritten;
-    });
-  });
-  server.on("request", (request, response) => answer(request, response, options));
-  server.on("upgrade", (request, socket: Duplex, head) => upgrade(request, socket, head, options));
-  server.on("clientError", (_error, socket: Duplex) => {
-    if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
-  });
-  await listen(server, options);
-  server.on("error", (error) => options.logger.error("the viewers' door", { error: error.message }));
-  const { port } = server.address() as AddressInfo;
-  return {
-    port,
-    get bytesSent() {
-      let bytes = bytesOfClosed;
-      for (const socket of sockets) bytes += socket.bytesWritten;
-      return bytes;
-    },
-    async close() {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      server.closeIdleConnections();
-      for (const socket of sockets) socket.destroy();
-      await closed;
-    },
-  };
+  const door = new ViewerDoor(options);
+  await door.listen();
+  return door;
 }
 
-function listen(server: Server, { port, address, portSetting }: HttpServerOptions): Promise<void> {
+/** Node closes what sends no whole head, no whole request, or nothing at all for so long. */
+const timeouts = { headersTimeout: 10_000, requestTimeout: 15_000, keepAliveTimeout: 20_000 };
+const handshakeTimeoutMs = 10_000;
+
+class ViewerDoor implements HttpServer, PlainDoor {
+  readonly #options: HttpServerOptions;
+  readonly #server: Server | TlsServer;
+  readonly #http2: Http2Side | undefined;
+  readonly #sockets = new Set<Socket>();
+  readonly #plain = new Set<PlainConnection>();
+  /** Node's own way of serving a connection. */
+  readonly #takeOver: (socket: Socket) => void;
+  readonly #second: NodeJS.Timeout;
+  #bytesOfClosed = 0;
+  nowSeconds = 0;
+  date = new Date().toUTCString();
+
+  constructor(options: HttpServerOptions) {
+    this.#options = options;
+    const { tls } = options;
+    this.#server = tls ? tlsServerOf(tls) : createServer(timeouts);
+    if (tls?.hasHttp2) {
+      this.#http2 = new Http2Side({
+        serve: (exchange, line) => this.#serve(exchange, line),
+        request: (request, response) => this.#answer(request, response),
+      });
+    }
+    const event = tls ? "secureConnection" : "connection";
+    const [takeOver] = this.#server.listeners(event);
+    this.#takeOver = (socket) => void takeOver!.call(this.#server, socket);
+    this.#server.off(event, takeOver as () => void);
+    this.#server.on("connection", (socket) => this.#track(socket));
+    this.#server.on(event, (socket: Socket) => this.#accept(socket));
+    this.#server.on("request", (request, response) => {
+      // RFC 9112 §3.2; two readers of such a request may see two hosts.
+      if ((request.headersDistinct["host"]?.length ?? 0) < 2) return this.#answer(request, response);
+      response.writeHead(400, { Connection: "close", "Content-Length": "0" }).end();
+    });
+    this.#server.on("upgrade", (request, socket: Duplex, head) => this.#upgrade(request, socket, head));
+    this.#server.on("clientError", (_error, socket: Duplex) => {
+      if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
+    });
+    this.#second = setInterval(() => this.#tick(), 1_000);
+    this.#second.unref();
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  get bytesSent(): number {
+    let bytes = this.#bytesOfClosed;
+    for (const socket of this.#sockets) bytes += socket.bytesWritten;
+    return bytes;
+  }
+
+  async listen(): Promise<void> {
+    await listen(this.#server, this.#options).catch((thrown: unknown) => {
+      clearInterval(this.#second);
+      throw thrown;
+    });
+    this.#server.on("error", (error) => this.#options.logger.error("the viewers' door", { error: error.message }));
+  }
+
+  useCertificates(): void {
+    const pair = this.#options.tls?.certificates.first;
+    if (pair && "setSecureContext" in this.#server) this.#server.setSecureContext(pair);
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#second);
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#server.closeIdleConnections();
+    for (const socket of this.#sockets) socket.destroy();
+    await closed;
+  }
+
+  serve(exchange: PlainExchange, { url, headers }: RequestHead, socket: Socket): boolean {
+    const { localPort, remoteAddress } = socket;
+    return this.#serve(exchange, { url, authority: headers.get("host"), localPort, remoteAddress });
+  }
+
+  handOver(socket: Socket): void {
+    this.#takeOver(socket);
+  }
+
+  closed(connection: PlainConnection): void {
+    this.#plain.delete(connection);
+  }
+
+  #track(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.once("close", () => {
+      this.#sockets.delete(socket);
+      this.#bytesOfClosed += socket.bytesWritten;
+    });
+  }
+
+  #accept(socket: Socket): void {
+    if (this.#http2 && (socket as TLSSocket).alpnProtocol === "h2") this.#http2.accept(socket);
+    else this.#plain.add(new PlainConnection(socket, this));
+  }
+
+  #tick(): void {
+    this.nowSeconds++;
+    this.date = new Date().toUTCString();
+    for (const connection of this.#plain) connection.sweep();
+  }
+
+  #serve(exchange: PlainExchange, line: RequestLine): boolean {
+    try {
+      const target = this.#targetOf(line);
+      return target !== undefined && this.#options.guests.some((guest) => guest.serve?.(exchange, target) === true);
+    } catch (thrown) {
+      this.#options.logger.error("a request failed", { error: messageOf(thrown) });
+      exchange.send(500, ["Content-Length", "0"]);
+      return true;
+    }
+  }
+
+  #answer(request: IncomingMessage, response: ServerResponse): void {
+    const { guests, isReady, logger } = this.#options;
+    try {
+      const url = request.url ?? "/";
+      if (url === "/-/health" || url.startsWith("/-/health?")) return sendHealth(request, response, isReady());
+      const target = this.#targetOf(lineOf(request));
+      const exchange = exchangeOf(request, response);
+      const isTaken = (guest: HttpGuest): boolean =>
+        (guest.serve?.(exchange, target!) ?? false) || (guest.handle?.(request, response, target!) ?? false);
+      if (target && guests.some(isTaken)) return;
+      sendProblem(response, 404, target ? "nothing is served under this path" : "no virtual host answers to this name");
+    } catch (thrown) {
+      logger.error("a request failed", { error: messageOf(thrown) });
+      if (response.headersSent) response.destroy();
+      else sendProblem(response, 500, "internal error");
+    }
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    socket.on("error", () => socket.destroy());
+    try {
+      const target = this.#targetOf(lineOf(request));
+      if (target && this.#options.guests.some((guest) => guest.upgrade?.(request, socket, head, target))) return;
+      socket.end("HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    } catch (thrown) {
+      this.#options.logger.error("an upgrade failed", { error: messageOf(thrown) });
+      socket.destroy();
+    }
+  }
+
+  #targetOf(line: RequestLine): ViewerTarget | undefined {
+    return targetOf(line, this.#options.scheme, this.#options.resolve);
+  }
+}
+
+function tlsServerOf({ certificates, hasHttp2 }: NonNullable<HttpServerOptions["tls"]>): TlsServer {
+  return createTlsServer({
+    ...timeouts,
+    ...certificates.first,
+    handshakeTimeout: handshakeTimeoutMs,
+    ALPNProtocols: hasHttp2 ? ["h2", "http/1.1"] : ["http/1.1"],
+    SNICallback: (serverName, choose) => choose(null, certificates.choose(serverName)),
+  });
+}
+
+function listen(server: Server | TlsServer, { port, address, portSetting }: HttpServerOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     const onError = (error: NodeJS.ErrnoException): void => reject(listenError(error, port, portSetting));
     server.once("error", onError);
@@ -93,30 +235,10 @@ export function listenError(error: NodeJS.ErrnoException, port: number, setting:
   return remedy ? new SettingError(remedy, { cause: error }) : error;
 }
 
-function answer(request: IncomingMessage, response: ServerResponse, options: HttpServerOptions): void {
-  try {
-    const url = request.url ?? "/";
-    if (url === "/-/health" || url.startsWith("/-/health?")) return sendHealth(request, response, options.isReady());
-    const target = targetOf(request, options);
-    if (target && options.guests.some((guest) => guest.handle?.(request, response, target))) return;
-    sendProblem(response, 404, target ? "nothing is served under this path" : "no virtual host answers to this name");
-  } catch (thrown) {
-    options.logger.error("a request failed", { error: messageOf(thrown) });
-    if (response.headersSent) response.destroy();
-    else sendProblem(response, 500, "internal error");
-  }
-}
-
-function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, options: HttpServerOptions): void {
-  socket.on("error", () => socket.destroy());
-  try {
-    const target = targetOf(request, options);
-    if (target && options.guests.some((guest) => guest.upgrade?.(request, socket, head, target))) return;
-    socket.end("HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
-  } catch (thrown) {
-    options.logger.error("an upgrade failed", { error: messageOf(thrown) });
-    socket.destroy();
-  }
+function lineOf(request: IncomingMessage): RequestLine {
+  const { localPort, remoteAddress } = request.socket;
+  const { host, ":authority": authority } = request.headers;
+  return { url: request.url ?? "/", authority: host ?? authority?.toString(), localPort, remoteAddress };
 }
 
 function sendHealth(request: IncomingMessage, response: ServerResponse, isReady: boolean): void {
@@ -127,33 +249,4 @@ function sendHealth(request: IncomingMessage, response: ServerResponse, isReady:
     "Cache-Control": "no-store",
   });
   response.end(request.method === "HEAD" ? undefined : body);
-}
-
-/** Host names are at most 255 characters; more is an attack or a mistake. */
-const maxHostLength = 261;
-
-function targetOf(
-  request: IncomingMessage,
-  { resolve, scheme }: Pick<HttpServerOptions, "resolve" | "scheme">,
-): ViewerTarget | undefined {
-  const url = request.url ?? "/";
-  const mark = url.indexOf("?");
-  const rawQuery = mark < 0 ? "" : url.slice(mark + 1);
-  const authority = request.headers.host ?? `localhost:${request.socket.localPort}`;
-  if (authority.length > maxHostLength || !/^[\w.\-[\]:]+$/.test(authority)) return undefined;
-  const name = resolve(hostOf(authority), mark < 0 ? url : url.slice(0, mark));
-  return (
-    name && {
-      ...name,
-      rawQuery,
-      query: new URLSearchParams(rawQuery),
-      baseUrl: `${scheme}://${authority}`,
-      remoteAddress: request.socket.remoteAddress ?? "",
-    }
-  );
-}
-
-/** `host:port` → `host`; IPv6 literals keep their brackets. */
-function hostOf(authority: string): string {
-  return authority.replace(/:\d*$/, "");
 }

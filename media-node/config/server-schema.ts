@@ -15,7 +15,7 @@ const tlsSchema = group("The certificate for these names.", {
 const listeners = (doc: string, portNumber: number) =>
   group(doc, {
     Port: port("Plain HTTP. Absent: nothing listens.", portNumber),
-    TLSPort: pending(port("HTTP over TLS, with the virtual hosts' certificates. Absent: nothing listens.")),
+    TLSPort: port("HTTP over TLS, with the virtual hosts' certificates. Absent: nothing listens."),
     WorkerCount: workerCount,
     ThreadPerSocket: unused("One thread a socket."),
   });
@@ -65,7 +65,7 @@ const bindSchema = group("Where the node listens. Only what is written here open
 const enable = (doc: string, fallback: boolean) => group(doc, { Enable: flag("", fallback) });
 
 const modulesSchema = group("Switches for whole features.", {
-  HTTP2: pending(enable("HTTP/2 over TLS.", true)),
+  HTTP2: enable("HTTP/2 over TLS.", true),
   LLHLS: enable("LL-HLS; false removes it everywhere.", true),
   DynamicAppRemoval: unused("Hearth always removes dynamic applications that are no longer used."),
   P2P: unused("Relaying among viewers."),
@@ -191,7 +191,7 @@ const virtualHostSchema = group("What is served under a set of host names.", {
       },
       { isRequired: true },
     ),
-    TLS: pending(tlsSchema),
+    TLS: tlsSchema,
   }),
   SignedPolicy: group("Viewers need a URL signed with HMAC-SHA1.", {
     PolicyQueryKeyName: text("Query key of the policy.", { isRequired: true }),

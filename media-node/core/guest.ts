@@ -35,9 +35,31 @@ export interface Refused {
 /** Whether a viewer may begin to watch: tickets and policies, decided in one place at the door. */
 export type AdmitViewer = (target: ViewerTarget, protocol: "webrtc" | "whep" | "llhls") => Promise<Admitted | Refused>;
 
+/**
+ * A request without a body and its whole answer, the same over HTTP/1.1 and HTTP/2: what media is asked for by. The door
+ * keeps connections, framing, `Date` and pipelining to itself.
+ */
+export interface PlainExchange {
+  readonly method: string;
+  /** @param name in lower case */
+  header(name: string): string | undefined;
+  /** True once it was answered or its client is gone: {@link send} does nothing any more. */
+  readonly isOver: boolean;
+  /**
+   * Answers. To a HEAD nothing of `body` is sent.
+   * @param headers names and values in turn, `Content-Length` among them. Kept and looked up by identity: hand in the
+   *   same array for the same headers, and never change one
+   */
+  send(status: number, headers: readonly string[], body?: readonly Uint8Array[]): void;
+  /** Calls `listener` when the client goes before it was answered. */
+  onGone(listener: () => void): void;
+}
+
 /** What a delivery protocol offers to the node's HTTP server. Mounted at the roof, `media-node/deliveries.ts`. */
 export interface HttpGuest {
-  /** True when the request is this guest's, which then answers it; false passes it to the next guest. */
+  /** True when the request is this guest's, which then answers it; asked before {@link handle}, also for other methods. */
+  serve?(exchange: PlainExchange, target: ViewerTarget): boolean;
+  /** The same for requests that may have a body; false passes it to the next guest. */
   handle?(request: IncomingMessage, response: ServerResponse, target: ViewerTarget): boolean;
   /** The same for a WebSocket upgrade. */
   upgrade?(request: IncomingMessage, socket: Duplex, head: Buffer, target: ViewerTarget): boolean;

@@ -1,6 +1,5 @@
 import { randomBytes } from "node:crypto";
-import type { IncomingMessage, ServerResponse } from "node:http";
-import type { AdmitViewer, HttpGuest, ViewerTarget } from "../core/guest.ts";
+import type { AdmitViewer, HttpGuest, PlainExchange, ViewerTarget } from "../core/guest.ts";
 import { streamKey as nameOf } from "../core/stream-name.ts";
 import type { StreamHub } from "../core/stream-hub.ts";
 import type { CloseReason } from "../flow/close-group.ts";
@@ -14,7 +13,15 @@ import { masterPlaylist, variantsOf } from "./master-playlist.ts";
 import { parseFileName, type FileName } from "./names.ts";
 import { PlaylistTexts } from "./playlist-texts.ts";
 import { readinessOf } from "./readiness.ts";
-import { PreparedText, replyBytes, replyOptions, replyRefusal, replyStatus, replyText } from "./reply.ts";
+import {
+  PreparedText,
+  replyFile,
+  replyOptions,
+  replyRefusal,
+  replyStatus,
+  replyText,
+  type PreparedFile,
+} from "./reply.ts";
 import { isKeyOf } from "./stream-key.ts";
 import { partTargetMs, type TrackOutput } from "./track-output.ts";
 import { createViewerTokens, type ViewerTokens } from "./viewer-token.ts";
@@ -58,7 +65,7 @@ export interface LlHlsStats {
 }
 
 export interface LlHls extends HttpGuest {
-  handle(request: IncomingMessage, response: ServerResponse, target: ViewerTarget): boolean;
+  serve(exchange: PlainExchange, target: ViewerTarget): boolean;
   readonly stats: LlHlsStats;
   /** Answers what is held, lets every stream go. */
   close(reason: CloseReason): Promise<void>;
@@ -77,9 +84,8 @@ export function createLlHls(options: LlHlsOptions): LlHls {
 }
 
 /** One request on its way. */
-interface Exchange {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
+interface Request {
+  readonly exchange: PlainExchange;
   readonly target: ViewerTarget;
   /** As the viewer sent it, `""` if there was none. */
   readonly session: string;
@@ -154,137 +160,136 @@ class LlHlsGuest implements LlHls {
     await Promise.resolve();
   }
 
-  handle(request: IncomingMessage, response: ServerResponse, target: ViewerTarget): boolean {
+  serve(exchange: PlainExchange, target: ViewerTarget): boolean {
     const name = parseFileName(target.file);
     if (!name) return false;
-    if (request.method === "OPTIONS") {
-      replyOptions(response, request.headers["access-control-request-headers"]);
-    } else if (request.method !== "GET" && request.method !== "HEAD") {
-      replyStatus(response, 405, { Allow: "OPTIONS, GET, HEAD" });
-    } else if (this.#isClosed) {
-      replyStatus(response, 503, { "Retry-After": "1" });
-    } else {
-      this.#answer(request, response, target, name).catch((thrown: unknown) => {
+    if (exchange.method === "OPTIONS") replyOptions(exchange);
+    else if (exchange.method !== "GET" && exchange.method !== "HEAD") {
+      replyStatus(exchange, 405, { Allow: "OPTIONS, GET, HEAD" });
+    } else if (this.#isClosed) replyStatus(exchange, 503, { "Retry-After": "1" });
+    else if (!this.#answerNow(exchange, target, name)) {
+      this.#answer(exchange, target, name).catch((thrown: unknown) => {
         this.#options.logger.error("llhls request failed", { error: messageOf(thrown) });
-        if (!response.headersSent) replyStatus(response, 500);
-        else response.destroy();
+        replyStatus(exchange, 500);
       });
     }
     return true;
   }
 
-  async #answer(
-    request: IncomingMessage,
-    response: ServerResponse,
-    target: ViewerTarget,
-    name: FileName,
-  ): Promise<void> {
+  /** The greater part of all requests: a part or segment that is there. @returns false where it takes more than a look */
+  #answerNow(exchange: PlainExchange, target: ViewerTarget, name: FileName): boolean {
+    if (name.kind === "master" || name.kind === "media") return false;
+    const live = this.#streams.find(target);
+    if (!live?.output.isPlayable || name.key.split("-", 1)[0] !== live.output.streamKey) return false;
+    const file = live.output.track(name.trackId)?.file(target.file);
+    if (!file) return false;
+    live.output.publish();
+    this.#egressBytes += replyFile(exchange, file, `${name.type}/mp4`);
+    return true;
+  }
+
+  async #answer(exchange: PlainExchange, target: ViewerTarget, name: FileName): Promise<void> {
     const { clock } = this.#options;
     const abort = new AbortController();
     const session = target.query.get("session") ?? "";
-    const exchange = { request, response, target, session, abort, deadlineMs: clock.nowMs() + maxHoldMs };
-    if (name.kind === "master") await this.#answerMaster(exchange, name.playlist);
-    else if (!isKeyOf(name.key, target, this.#options.secret)) replyStatus(response, 404);
-    else if (name.kind === "media") await this.#answerMedia(exchange, name);
-    else await this.#answerFile(exchange, name);
+    const request = { exchange, target, session, abort, deadlineMs: clock.nowMs() + maxHoldMs };
+    if (name.kind === "master") await this.#answerMaster(request, name.playlist);
+    else if (!isKeyOf(name.key, target, this.#options.secret)) replyStatus(exchange, 404);
+    else if (name.kind === "media") await this.#answerMedia(request, name);
+    else await this.#answerFile(request, name);
   }
 
-  async #answerMaster(exchange: Exchange, playlist: string): Promise<void> {
-    const { response, target } = exchange;
-    if (!this.#isGenuine(exchange)) {
+  async #answerMaster(request: Request, playlist: string): Promise<void> {
+    const { exchange, target } = request;
+    if (!this.#isGenuine(request)) {
       const admitted = await this.#options.admit(target, "llhls");
-      if (!admitted.isAdmitted) return replyRefusal(response, admitted.status, admitted.reason);
+      if (!admitted.isAdmitted) return replyRefusal(exchange, admitted.status, admitted.reason);
     }
     // OvenPlayer asks again after 202, and after no other status.
-    const live = await this.#playable(exchange, () => replyStatus(response, 202, { "Retry-After": "1" }));
+    const live = await this.#playable(request, () => replyStatus(exchange, 202, { "Retry-After": "1" }));
     if (!live) return;
     const { description } = live.output.stream;
     const variants = variantsOf(playlist, description.playlists, description.tracks, (id) => withMedia(live, id));
     if (!variants) {
-      replyStatus(response, 404);
+      replyStatus(exchange, 404);
       return;
     }
-    const token = this.#tokenFor(exchange, live);
+    const token = this.#tokenFor(request, live);
     const legacy = target.query.get("_HLS_legacy");
     const childQuery = `session=${token}${legacy?.toUpperCase() === "YES" ? "&_HLS_legacy=YES" : ""}`;
     const text = masterPlaylist(variants, { tracks: description.tracks, childQuery });
-    this.#egressBytes += replyText(exchange.request, response, new PreparedText(text), "no-cache, no-store");
+    this.#egressBytes += replyText(exchange, new PreparedText(text), "no-cache, no-store");
   }
 
   /** Whether the request carries the token of a viewer this cluster admitted. Without a secret nothing proves that. */
-  #isGenuine({ session, target }: Exchange): boolean {
+  #isGenuine({ session, target }: Request): boolean {
     const { clock, secret } = this.#options;
     return secret !== undefined && this.#tokens.verify(session, nameOf(target), clock.wallMs());
   }
 
   /** A returning viewer keeps the token it came with. */
-  #tokenFor(exchange: Exchange, live: LiveStream): string {
+  #tokenFor(request: Request, live: LiveStream): string {
     const { clock } = this.#options;
-    const { session, target } = exchange;
+    const { session, target } = request;
     const isKnown = this.#tokens.verify(session, nameOf(target), clock.wallMs());
     const token = isKnown ? session : this.#tokens.issue(nameOf(target), clock.wallMs());
     live.viewers.saw(token, clock.nowMs());
     return token;
   }
 
-  async #answerMedia(exchange: Exchange, name: FileName & { kind: "media" }): Promise<void> {
-    const { response, session, target } = exchange;
+  async #answerMedia(request: Request, name: FileName & { kind: "media" }): Promise<void> {
+    const { exchange, session, target } = request;
     const { clock, secret } = this.#options;
     const directives = parseDirectives(target.query);
-    if (!directives) return replyStatus(response, 400);
-    if (secret !== undefined && !this.#isGenuine(exchange)) return replyStatus(response, 401);
-    const live = await this.#playable(exchange, () => replyStatus(response, 503, { "Retry-After": "1" }));
+    if (!directives) return replyStatus(exchange, 400);
+    if (secret !== undefined && !this.#isGenuine(request)) return replyStatus(exchange, 401);
+    const live = await this.#playable(request, () => replyStatus(exchange, 503, { "Retry-After": "1" }));
     if (!live) return;
     if (session.length <= maxSessionLength && session !== "") live.viewers.saw(session, clock.nowMs());
     const track = live.output.streamKey === name.key ? live.output.track(name.trackId) : undefined;
-    if (!track || track.type !== name.type) return replyStatus(response, 404);
+    if (!track || track.type !== name.type) return replyStatus(exchange, 404);
     const readiness = readinessOf(track, directives);
-    if (readiness === "never") return replyStatus(response, 400);
-    const send = (): void => this.#sendMedia(exchange, live, track, directives);
+    if (readiness === "never") return replyStatus(exchange, 400);
+    const send = (): void => this.#sendMedia(request, live, track, directives);
     if (readiness === "now") return send();
     const holdMs = Math.min(maxHoldMs, 3_000 * this.#targetSeconds);
-    this.#hold(exchange, track, holdMs, () => readinessOf(track, directives) !== "later", send);
+    this.#hold(request, track, holdMs, () => readinessOf(track, directives) !== "later", send);
   }
 
-  #sendMedia(
-    { request, response, session }: Exchange,
-    live: LiveStream,
-    track: TrackOutput,
-    directives: Directives,
-  ): void {
+  #sendMedia({ exchange, session }: Request, live: LiveStream, track: TrackOutput, directives: Directives): void {
     const maxAge = `max-age=${6 * this.#targetSeconds}`;
     const cacheControl = directives.msn === undefined ? "no-cache" : session === "" ? maxAge : `private, ${maxAge}`;
-    this.#egressBytes += replyText(request, response, this.#texts.media(live.output, track, directives), cacheControl);
+    this.#egressBytes += replyText(exchange, this.#texts.media(live.output, track, directives), cacheControl);
   }
 
-  async #answerFile(exchange: Exchange, name: FileName & { kind: "init" | "segment" | "part" }): Promise<void> {
-    const { request, response, target } = exchange;
-    const live = await this.#playable(exchange, () => replyStatus(response, 503, { "Retry-After": "1" }));
+  async #answerFile(request: Request, name: FileName & { kind: "init" | "segment" | "part" }): Promise<void> {
+    const { exchange, target } = request;
+    const live = await this.#playable(request, () => replyStatus(exchange, 503, { "Retry-After": "1" }));
     if (!live) return;
     const track = live.output.track(name.trackId);
     if (!track || track.type !== name.type || name.key.split("-")[0] !== live.output.streamKey) {
-      return replyStatus(response, 404);
+      return replyStatus(exchange, 404);
     }
-    const send = (pieces: readonly Uint8Array[]): void => {
-      this.#egressBytes += replyBytes(request, response, pieces, `${name.type}/mp4`);
+    const send = (file: PreparedFile): void => {
+      this.#egressBytes += replyFile(exchange, file, `${name.type}/mp4`);
     };
-    const pieces = track.file(target.file);
-    if (pieces) return send(pieces);
-    if (name.kind !== "part") return replyStatus(response, 404);
+    const file = track.file(target.file);
+    if (file) return send(file);
+    if (name.kind !== "part") return replyStatus(exchange, 404);
     const resolve = (): ReturnType<TrackOutput["resolvePart"]> => track.resolvePart(name.msn, name.part, name.key);
     const answer = (): void => {
       const part = resolve();
-      if (part && part !== "later") send([part.bytes]);
-      else replyStatus(response, 404);
+      if (part && part !== "later") send(part.file);
+      else replyStatus(exchange, 404);
     };
-    if (resolve() === "later") this.#hold(exchange, track, maxHoldMs, () => resolve() !== "later", answer);
+    if (resolve() === "later") this.#hold(request, track, maxHoldMs, () => resolve() !== "later", answer);
     else answer();
   }
 
   /** Keeps a request until `isReady`, then `send`s; 503 when that takes too long or too many wait. */
-  #hold(exchange: Exchange, track: TrackOutput, holdMs: number, isReady: () => boolean, send: () => void): void {
-    const { response, session, target } = exchange;
-    const busy = (): void => replyStatus(response, 503, { "Retry-After": "1" });
+  #hold(request: Request, track: TrackOutput, holdMs: number, isReady: () => boolean, send: () => void): void {
+    const { exchange, session, target } = request;
+    const busy = (): void => replyStatus(exchange, 503, { "Retry-After": "1" });
     const held = {
       isReady,
       address: target.remoteAddress,
@@ -292,7 +297,7 @@ class LlHlsGuest implements LlHls {
       release: (outcome: "ready" | "expired") => (outcome === "ready" ? send() : busy()),
     };
     const forget = this.#held.hold(track, held, holdMs);
-    if (forget) response.once("close", forget);
+    if (forget) exchange.onGone(forget);
     else busy();
   }
 
@@ -300,64 +305,63 @@ class LlHlsGuest implements LlHls {
    * The stream once it has something to play; undefined when the request was answered here, or its client is gone.
    * @param tooLate answers when that takes too long
    */
-  async #playable(exchange: Exchange, tooLate: () => void): Promise<LiveStream | undefined> {
-    const live = await this.#playableNow(exchange, tooLate);
+  async #playable(request: Request, tooLate: () => void): Promise<LiveStream | undefined> {
+    const live = await this.#playableNow(request, tooLate);
     live?.output.publish();
     return live;
   }
 
-  async #playableNow(exchange: Exchange, tooLate: () => void): Promise<LiveStream | undefined> {
-    const { target, response } = exchange;
+  async #playableNow(request: Request, tooLate: () => void): Promise<LiveStream | undefined> {
+    const { target, exchange } = request;
     const there = this.#streams.find(target);
     if (there?.output.isPlayable && (!there.output.ended || parseFileName(target.file)?.kind !== "master"))
       return there;
     if (this.#waiting >= this.#maxWaiting) {
-      replyStatus(response, 503, { "Retry-After": "1" });
+      replyStatus(exchange, 503, { "Retry-After": "1" });
       return undefined;
     }
     this.#waiting++;
     try {
-      return await this.#waitPlayable(exchange, tooLate);
+      return await this.#waitPlayable(request, tooLate);
     } finally {
       this.#waiting--;
     }
   }
 
-  async #waitPlayable(exchange: Exchange, tooLate: () => void): Promise<LiveStream | undefined> {
-    const { target, response, deadlineMs, abort } = exchange;
+  async #waitPlayable(request: Request, tooLate: () => void): Promise<LiveStream | undefined> {
+    const { target, exchange, deadlineMs, abort } = request;
     const { clock } = this.#options;
     const onClose = (): void => abort.abort();
-    response.once("close", onClose);
+    exchange.onGone(onClose);
     const timer = clock.after(deadlineMs - clock.nowMs(), onClose);
     try {
       const opened = await this.#streams.open(target, target.rawQuery, abort.signal);
-      if (response.destroyed) return undefined;
+      if (exchange.isOver) return undefined;
       if (abort.signal.aborted) {
         tooLate();
         return undefined;
       }
       if (opened.kind !== "live") {
-        if (opened.kind === "not-found") replyStatus(response, 404);
-        else replyStatus(response, 503, { "Retry-After": "1" });
+        if (opened.kind === "not-found") replyStatus(exchange, 404);
+        else replyStatus(exchange, 503, { "Retry-After": "1" });
         return undefined;
       }
       const { live } = opened;
       if (live.output.isPlayable) return live;
       if (!live.output.isDeliverable) {
-        replyStatus(response, 404);
+        replyStatus(exchange, 404);
         return undefined;
       }
-      const outcome = await this.#becomesPlayable(exchange, live);
+      const outcome = await this.#becomesPlayable(request, live);
       if (outcome === "ready" && live.output.isPlayable) return live;
-      if (!response.destroyed) tooLate();
+      if (!exchange.isOver) tooLate();
       return undefined;
     } finally {
       timer.cancel();
-      response.off("close", onClose);
     }
   }
 
-  #becomesPlayable({ target, session, deadlineMs, abort }: Exchange, live: LiveStream): Promise<"ready" | "expired"> {
+  #becomesPlayable({ target, session, deadlineMs, abort }: Request, live: LiveStream): Promise<"ready" | "expired"> {
     const holdMs = deadlineMs - this.#options.clock.nowMs();
     return new Promise((resolve) => {
       const isReady = (): boolean => live.output.isPlayable || live.output.ended !== undefined;

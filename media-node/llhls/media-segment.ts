@@ -1,7 +1,9 @@
+import type { PreparedFile } from "./reply.ts";
+
 /** One part: its bytes are shared by every answer and never change. */
 export interface Part {
   readonly uri: string;
-  readonly bytes: Uint8Array;
+  readonly file: PreparedFile;
   readonly durationMs: number;
   /** Decoding can start with its first sample. */
   readonly isIndependent: boolean;
@@ -31,5 +33,5 @@ export function isGap(segment: MediaSegment): boolean {
 }
 
 export function segmentSize(segment: MediaSegment): number {
-  return segment.parts.reduce((sum, part) => sum + part.bytes.length, 0);
+  return segment.parts.reduce((sum, part) => sum + part.file.size, 0);
 }

@@ -55,7 +55,7 @@ test("byte ranges are read as RFC 9110 says", () => {
   assert.deepEqual(parseRange("bytes=50-500", 100), [50, 100]);
   assert.equal(parseRange("bytes=100-", 100), "unsatisfiable");
   assert.equal(parseRange("bytes=-0", 100), "unsatisfiable");
-  for (const ignored of [undefined, "bytes=-", "bytes=9-1", "bytes=0-1,4-5", "lines=0-1"]) {
+  for (const ignored of ["", "bytes=-", "bytes=9-1", "bytes=0-1,4-5", "lines=0-1"]) {
     assert.equal(parseRange(ignored, 100), undefined);
   }
 });

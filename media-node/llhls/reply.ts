@@ -1,5 +1,5 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
 import { gzipSync } from "node:zlib";
+import type { PlainExchange } from "../core/guest.ts";
 
 /** Public media: any page may play it, `*` also fits the `Origin: null` that follows a redirect. */
 const cors = [
@@ -40,100 +40,108 @@ export class PreparedText {
   }
 }
 
+/** Bytes that never change under their name, with the header lines that go with them. */
+export class PreparedFile {
+  readonly pieces: readonly Uint8Array[];
+  readonly size: number;
+  readonly headers: readonly string[];
+
+  /** @param pieces shared, not copied */
+  constructor(pieces: readonly Uint8Array[], contentType: string) {
+    this.pieces = pieces;
+    this.size = pieces.reduce((sum, piece) => sum + piece.length, 0);
+    this.headers = [...immutable(contentType), "Content-Length", String(this.size)];
+  }
+}
+
+const immutable = (contentType: string): readonly string[] => [
+  ...cors,
+  "Content-Type",
+  contentType,
+  "Cache-Control",
+  "public, max-age=3600, immutable",
+  "Accept-Ranges",
+  "bytes",
+];
+
 /** Answers without a body. */
-export function replyStatus(response: ServerResponse, status: number, headers: Record<string, string> = {}): void {
-  if (response.writableEnded || response.destroyed) return;
+export function replyStatus(exchange: PlainExchange, status: number, headers: Record<string, string> = {}): void {
   const cacheControl = status === 404 || status === 400 ? "max-age=1" : "no-store";
-  const all = { "Cache-Control": cacheControl, "Content-Length": "0", ...headers };
-  response.writeHead(status, [...cors, ...Object.entries(all).flat()]);
-  response.end();
+  // A 204 says by its number that nothing follows (RFC 9110 §8.6).
+  const length = status === 204 ? {} : { "Content-Length": "0" };
+  const all = { "Cache-Control": cacheControl, ...length, ...headers };
+  exchange.send(status, [...cors, ...Object.entries(all).flat()]);
 }
 
 /** Refuses with a sentence in JSON, for whoever looks. */
-export function replyRefusal(response: ServerResponse, status: number, error: string): void {
-  if (response.writableEnded || response.destroyed) return;
-  const body = `${JSON.stringify({ error })}\n`;
-  const length = String(Buffer.byteLength(body));
+export function replyRefusal(exchange: PlainExchange, status: number, error: string): void {
+  const body = Buffer.from(`${JSON.stringify({ error })}\n`);
   const type = "application/json; charset=utf-8";
-  response.writeHead(status, [...cors, "Cache-Control", "no-store", "Content-Type", type, "Content-Length", length]);
-  response.end(body);
+  const headers = ["Cache-Control", "no-store", "Content-Type", type, "Content-Length", String(body.length)];
+  exchange.send(status, [...cors, ...headers], [body]);
 }
 
 /** Answers a CORS preflight. */
-export function replyOptions(response: ServerResponse, requestedHeaders: string | undefined): void {
-  replyStatus(response, 204, {
+export function replyOptions(exchange: PlainExchange): void {
+  replyStatus(exchange, 204, {
     "Access-Control-Allow-Methods": "OPTIONS, GET, HEAD",
-    "Access-Control-Allow-Headers": requestedHeaders ?? "*",
+    "Access-Control-Allow-Headers": exchange.header("access-control-request-headers") ?? "*",
     "Access-Control-Max-Age": "600",
     "Cache-Control": "max-age=600",
   });
 }
 
 /** @returns bytes of the body */
-export function replyText(
-  request: IncomingMessage,
-  response: ServerResponse,
-  text: PreparedText,
-  cacheControl: string,
-): number {
-  if (response.writableEnded || response.destroyed) return 0;
-  const isGzipped = /\bgzip\b/.test(request.headers["accept-encoding"] ?? "");
-  response.writeHead(200, text.headers(cacheControl, isGzipped));
-  const body = request.method === "HEAD" ? undefined : isGzipped ? text.gzipped : text.plain;
-  response.end(body);
-  return body?.length ?? 0;
+export function replyText(exchange: PlainExchange, text: PreparedText, cacheControl: string): number {
+  if (exchange.isOver) return 0;
+  const isGzipped = acceptsGzip(exchange.header("accept-encoding"));
+  const body = isGzipped ? text.gzipped : text.plain;
+  exchange.send(200, text.headers(cacheControl, isGzipped), [body]);
+  return exchange.method === "HEAD" ? 0 : body.length;
+}
+
+/** `gzip;q=0` says no (RFC 9110 §12.5.3). */
+function acceptsGzip(header: string | undefined): boolean {
+  return header !== undefined && /\bgzip\b(?!\s*;\s*q=0(?:\.0{1,3})?\s*(?:,|$))/i.test(header);
 }
 
 /**
- * Answers with immutable bytes, or the range of them that was asked for (RFC 9110 §14).
+ * Answers with a file, or the range of it that was asked for (RFC 9110 §14).
  * @returns bytes of the body
  */
-export function replyBytes(
-  request: IncomingMessage,
-  response: ServerResponse,
-  pieces: readonly Uint8Array[],
-  contentType: string,
-): number {
-  if (response.writableEnded || response.destroyed) return 0;
-  const size = pieces.reduce((sum, piece) => sum + piece.length, 0);
-  const range = parseRange(request.headers.range, size);
+export function replyFile(exchange: PlainExchange, file: PreparedFile, contentType: string): number {
+  if (exchange.isOver) return 0;
+  const header = exchange.header("range");
+  const range = header === undefined ? undefined : parseRange(header, file.size);
   if (range === "unsatisfiable") {
-    replyStatus(response, 416, { "Content-Range": `bytes */${size}` });
+    replyStatus(exchange, 416, { "Content-Range": `bytes */${file.size}` });
     return 0;
   }
-  const [start, end] = range ?? [0, size];
-  const headers = [...cors, "Content-Type", contentType, "Cache-Control", "public, max-age=3600, immutable"];
-  headers.push("Content-Length", String(end - start), "Accept-Ranges", "bytes");
-  if (range) headers.push("Content-Range", `bytes ${start}-${end - 1}/${size}`);
-  response.writeHead(range ? 206 : 200, headers);
-  if (request.method === "HEAD") {
-    response.end();
-    return 0;
+  const isHead = exchange.method === "HEAD";
+  if (!range) {
+    exchange.send(200, file.headers, file.pieces);
+    return isHead ? 0 : file.size;
   }
-  if (pieces.length === 1 && !range) response.end(pieces[0]);
-  else writeSlice(response, pieces, start, end);
-  return end - start;
+  const [start, end] = range;
+  const headers = [...immutable(contentType), "Content-Length", String(end - start)];
+  headers.push("Content-Range", `bytes ${start}-${end - 1}/${file.size}`);
+  exchange.send(206, headers, slice(file.pieces, start, end));
+  return isHead ? 0 : end - start;
 }
 
-function writeSlice(response: ServerResponse, pieces: readonly Uint8Array[], start: number, end: number): void {
-  response.cork();
+function slice(pieces: readonly Uint8Array[], start: number, end: number): Uint8Array[] {
   let at = 0;
-  for (const piece of pieces) {
+  return pieces.flatMap((piece) => {
     const from = Math.max(0, start - at);
     const to = Math.min(piece.length, end - at);
-    if (from < to) response.write(from === 0 && to === piece.length ? piece : piece.subarray(from, to));
     at += piece.length;
-  }
-  response.end();
-  response.uncork();
+    return from < to ? [piece.subarray(from, to)] : [];
+  });
 }
 
 /** @returns start and end (exclusive); undefined when there is no range to honour, also for several at once */
-export function parseRange(
-  header: string | undefined,
-  size: number,
-): readonly [number, number] | "unsatisfiable" | undefined {
-  const match = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header ?? "");
+export function parseRange(header: string, size: number): readonly [number, number] | "unsatisfiable" | undefined {
+  const match = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header);
   if (!match || (match[1] === "" && match[2] === "")) return undefined;
   const [, first, last] = match;
   if (first === "") {

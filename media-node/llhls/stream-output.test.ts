@@ -148,7 +148,12 @@ function contentOf(segment: MediaSegment): unknown {
     startMs,
     durationMs,
     initUri,
-    parts: parts.map(({ uri, durationMs, isIndependent, bytes }) => [uri, durationMs, isIndependent, [...bytes]]),
+    parts: parts.map(({ uri, durationMs, isIndependent, file }) => [
+      uri,
+      durationMs,
+      isIndependent,
+      [...file.pieces[0]!],
+    ]),
   };
 }
 

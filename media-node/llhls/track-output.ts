@@ -6,6 +6,7 @@ import type { Sample } from "../core/sample.ts";
 import { keepNalOf } from "./keep-nal.ts";
 import { isGap, segmentSize, type MediaSegment, type Part } from "./media-segment.ts";
 import { serializeFileName, type FileTrackType } from "./names.ts";
+import { PreparedFile } from "./reply.ts";
 import { shortHash } from "./short-hash.ts";
 import { ticksToMs } from "./segment-grid.ts";
 import type { SegmentSink } from "./segmenter.ts";
@@ -47,7 +48,7 @@ export class TrackOutput implements SegmentSink {
   readonly partTargetMs: number;
   readonly segmentCount: number;
   readonly #options: TrackOutputOptions;
-  readonly #files = new Map<string, { readonly parts: readonly Part[] } | { readonly init: Uint8Array }>();
+  readonly #files = new Map<string, PreparedFile>();
   #track: CmafTrack;
   #codecs: string;
   #initUri: string;
@@ -132,11 +133,9 @@ export class TrackOutput implements SegmentSink {
     return last && !last.isComplete ? last : undefined;
   }
 
-  /** Bytes of a file, in pieces; undefined when there is none of this name now. */
-  file(name: string): readonly Uint8Array[] | undefined {
-    const file = this.#files.get(name);
-    if (!file) return undefined;
-    return "init" in file ? [file.init] : file.parts.map((part) => part.bytes);
+  /** Undefined when there is none of this name now. */
+  file(name: string): PreparedFile | undefined {
+    return this.#files.get(name);
   }
 
   /** Bytes held for serving. */
@@ -206,7 +205,7 @@ export class TrackOutput implements SegmentSink {
     segment.isComplete = true;
     if (isGap(segment)) segment.durationMs = Math.max(1, (nextStartMs ?? segment.startMs) - segment.startMs);
     else this.#measure(segment);
-    this.#files.set(segment.uri, segment);
+    this.#files.set(segment.uri, this.#fileOf(segment.parts.flatMap(({ file }) => file.pieces)));
     this.#progress();
   }
 
@@ -287,10 +286,11 @@ export class TrackOutput implements SegmentSink {
       segment.startMs = ticksToMs(this.type === "video" ? first.pts : first.dts, this.#track.timescale);
     }
     const uri = this.#partUri(segment.msn, index, segment.key);
-    const part = { uri, bytes, durationMs, isIndependent: first.isSync };
+    const file = this.#fileOf([bytes]);
+    const part: Part = { uri, file, durationMs, isIndependent: first.isSync };
     segment.parts.push(part);
     segment.durationMs += durationMs;
-    this.#files.set(uri, { parts: [part] });
+    this.#files.set(uri, file);
     this.#progress();
   }
 
@@ -320,8 +320,12 @@ export class TrackOutput implements SegmentSink {
     const { trackId, type, key } = this.#nameParts();
     // Named by its content: an edge that never saw what came before a change knows it under the same name.
     const uri = serializeFileName({ kind: "init", trackId, type, key: `${key}-${shortHash(init)}` });
-    this.#files.set(uri, { init });
+    this.#files.set(uri, this.#fileOf([init]));
     return uri;
+  }
+
+  #fileOf(pieces: readonly Uint8Array[]): PreparedFile {
+    return new PreparedFile(pieces, `${this.type}/mp4`);
   }
 
   #nameParts(): { trackId: number; type: FileTrackType; key: string } {

@@ -32,7 +32,7 @@ function check(output: StreamOutput): void {
     for (const [index, { msn, parts, isComplete }] of segments.entries()) {
       if (index > 0) assert.equal(msn, segments[index - 1]!.msn + 1);
       assert.ok(isComplete || index === segments.length - 1);
-      for (const { bytes, durationMs } of parts) assert.ok(bytes.length >= 104 && durationMs > 0);
+      for (const { file, durationMs } of parts) assert.ok(file.size >= 104 && durationMs > 0);
     }
   }
 }

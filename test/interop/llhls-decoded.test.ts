@@ -53,7 +53,7 @@ for (const [kind, { format, ...options }] of Object.entries(kinds)) {
       for (const track of output.tracks) {
         const isVideo = track.type === "video";
         const files = [track.segments[0]!.initUri, ...track.segments.map(({ uri }) => uri)];
-        await writeFile(made, Buffer.concat(files.flatMap((name) => [...track.file(name)!])));
+        await writeFile(made, Buffer.concat(files.flatMap((name) => [...track.file(name)!.pieces])));
         const firstTick = isVideo ? Number.NEGATIVE_INFINITY : firstAudioTick(output, clip);
         const own = clip.samples.filter(({ trackId, dts }) => trackId === track.trackId && dts >= firstTick);
         const config = { objectType: 2, sampleRate: 48_000, channels: 2 };

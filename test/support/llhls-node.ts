@@ -1,4 +1,5 @@
 import { createServer, type Server } from "node:http";
+import { exchangeOf } from "../../media-node/api/node-exchange.ts";
 import type { AdmitViewer, ViewerTarget } from "../../media-node/core/guest.ts";
 import type { OpenSource } from "../../media-node/core/source.ts";
 import { StreamHub } from "../../media-node/core/stream-hub.ts";
@@ -55,7 +56,7 @@ export async function startLlHlsNode(options: LlHlsNodeOptions): Promise<LlHlsNo
   });
   const server = createServer((request, response) => {
     const target = targetOf(request.url ?? "/", String(request.headers.host), request.socket.remoteAddress ?? "");
-    if (target && guest.handle(request, response, target)) return;
+    if (target && guest.serve(exchangeOf(request, response), target)) return;
     const found = page?.(request.url ?? "/");
     response.writeHead(found ? 200 : 404, { "Content-Type": found?.type ?? "text/plain" }).end(found?.body);
   });

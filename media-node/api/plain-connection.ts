@@ -1,0 +1,246 @@
+import type { Socket } from "node:net";
+import type { PlainExchange } from "../core/guest.ts";
+import { parseRequestHead, type RequestHead } from "./request-head.ts";
+
+/** What a connection needs of its door. */
+export interface PlainDoor {
+  /** Seconds since the door opened, moved on by {@link PlainConnection.sweep}. */
+  readonly nowSeconds: number;
+  /** `Date`, as of {@link nowSeconds}. */
+  readonly date: string;
+  /** Offers a request to the guests; false when none takes it. */
+  serve(exchange: PlainExchange, head: RequestHead, socket: Socket): boolean;
+  /** Takes a connection over, from the bytes on that were put back into it. */
+  handOver(socket: Socket): void;
+  closed(connection: PlainConnection): void;
+}
+
+/** Longest head looked at; a longer one is left to Node's parser, which has a limit, too. */
+const maxHeadBytes = 16 * 1024;
+/** A head must be complete this long after its first byte, or after the connection was made. */
+const headSeconds = 10;
+/** A connection without a request stays open for this long. */
+const idleSeconds = 20;
+/** A client takes an answer at this rate at least, after a pause of {@link pauseSeconds}, or it is cut off. */
+const leastBytesPerSecond = 8 * 1024;
+const pauseSeconds = 10;
+/** Requests sent ahead wait while this much of earlier answers does. */
+const maxUnsentBytes = 1024 * 1024;
+const endOfHead = Buffer.from("\r\n\r\n");
+
+const statusTexts: Record<number, string> = {
+  200: "OK",
+  202: "Accepted",
+  204: "No Content",
+  206: "Partial Content",
+  304: "Not Modified",
+};
+
+/** Header lines by the array they were given as; arrays of answers that many get are few and live long. */
+const headerTexts = new WeakMap<readonly string[], string>();
+
+function headerText(headers: readonly string[]): string {
+  let text = headerTexts.get(headers);
+  if (text !== undefined) return text;
+  text = "";
+  for (let index = 0; index < headers.length; index += 2) {
+    const value = headers[index + 1]!;
+    // A value that came from outside must not end its line.
+    if (/[^\t\x20-\x7e\x80-\xff]/.test(value))
+      throw new TypeError(`the header ${headers[index]} holds a control character`);
+    text += `${headers[index]}: ${value}\r\n`;
+  }
+  headerTexts.set(headers, text);
+  return text;
+}
+
+/**
+ * One HTTP/1.1 connection on which media is asked for: plain GETs and HEADs are answered here, with a fraction of what
+ * node:http spends on a response. The first request of any other kind hands the whole connection to node:http.
+ */
+export class PlainConnection {
+  readonly #socket: Socket;
+  readonly #door: PlainDoor;
+  #unread: Buffer | undefined;
+  #exchange: Exchange | undefined;
+  /** When the phase began that {@link sweep} limits: reading a head, or waiting for one. */
+  #sinceSeconds: number;
+  /** By then everything written must have been taken. */
+  #takenBySeconds = 0;
+  #isHandedOver = false;
+
+  constructor(socket: Socket, door: PlainDoor) {
+    this.#socket = socket;
+    this.#door = door;
+    this.#sinceSeconds = door.nowSeconds;
+    socket.on("data", this.#onData);
+    socket.on("drain", this.#onDrain);
+    socket.on("end", this.#onEnd);
+    socket.on("error", this.#onError);
+    socket.on("close", this.#onClose);
+  }
+
+  /** Ends what takes too long. Call every second. */
+  sweep(): void {
+    const { nowSeconds } = this.#door;
+    const socket = this.#socket;
+    if (socket.writableLength > 0) {
+      if (nowSeconds > this.#takenBySeconds) socket.destroy();
+      return;
+    }
+    if (this.#exchange) return;
+    const limit = this.#unread || socket.bytesRead === 0 ? headSeconds : idleSeconds;
+    if (nowSeconds - this.#sinceSeconds > limit) socket.destroy();
+  }
+
+  readonly #onData = (bytes: Buffer): void => {
+    if (!this.#unread) this.#sinceSeconds = this.#door.nowSeconds;
+    this.#unread = this.#unread ? Buffer.concat([this.#unread, bytes]) : bytes;
+    this.#read();
+  };
+
+  readonly #onDrain = (): void => {
+    if (!this.#exchange) this.#read();
+  };
+
+  /** Who says nothing more waits for nothing more; what was answered is still sent. */
+  readonly #onEnd = (): void => {
+    if (this.#exchange) this.#socket.destroy();
+    else this.#socket.end();
+  };
+
+  readonly #onError = (): void => {
+    this.#socket.destroy();
+  };
+
+  readonly #onClose = (): void => {
+    const exchange = this.#exchange;
+    this.#exchange = undefined;
+    exchange?.gone();
+    this.#door.closed(this);
+  };
+
+  /** Takes request after request; stops at one that waits. */
+  #read(): void {
+    while (this.#unread && !this.#exchange && !this.#isHandedOver && !this.#socket.destroyed) {
+      if (this.#socket.writableLength > maxUnsentBytes) return this.#wait();
+      const bytes = this.#unread;
+      const end = bytes.indexOf(endOfHead);
+      if (end < 0) {
+        if (bytes.length > maxHeadBytes || !mayBePlain(bytes)) this.#handOver();
+        return;
+      }
+      const head = end > maxHeadBytes ? undefined : parseRequestHead(bytes.toString("latin1", 0, end));
+      if (!head) return this.#handOver();
+      this.#unread = bytes.length > end + 4 ? bytes.subarray(end + 4) : undefined;
+      const exchange = new Exchange(head, this);
+      this.#exchange = exchange;
+      if (this.#door.serve(exchange, head, this.#socket)) continue;
+      this.#exchange = undefined;
+      this.#unread = bytes;
+      return this.#handOver();
+    }
+    if (this.#exchange && this.#unread) this.#wait();
+  }
+
+  /** Reads no more until there is room: what a client sends ahead stays in its own socket. */
+  #wait(): void {
+    if (this.#unread && this.#unread.length > maxHeadBytes) this.#socket.pause();
+  }
+
+  #handOver(): void {
+    this.#isHandedOver = true;
+    const socket = this.#socket;
+    socket.off("data", this.#onData);
+    socket.off("drain", this.#onDrain);
+    socket.off("end", this.#onEnd);
+    socket.off("error", this.#onError);
+    socket.off("close", this.#onClose);
+    socket.pause();
+    if (this.#unread) socket.unshift(this.#unread);
+    this.#unread = undefined;
+    this.#door.closed(this);
+    this.#door.handOver(socket);
+    process.nextTick(() => socket.resume());
+  }
+
+  answer(exchange: Exchange, status: number, headers: readonly string[], body: readonly Uint8Array[]): void {
+    if (this.#exchange !== exchange) return;
+    const socket = this.#socket;
+    const { method, keepsAlive } = exchange.head;
+    const connection = keepsAlive ? "Connection: keep-alive\r\n" : "Connection: close\r\n";
+    const start = `HTTP/1.1 ${status} ${statusTexts[status] ?? "Error"}\r\n`;
+    const head = `${start}${headerText(headers)}Date: ${this.#door.date}\r\n${connection}\r\n`;
+    this.#exchange = undefined;
+    this.#sinceSeconds = this.#door.nowSeconds;
+    let bytes = 0;
+    socket.cork();
+    socket.write(head, "latin1");
+    if (method === "GET") {
+      for (const piece of body) {
+        socket.write(piece);
+        bytes += piece.length;
+      }
+    }
+    socket.uncork();
+    this.#takenBySeconds =
+      Math.max(this.#takenBySeconds, this.#sinceSeconds + pauseSeconds) + bytes / leastBytesPerSecond;
+    if (!keepsAlive) {
+      socket.end();
+      return;
+    }
+    if (socket.isPaused()) socket.resume();
+    // In a turn of its own: many answers are written in one turn, and none of them must wait for requests behind it.
+    if (this.#unread) setImmediate(() => this.#read());
+  }
+}
+
+/** Whether the beginning of a head may become one that is taken here. */
+function mayBePlain(bytes: Buffer): boolean {
+  const start = bytes.toString("latin1", 0, 5);
+  return "GET /".startsWith(start) || "HEAD ".startsWith(start);
+}
+
+class Exchange implements PlainExchange {
+  readonly head: RequestHead;
+  readonly #connection: PlainConnection;
+  #listener: (() => void) | undefined;
+  #more: (() => void)[] | undefined;
+  #isOver = false;
+
+  constructor(head: RequestHead, connection: PlainConnection) {
+    this.head = head;
+    this.#connection = connection;
+  }
+
+  get method(): string {
+    return this.head.method;
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  header(name: string): string | undefined {
+    return this.head.headers.get(name);
+  }
+
+  send(status: number, headers: readonly string[], body: readonly Uint8Array[] = []): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#listener = this.#more = undefined;
+    this.#connection.answer(this, status, headers, body);
+  }
+
+  onGone(listener: () => void): void {
+    if (!this.#listener) this.#listener = listener;
+    else (this.#more ??= []).push(listener);
+  }
+
+  gone(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#listener?.();
+    for (const listener of this.#more ?? []) listener();
+  }
+}

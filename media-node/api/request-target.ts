@@ -1,0 +1,67 @@
+import type { ViewerTarget } from "../core/guest.ts";
+
+/** Path and host of a request, resolved to a stream's name; undefined when no virtual host answers to `host`. */
+export type ResolveTarget = (
+  host: string,
+  path: string,
+) => Pick<ViewerTarget, "vhost" | "app" | "stream" | "file"> | undefined;
+
+/** What a request says about where it goes, over any version of HTTP. */
+export interface RequestLine {
+  /** Path and query. */
+  readonly url: string;
+  /** `Host`, or `:authority`. */
+  readonly authority: string | undefined;
+  readonly localPort: number | undefined;
+  readonly remoteAddress: string | undefined;
+}
+
+/** Host names are at most 255 characters; more is an attack or a mistake. */
+const maxHostLength = 261;
+
+/** @returns undefined when the host is none of ours, or no host at all */
+export function targetOf(line: RequestLine, scheme: string, resolve: ResolveTarget): ViewerTarget | undefined {
+  const { url } = line;
+  const mark = url.indexOf("?");
+  const authority = line.authority ?? `localhost:${line.localPort}`;
+  if (authority.length > maxHostLength || !/^[\w.\-[\]:]+$/.test(authority)) return undefined;
+  const name = resolve(hostOf(authority), mark < 0 ? url : url.slice(0, mark));
+  const rawQuery = mark < 0 ? "" : url.slice(mark + 1);
+  return name && new Target(name, rawQuery, `${scheme}://${authority}`, line.remoteAddress ?? "");
+}
+
+/** Takes the query apart when it is asked for: most requests are for parts, which have none. */
+class Target implements ViewerTarget {
+  readonly vhost: string;
+  readonly app: string;
+  readonly stream: string;
+  readonly file: string;
+  readonly rawQuery: string;
+  readonly baseUrl: string;
+  readonly remoteAddress: string;
+  #query: URLSearchParams | undefined;
+
+  constructor(
+    { vhost, app, stream, file }: Pick<ViewerTarget, "vhost" | "app" | "stream" | "file">,
+    rawQuery: string,
+    baseUrl: string,
+    remoteAddress: string,
+  ) {
+    this.vhost = vhost;
+    this.app = app;
+    this.stream = stream;
+    this.file = file;
+    this.rawQuery = rawQuery;
+    this.baseUrl = baseUrl;
+    this.remoteAddress = remoteAddress;
+  }
+
+  get query(): URLSearchParams {
+    return (this.#query ??= new URLSearchParams(this.rawQuery));
+  }
+}
+
+/** `host:port` → `host`; IPv6 literals keep their brackets. */
+function hostOf(authority: string): string {
+  return authority.replace(/:\d*$/, "");
+}
