@@ -6,6 +6,7 @@ import { existsSync } from "node:fs";
 const tools = [
   { name: "ffmpeg", isThere: () => runs("ffmpeg", "-version"), packages: ["ffmpeg"] },
   { name: "redis-server", isThere: () => runs("redis-server", "--version"), packages: ["redis-server"] },
+  { name: "gdnsd", isThere: () => existsSync("/usr/sbin/gdnsd"), packages: ["gdnsd"] },
   { name: "Chromium", isThere: () => existsSync("/usr/bin/chromium"), packages: ["chromium"] },
   {
     name: "GStreamer's RTSP server",

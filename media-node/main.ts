@@ -18,6 +18,7 @@ hearth probe rtsp://camera/live [--json]          says what a source offers and 
 hearth token 'app/*' [--days 30]      a token for OvenMediaEngine edges (docs/interop.md)
 hearth bridge [--port 8079]          serves Upstash's REST protocol in front of REDIS_URL
 hearth simulate [--nodes 50 …]       runs a day of a cluster under the code that decides; --help lists its options
+hearth dns NAME [--format zone|json] prints the addresses of all nodes that serve viewers now
 hearth help                          prints this`;
 
 /** After a signal a node lets go of its viewers and leases within this time. */
@@ -45,6 +46,12 @@ async function run([command, ...args]: string[]): Promise<void> {
     process.stdout.write(output);
     process.stderr.write(advice);
     return;
+  }
+  if (command === "dns") {
+    const { runDns } = await import("../infra/dns/dns-command.ts");
+    const { stdout, stderr, exitCode } = await runDns(args, process.env);
+    process.stderr.write(stderr);
+    return finish({ output: stdout, exitCode });
   }
   if (command === "simulate") {
     // Loaded when asked for: a node has no use for it.
