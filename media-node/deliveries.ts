@@ -1,4 +1,4 @@
-import type { Metric } from "./api/operator-server.ts";
+import type { Metric } from "./api/metrics.ts";
 import type { NodeRecord } from "./cluster/store/contract.ts";
 import type { HttpPorts, LlhlsPublisherConfig } from "./config/server-config.ts";
 import type { AdmitViewer, HttpGuest } from "./core/guest.ts";

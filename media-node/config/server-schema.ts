@@ -258,6 +258,10 @@ const hearthSchema = group(
       "Where OperatorPort is opened. Any other address than the loopback one needs the token HEARTH_OPERATOR_TOKEN.",
       { fallback: "127.0.0.1" },
     ),
+    DrainTimeout: milliseconds(
+      "How long a node that is told to go (SIGTERM, `POST /-/drain`) waits until its viewers play from elsewhere.",
+      { fallback: 30_000 },
+    ),
     OvtDataToAll: flag(
       "Samples of data and subtitle tracks (ID3, SCTE-35, cues) go to OvenMediaEngine edges too; Hearth edges always get them.",
       false,
