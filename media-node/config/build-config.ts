@@ -171,6 +171,7 @@ function buildHearth(value: ServerValue["Hearth"], firstVhost: string): HearthCo
     drainTimeoutMs: value?.DrainTimeout ?? 30_000,
     ...(value?.OvtLink && { ovtLink: buildOvtLink(value.OvtLink) }),
     ovtDataToAll: value?.OvtDataToAll ?? false,
+    ffmpeg: value?.Ffmpeg?.trim() || "ffmpeg",
     graceTimeoutMs: value?.GraceTimeout ?? 30_000,
     locationMatching: value?.LocationMatching ?? "prefix",
   };

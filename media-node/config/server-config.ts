@@ -181,6 +181,8 @@ export interface HearthConfig {
   readonly ovtLink?: OvtLinkConfig;
   /** OvenMediaEngine edges get data and subtitles too. */
   readonly ovtDataToAll: boolean;
+  /** Path or name of the program, or `off`. */
+  readonly ffmpeg: string;
   readonly graceTimeoutMs: number;
   readonly locationMatching: MatchMode;
 }

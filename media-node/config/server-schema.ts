@@ -266,6 +266,10 @@ const hearthSchema = group(
       "Samples of data and subtitle tracks (ID3, SCTE-35, cues) go to OvenMediaEngine edges too; Hearth edges always get them.",
       false,
     ),
+    Ffmpeg: text(
+      "The ffmpeg that turns AAC into Opus for WebRTC viewers: a path, or a name to be found in PATH; `off` leaves their sound out.",
+      { fallback: "ffmpeg" },
+    ),
     GraceTimeout: milliseconds("How long viewers are kept while every source of their stream fails.", {
       fallback: 30_000,
     }),
