@@ -16,6 +16,7 @@ hearth check Server.xml [--json]     says what is wrong or odd in a configuratio
 hearth explain URL --config Server.xml [--json]   says what becomes of a viewer's URL
 hearth probe rtsp://camera/live [--json]          says what a source offers and what is wrong with it
 hearth token 'app/*' [--days 30]      a token for OvenMediaEngine edges (docs/interop.md)
+hearth hls-check URL [--seconds 60] [--json]      judges an LL-HLS stream, Hearth's or any other, as a viewer sees it
 hearth bridge [--port 8079]          serves Upstash's REST protocol in front of REDIS_URL
 hearth simulate [--nodes 50 …]       runs a day of a cluster under the code that decides; --help lists its options
 hearth dns NAME [--format zone|json] prints the addresses of all nodes that serve viewers now
@@ -52,6 +53,11 @@ async function run([command, ...args]: string[]): Promise<void> {
     const { stdout, stderr, exitCode } = await runDns(args, process.env);
     process.stderr.write(stderr);
     return finish({ output: stdout, exitCode });
+  }
+  if (command === "hls-check") {
+    const { runHlsCheck } = await import("../infra/hls-check/command.ts");
+    process.exitCode = await runHlsCheck(args);
+    return;
   }
   if (command === "simulate") {
     // Loaded when asked for: a node has no use for it.

@@ -5,8 +5,8 @@ import { hearthEpochMs } from "../../../media-node/core/epoch.ts";
 import { makeClip, type ClipOptions } from "../../support/clip.ts";
 import { startLlHlsNode } from "../../support/llhls-node.ts";
 import { loopingSource } from "../../support/looping-source.ts";
-import { checkHls } from "./checks.ts";
-import { observeHls } from "./observe.ts";
+import { checkHls } from "../../../infra/hls-check/checks.ts";
+import { observeHls } from "../../../infra/hls-check/observe.ts";
 
 const seconds = Number(process.env["HEARTH_HLS_SECONDS"] ?? 8);
 

@@ -1,3 +1,6 @@
+import { once } from "node:events";
+import { isIP } from "node:net";
+import { connect } from "node:tls";
 import { readMasterPlaylist, readMediaPlaylist, type SeenMaster, type SeenPlaylist } from "./playlist-reader.ts";
 
 /** One answer to a blocking reload. */
@@ -29,6 +32,8 @@ export interface HlsRecord {
   readonly master: SeenMaster;
   readonly masterHeaders: Headers;
   readonly tracks: ReadonlyMap<string, TrackRecord>;
+  /** What the server chose where `h2` was offered, `""` for nothing; undefined without TLS. */
+  readonly alpn: string | undefined;
 }
 
 /** Watches every track of a master playlist for a while, as a low-latency player does. */
@@ -42,7 +47,21 @@ export async function observeHls(url: string, seconds: number): Promise<HlsRecor
   const records = await Promise.all(
     [...new Set(uris)].map(async (uri) => [uri, await watch(new URL(uri, base), seconds)] as const),
   );
-  return { master, masterHeaders: answer.headers, tracks: new Map(records) };
+  return { master, masterHeaders: answer.headers, tracks: new Map(records), alpn: await alpnOf(new URL(base)) };
+}
+
+async function alpnOf({ protocol, hostname, port }: URL): Promise<string | undefined> {
+  if (protocol !== "https:") return undefined;
+  const host = hostname.replace(/^\[(.*)\]$/, "$1");
+  const name = isIP(host) ? {} : { servername: host };
+  const offered = { host, port: Number(port || 443), ALPNProtocols: ["h2", "http/1.1"], ...name };
+  const socket = connect({ ...offered, rejectUnauthorized: process.env["NODE_TLS_REJECT_UNAUTHORIZED"] !== "0" });
+  try {
+    await once(socket, "secureConnect");
+    return socket.alpnProtocol || "";
+  } finally {
+    socket.destroy();
+  }
 }
 
 async function watch(url: URL, seconds: number): Promise<TrackRecord> {

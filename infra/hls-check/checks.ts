@@ -224,6 +224,71 @@ const codecs: Rule = ({ master, tracks }) =>
     return failsWhen(!attributes.get("CODECS")?.toLowerCase().includes(codec), `CODECS does not name ${codec}`);
   });
 
+const averageBandwidth: Rule = ({ master, tracks }) =>
+  master.variants.flatMap(({ attributes, uri }) => {
+    const said = Number(attributes.get("AVERAGE-BANDWIDTH") ?? Number.NaN);
+    if (Number.isNaN(said)) return [];
+    const audioUri = master.media.find((media) => media.get("GROUP-ID") === attributes.get("AUDIO"))?.get("URI");
+    const read = [uri, audioUri].flatMap((name) => (name === undefined ? [] : (tracks.get(name) ?? [])));
+    const average = read.map(averageOf).reduce((sum, value) => sum + value, 0);
+    const isOff = Math.abs(said - average) > 0.1 * average;
+    return failsWhen(isOff, `AVERAGE-BANDWIDTH=${said}, measured ${Math.round(average)}`);
+  });
+
+function averageOf(track: TrackRecord): number {
+  const whole = readable(track).filter(({ segment }) => segment.uri !== undefined);
+  const bits = whole.reduce((sum, { bytes }) => sum + bytes.length * 8, 0);
+  return (
+    bits /
+    Math.max(
+      0.001,
+      whole.reduce((sum, { segment }) => sum + segment.seconds, 0),
+    )
+  );
+}
+
+const picture: Rule = ({ master, tracks }) =>
+  master.variants.flatMap(({ attributes, uri }) => {
+    const track = tracks.get(uri);
+    const init = track && track.files.get(lastOf(track).segments.at(-1)?.mapUri ?? "");
+    if (!track || !init || !uri.includes("video")) return [];
+    const { width, height, timescale } = readInit(init);
+    const said = attributes.get("RESOLUTION");
+    const rate = Number(attributes.get("FRAME-RATE") ?? Number.NaN);
+    const fragments = readable(track).flatMap(({ bytes }) => readFragments(bytes));
+    const samples = fragments.reduce((sum, { count }) => sum + count, 0);
+    const measured = (samples * timescale) / fragments.reduce((sum, { durationTicks }) => sum + durationTicks, 0);
+    return [
+      ...failsWhen(
+        said !== undefined && said !== `${width}x${height}`,
+        `RESOLUTION=${said}, the bytes say ${width}x${height}`,
+      ),
+      ...failsWhen(Math.abs(rate - measured) > 0.05 * measured, `FRAME-RATE=${rate}, measured ${measured.toFixed(3)}`),
+    ];
+  });
+
+/** Renditions of one kind that a player may switch between begin their segments at the same time. */
+const alignment: Rule = ({ master, tracks }) => {
+  const videos = new Set(master.variants.map(({ uri }) => uri).filter((uri) => uri.includes("video")));
+  const starts = new Map<number, { seconds: number; uri: string }>();
+  return [...videos].flatMap((uri) => {
+    const track = tracks.get(uri);
+    const init = track && track.files.get(lastOf(track).segments.at(-1)?.mapUri ?? "");
+    if (!track || !init) return [];
+    const { timescale } = readInit(init);
+    return readable(track).flatMap(({ segment: { msn }, bytes }) => {
+      const seconds = readFragments(bytes)[0]!.baseTime / timescale;
+      const other = starts.get(msn);
+      if (!other) starts.set(msn, { seconds, uri });
+      const apartMs = other ? Math.abs(other.seconds - seconds) * 1000 : 0;
+      return failsWhen(apartMs > 50, `segment ${msn} begins ${apartMs.toFixed()} ms apart in ${uri} and ${other?.uri}`);
+    });
+  });
+};
+
+const secure: Rule = ({ alpn }) =>
+  failsWhen(alpn !== undefined && alpn !== "h2", `HTTP/2 is not offered (${alpn || "no ALPN"}): Safari needs it`);
+
 const contiguous = eachTrack((track) => {
   const faults: string[] = [];
   let nextTime: number | undefined;
@@ -281,6 +346,10 @@ const rules: Record<string, Rule> = {
   "a hinted part is the part later listed": hints,
   "BANDWIDTH is what was measured": bandwidth,
   "CODECS is what the bitstream says": codecs,
+  "AVERAGE-BANDWIDTH is what was measured": averageBandwidth,
+  "RESOLUTION and FRAME-RATE are what the bytes say": picture,
+  "renditions begin their segments together": alignment,
+  "HTTP/2 is offered where there is TLS": secure,
   "fragments join up": contiguous,
   "a segment is the concatenation of its parts": concatenation,
   "init segments announce fragments": initSegments,

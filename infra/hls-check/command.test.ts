@@ -1,0 +1,51 @@
+import assert from "node:assert/strict";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { test } from "node:test";
+import { hearthEpochMs } from "../../media-node/core/epoch.ts";
+import { makeClip } from "../../test/support/clip.ts";
+import { startLlHlsNode } from "../../test/support/llhls-node.ts";
+import { loopingSource } from "../../test/support/looping-source.ts";
+import { runHlsCheck } from "./command.ts";
+
+test("a good stream breaks no rule, one that lies is named", { timeout: 60_000 }, async (t) => {
+  const open = loopingSource(await makeClip({ seconds: 6 }), { epochMs: hearthEpochMs, burstMs: 10_000 });
+  const node = await startLlHlsNode({ open });
+  t.after(() => node.close());
+  // Passes everything on, but for a rate nobody has measured.
+  const lie = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const answer = await fetch(node.baseUrl + request.url);
+    const bytes = Buffer.from(await answer.arrayBuffer());
+    const body = /mpegurl/.test(answer.headers.get("content-type") ?? "")
+      ? bytes.toString().replaceAll(/BANDWIDTH=\d+/g, "BANDWIDTH=77")
+      : bytes;
+    response.writeHead(answer.status, { "Access-Control-Allow-Origin": "*" }).end(body);
+  };
+  const liar = createServer((request, response) => void lie(request, response));
+  await new Promise<void>((resolve) => void liar.listen(0, "127.0.0.1", resolve));
+  t.after(() => liar.closeAllConnections());
+  t.after(() => liar.close());
+  const { port } = liar.address() as { port: number };
+  const said: string[] = [];
+  const path = "app/stream/llhls.m3u8";
+  assert.equal(
+    await runHlsCheck([`${node.baseUrl}/${path}`, "--seconds", "3"], (line) => said.push(line)),
+    0,
+    said.join("\n"),
+  );
+  assert.ok(said.length >= 20 && said.every((line) => line.startsWith("ok")));
+  const broken: string[] = [];
+  const code = await runHlsCheck([`http://127.0.0.1:${port}/${path}`, "--seconds", "1", "--json"], (line) =>
+    broken.push(line),
+  );
+  assert.equal(code, 1);
+  const { rules } = JSON.parse(broken.join("")) as { rules: { rule: string; faults: string[] }[] };
+  assert.ok(rules.find(({ rule }) => rule.startsWith("BANDWIDTH"))!.faults[0]!.startsWith("BANDWIDTH=77, measured"));
+});
+
+test("says what it wants, and what went wrong", async () => {
+  const said: string[] = [];
+  assert.equal(await runHlsCheck([], (line) => said.push(line)), 2);
+  assert.equal(await runHlsCheck(["http://127.0.0.1:1/app/stream/llhls.m3u8"], (line) => said.push(line)), 2);
+  assert.match(said[0]!, /^hearth hls-check URL/);
+  assert.match(said[1]!, /ECONNREFUSED|fetch failed/);
+});
