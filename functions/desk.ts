@@ -40,8 +40,11 @@ function avoidedBy(c: RouterContext): readonly string[] | undefined {
   return c.req.query("avoid")?.split(",", 8);
 }
 
-/** Now, and the platform's way to finish work after the answer; outside of workerd it just goes on. */
-export function momentOf(c: RouterContext, desk: Desk): Moment {
+/**
+ * Now, and the platform's way to finish work after the answer; outside of workerd it just goes on.
+ * @param passesOn the request itself goes on to a node: that and the store are the two round trips it may take
+ */
+export function momentOf(c: RouterContext, desk: Desk, passesOn = false): Moment {
   const later = (work: Promise<unknown>) => {
     try {
       c.executionCtx.waitUntil(work);
@@ -49,12 +52,19 @@ export function momentOf(c: RouterContext, desk: Desk): Moment {
       work.catch(() => {});
     }
   };
-  return { nowMs: desk.nowMs(), later };
+  return { nowMs: desk.nowMs(), later: passesOn ? undefined : later };
 }
 
 /** Where a viewer goes, and which nodes would be next. */
 export interface Assigned extends NodeUrl {
   readonly next: readonly NodeRecord[];
+}
+
+interface AssignOptions {
+  /** Instead of the request's own query. */
+  readonly search?: string;
+  /** See {@link momentOf}. */
+  readonly passesOn?: boolean;
 }
 
 /** Decides for a viewer, and makes the URL at the node that speaks `protocol` there. */
@@ -63,12 +73,12 @@ export async function assign(
   desk: Desk,
   viewer: Viewer,
   path: string,
-  search = viewer.url.search,
+  { search = viewer.url.search, passesOn = false }: AssignOptions = {},
 ): Promise<Assigned | Problem> {
   if (await isBack(c, desk)) return inCircles;
   const access = await checkAccess(c, desk, viewer, { path, search });
   if (isProblem(access)) return access;
-  const { outcome, choice } = await desk.decisions.decide(viewer, momentOf(c, desk));
+  const { outcome, choice } = await desk.decisions.decide(viewer, momentOf(c, desk, passesOn));
   if (isProblem(outcome)) return outcome;
   if (outcome.node.url === viewer.url.origin) return ownUrl(outcome.node.id);
   const scope = { node: outcome.node.id, name: viewer.stream.name, protocol: viewer.protocol };

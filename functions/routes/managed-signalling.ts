@@ -25,7 +25,7 @@ export async function managedSignalling(c: RouterContext, desk: Desk, sockets: S
     // Whoever dials again has lost the node it had.
     if (serving) desk.decisions.reportFailure(serving, desk.nowMs());
     serving = undefined;
-    const target = await assign(c, desk, viewer, viewer.stream.path);
+    const target = await assign(c, desk, viewer, viewer.stream.path, { passesOn: true });
     if (isProblem(target)) {
       problem = target;
       return undefined;

@@ -11,7 +11,7 @@ export async function resolve(c: RouterContext, desk: Desk): Promise<Response> {
   const viewer = viewerOf(c, desk, protocol, "/-/resolve");
   if (isProblem(viewer)) return problemResponse(viewer);
   const search = withoutKey(viewer.url.search, "protocol").join("&");
-  const target = await assign(c, desk, viewer, protocolPath(viewer.stream, protocol), search);
+  const target = await assign(c, desk, viewer, protocolPath(viewer.stream, protocol), { search });
   if (isProblem(target)) return problemResponse(target);
   const url = protocol === "webrtc" ? target.url.replace(/^http/, "ws") : target.url;
   return c.json({ url, node: target.node.id, expires: target.expiresMs });

@@ -16,7 +16,7 @@ export async function signalling(c: RouterContext, desk: Desk): Promise<Response
   const viewer = viewerOf(c, desk, "webrtc");
   if (isProblem(viewer)) return problemResponse(viewer);
   for (const isLast of [false, true]) {
-    const target = await assign(c, desk, viewer, protocolPath(viewer.stream, "webrtc"));
+    const target = await assign(c, desk, viewer, protocolPath(viewer.stream, "webrtc"), { passesOn: true });
     if (isProblem(target)) return problemResponse(target);
     const answer = await passThrough(c, desk, target.url);
     if (answer && (answer.status < 500 || isLast)) return answer;

@@ -15,7 +15,7 @@ export async function steeredPlay(c: RouterContext, desk: Desk): Promise<Respons
   const viewer = viewerOf(c, desk, "llhls");
   if (isProblem(viewer)) return problemResponse(viewer);
   const { path } = viewer.stream;
-  const target = await assign(c, desk, viewer, path);
+  const target = await assign(c, desk, viewer, path, { passesOn: true });
   if (isProblem(target)) return problemResponse(target);
   const answer = await fetchMaster(desk, target.url);
   if (!answer) {

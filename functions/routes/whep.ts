@@ -17,7 +17,7 @@ export async function whep(c: RouterContext, desk: Desk): Promise<Response> {
   const offer = isProxied ? await readOffer(c.req.raw) : undefined;
   if (isProxied && !offer) return problemResponse(tooLong);
   for (const isLast of [false, true]) {
-    const target = await assign(c, desk, viewer, viewer.stream.path);
+    const target = await assign(c, desk, viewer, viewer.stream.path, { passesOn: isProxied });
     if (isProblem(target)) return problemResponse(target);
     if (!offer) return new Response(null, { status: 307, headers: { Location: target.url } });
     const answer = await passOn(c, desk, target.url, offer);

@@ -22,8 +22,8 @@ export interface Sight {
 export interface Moment {
   /** Unix ms. */
   readonly nowMs: number;
-  /** Takes work whose end nobody waits for. */
-  readonly later: (work: Promise<unknown>) => void;
+  /** Takes work whose end nobody waits for; absent where the request has no round trip left for it. */
+  readonly later?: ((work: Promise<unknown>) => void) | undefined;
 }
 
 /** A decision within a second of the last read needs no other. Reports come every 2 s. */
@@ -130,7 +130,7 @@ export class ClusterMemory {
    * asked the store makes one more round trip at most. A fresh isolate reads first and writes with its next request.
    */
   #takeTurn({ nowMs, later }: Moment): void {
-    if (!this.#cache || nowMs < this.#nextTurnMs) return;
+    if (!this.#cache || !later || nowMs < this.#nextTurnMs) return;
     this.#nextTurnMs = nowMs + cacheTurnMs;
     if (!this.#isTurnToSave) {
       this.#isTurnToSave = true;

@@ -18,6 +18,8 @@ export interface RouterOptions {
   readonly assetsDir?: string;
   /** Text of a Server.xml; handed to the Worker as `SERVER_XML`. */
   readonly serverXml?: string;
+  /** `host:port` of a data centre's cache; without it the router's memory ends with the process. */
+  readonly cacheAddress?: string;
   /** Takes what workerd prints, line by line; standard error by default. */
   readonly log?: (line: string) => void;
 }
@@ -60,6 +62,7 @@ export async function startWorker(options: RouterOptions & WorkerTexts): Promise
     vars,
     assetsDir,
     serverXml,
+    cacheAddress,
     script,
     assets = "",
     log = (line) => process.stderr.write(`${line}\n`),
@@ -71,6 +74,7 @@ export async function startWorker(options: RouterOptions & WorkerTexts): Promise
       compatibilityDate,
       vars: serverXml === undefined ? vars : { ...vars, SERVER_XML: serverXml },
       assetsDir: assetsDir && resolve(assetsDir),
+      cacheAddress,
     });
     // The folder is ours alone (mkdtemp: 0700) and gone once workerd has read it: the configuration holds the secret.
     await Promise.all([

@@ -7,6 +7,8 @@ export interface WorkerdPlan {
   readonly vars: Readonly<Record<string, string>>;
   /** Absolute; without it there is no `ASSETS` binding. */
   readonly assetsDir?: string | undefined;
+  /** `host:port` of what keeps the Cache API's entries; without it workerd has no cache. */
+  readonly cacheAddress?: string | undefined;
 }
 
 /** Name of the socket in workerd's reports. */
@@ -23,12 +25,15 @@ export function workerdConfig(plan: WorkerdPlan): string {
     ? `(name = "assets", worker = .assets),
     (name = "page", disk = (path = ${text(plan.assetsDir)}, writable = false)),`
     : "";
+  const cache = plan.cacheAddress
+    ? `(name = "cache", external = (address = ${text(plan.cacheAddress)}, http = ())),`
+    : "";
   return `using Workerd = import "/workerd/workerd.capnp";
 
 const config :Workerd.Config = (
   services = [
     (name = "router", worker = .router),
-    ${assets}
+    ${assets}${cache}
     (name = "internet", network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true))),
   ],
   sockets = [(name = "${socketName}", address = ${text(plan.address)}, http = (), service = "router")],
@@ -37,7 +42,7 @@ const config :Workerd.Config = (
 const router :Workerd.Worker = (
   modules = [(name = "router.js", esModule = embed "router.js")],
   compatibilityDate = ${text(plan.compatibilityDate)},
-  bindings = [${bindings.join(", ")}],
+  bindings = [${bindings.join(", ")}],${plan.cacheAddress ? '\n  cacheApiOutbound = "cache",' : ""}
 );
 
 const assets :Workerd.Worker = (
