@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import { verifyTicket } from "#cluster/ticket/ticket.ts";
-import { routerFixture, startMs } from "../test/support/router.ts";
+import { routerFixture, startMs, type RouterFixture } from "../test/support/router.ts";
 import { openVhosts } from "./vhosts.ts";
 
 const serverXml = `<Server version="8"><Name>n</Name><Type>edge</Type><IP>*</IP><Bind/><VirtualHosts><VirtualHost>
@@ -77,4 +77,48 @@ test("virtual hosts and rules of the Server.xml decide which streams there are",
 
 test("a Server.xml with a mistake is refused with its line", () => {
   assert.throws(() => openVhosts("<Server><oops></Server>", {}), /Server\.xml, line \d/);
+});
+
+describe("a bearer token of a WHEP player", () => {
+  const url = "http://router.test:80/app/stream/whep";
+  const query = new URLSearchParams(new URL(signed(url, valid), url).search);
+  const token = `${query.get("policy")}.${query.get("signature")}`;
+  const post = (ask: RouterFixture["ask"], authorization: string, path = "/app/stream/whep") =>
+    ask(path, { method: "POST", body: "v=0", headers: { Authorization: authorization } });
+
+  test("is exchanged for a ticket, and goes no further", async () => {
+    const fixture = await routerFixture({}, { vhosts });
+    const answer = await post(fixture.ask, `Bearer ${token}`);
+    assert.equal(answer.status, 307);
+    const location = new URL(answer.headers.get("Location")!);
+    assert.deepEqual([...location.searchParams.keys()], ["rt"]);
+    const name = { vhost: "default", app: "app", stream: "stream" };
+    const scope = { node: location.hostname.replace(".test", ""), name, protocol: "whep" } as const;
+    assert.ok((await verifyTicket(fixture.key, location.searchParams.get("rt"), scope, startMs)).admitted);
+  });
+
+  test("nor does it when the offer is passed on", async () => {
+    const sent: Headers[] = [];
+    const fetch = async (_: string, init: RequestInit | Request) => {
+      sent.push(new Headers(init.headers));
+      return new Response("v=0", { status: 201 });
+    };
+    const { ask } = await routerFixture({}, { vhosts, fetch });
+    const via = "http://router.test:80/app/stream/whep?via=proxy";
+    const text = `${via}&policy=${query.get("policy")}`;
+    const signature = createHmac("sha1", "aKq#1kj").update(text).digest("base64url");
+    const answer = await post(ask, `Bearer ${query.get("policy")}.${signature}`, "/app/stream/whep?via=proxy");
+    assert.equal(answer.status, 201);
+    assert.deepEqual([...sent[0]!.keys()], ["content-type"]);
+  });
+
+  test("opens neither another stream nor another door", async () => {
+    const { ask } = await routerFixture({}, { vhosts });
+    assert.equal((await post(ask, `Bearer ${token}`, "/app/other/whep")).status, 403);
+    assert.equal((await post(ask, `Bearer ${token}x`)).status, 403);
+    for (const no of [`Basic ${token}`, "Bearer", "Bearer x", token])
+      assert.equal((await post(ask, no)).status, 401, no);
+    const headers = { Authorization: `Bearer ${token}` };
+    assert.equal((await ask("/app/stream/llhls.m3u8", { headers })).status, 401);
+  });
 });

@@ -1,4 +1,4 @@
-import { verifySignedPolicy } from "#cluster/ticket/signed-policy.ts";
+import { bearerOf, verifySignedPolicy } from "#cluster/ticket/signed-policy.ts";
 import type { Viewer } from "./decisions.ts";
 import type { Desk, RouterContext } from "./desk.ts";
 import type { Problem } from "./http-errors.ts";
@@ -10,7 +10,7 @@ export interface Access {
 
 /**
  * Whether a viewer may watch, by the virtual host's signed policy. Checked here, because the URL that was signed names this
- * host; the ticket tells the node that it was.
+ * host, and because a bearer token gets no further: browsers drop it when they follow the redirect. The ticket tells the node.
  * @param asked the URL as the viewer's player would ask for it: path, and query without our own keys
  */
 export async function checkAccess(
@@ -30,6 +30,7 @@ export async function checkAccess(
       localPort: isSecure ? 443 : 80,
       path: asked.path,
       rawQuery: asked.search.replace(/^\?/, ""),
+      bearer: protocol === "whep" ? bearerOf(c.req.header("Authorization")) : undefined,
       // Written by the edge network, which overwrites what a client claims. Without it no address is known, so none fits.
       remoteAddress: c.req.header("CF-Connecting-IP") ?? "",
     },

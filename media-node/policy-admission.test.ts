@@ -77,6 +77,16 @@ test("a signed policy admits the URL that was signed, with the port of the door 
   });
 });
 
+test("a WHEP player may send policy and signature as its bearer token", async () => {
+  const policy = Buffer.from(JSON.stringify({ url_expire: clock.wallMs() + 1_000 })).toString("base64url");
+  const url = `http://edge.example.com:81/app/stream/llhls.m3u8?policy=${policy}`;
+  const bearer = `Bearer ${policy}.${createHmac("sha1", "k").update(url).digest("base64url")}`;
+  const viewer = target("signed", "", "http://edge.example.com:81");
+  assert.equal(await isAdmitted(viewer, "whep", bearer), true);
+  assert.equal(await isAdmitted(viewer, "whep", `${bearer}x`), false);
+  assert.equal(await isAdmitted(viewer, "whep"), false);
+});
+
 test("the control server is asked in OvenMediaEngine's words, signed", async () => {
   answer = { status: 200, body: '{"allowed":true,"new_url":"","lifetime":0}' };
   asked.length = 0;

@@ -1,5 +1,10 @@
 import { askControlServer } from "./admission-webhook.ts";
-import { verifySignedPolicy, type PolicyRefusal, type PolicyRequest } from "./cluster/ticket/signed-policy.ts";
+import {
+  bearerOf,
+  verifySignedPolicy,
+  type PolicyRefusal,
+  type PolicyRequest,
+} from "./cluster/ticket/signed-policy.ts";
 import type { ServerConfig, VhostConfig } from "./config/server-config.ts";
 import type { AdmitViewer, ViewerTarget } from "./core/guest.ts";
 import type { Clock } from "./time/clock.ts";
@@ -20,11 +25,12 @@ const sentences: Record<PolicyRefusal, string> = {
  * router sends them, it has checked the policy, and its ticket vouches.
  */
 export function admitBySignedPolicy(configNow: () => ServerConfig, clock: Clock): AdmitViewer {
-  return async (target, protocol) => {
+  return async (target, protocol, authorization) => {
     const config = configNow();
     const policy = vhostOf(config, target)?.signedPolicy;
     if (!policy?.publishers.includes(publisherOf(protocol))) return { isAdmitted: true };
-    const verdict = await verifySignedPolicy(policy, policyRequest(config, target, protocol), clock.wallMs());
+    const request = { ...policyRequest(config, target, protocol), bearer: bearerOf(authorization) };
+    const verdict = await verifySignedPolicy(policy, request, clock.wallMs());
     if (verdict.isAdmitted) return { isAdmitted: true };
     return { isAdmitted: false, status: 401, reason: sentences[verdict.refusal] };
   };
@@ -52,9 +58,9 @@ export function admitByWebhooks(configNow: () => ServerConfig, clock: Clock, ask
 
 /** Admits whom all admit, asked one after another until the first refusal. */
 export function admitInTurn(...doors: readonly AdmitViewer[]): AdmitViewer {
-  return async (target, protocol) => {
+  return async (target, protocol, authorization) => {
     for (const admit of doors) {
-      const admission = await admit(target, protocol);
+      const admission = await admit(target, protocol, authorization);
       if (!admission.isAdmitted) return admission;
     }
     return { isAdmitted: true };

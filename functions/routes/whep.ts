@@ -8,7 +8,7 @@ const maxOfferBytes = 64 * 1024;
 /**
  * WHEP: which node takes this offer? 307, which keeps method and body. `?via=proxy`, for clients that do not follow a
  * redirected POST: the offer is passed on and the node's answer returned; its `Location` is absolute, so the session goes
- * on without the router.
+ * on without the router. Either way a bearer token ends here: the ticket in the URL is what the node is shown.
  */
 export async function whep(c: RouterContext, desk: Desk): Promise<Response> {
   const viewer = viewerOf(c, desk, "whep");
@@ -35,8 +35,6 @@ async function passOn(
   offer: Uint8Array<ArrayBuffer>,
 ): Promise<Response | undefined> {
   const headers = new Headers({ "Content-Type": c.req.header("Content-Type") ?? "application/sdp" });
-  const bearer = c.req.header("Authorization");
-  if (bearer) headers.set("Authorization", bearer);
   try {
     return await desk.fetch(url, {
       method: "POST",

@@ -32,8 +32,15 @@ export interface Refused {
   readonly reason: string;
 }
 
-/** Whether a viewer may begin to watch: tickets and policies, decided in one place at the door. */
-export type AdmitViewer = (target: ViewerTarget, protocol: "webrtc" | "whep" | "llhls") => Promise<Admitted | Refused>;
+/**
+ * Whether a viewer may begin to watch: tickets and policies, decided in one place at the door.
+ * @param authorization the header of that name, where the protocol has one (WHEP)
+ */
+export type AdmitViewer = (
+  target: ViewerTarget,
+  protocol: "webrtc" | "whep" | "llhls",
+  authorization?: string,
+) => Promise<Admitted | Refused>;
 
 /**
  * A request without a body and its whole answer, the same over HTTP/1.1 and HTTP/2: what media is asked for by. The door

@@ -91,7 +91,7 @@ export class Whep {
     if (typeof body !== "string") return body;
     const offer = parseOffer(body);
     if ("status" in offer) return offer;
-    const admission = await this.#options.admit(target, "whep");
+    const admission = await this.#options.admit(target, "whep", request.headers.authorization);
     if (!admission.isAdmitted) return refused(request, target, admission);
     const { rawQuery } = target;
     const gateOptions = { ...this.#options, holdMs: this.#options.config.holdMs };

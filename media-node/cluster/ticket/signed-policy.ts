@@ -19,6 +19,8 @@ export interface PolicyRequest {
   readonly path: string;
   /** As it came, without `?`. */
   readonly rawQuery: string;
+  /** Of `Authorization: Bearer`: `policy.signature`, which stands for the same two at the end of the query. */
+  readonly bearer?: string | undefined;
   /** Of the socket. */
   readonly remoteAddress: string;
   /** `X-REAL-IP`, else the first of `X-FORWARDED-FOR`. Absent: the socket's address. */
@@ -43,11 +45,12 @@ const maxPolicyLength = 4_096;
  */
 export async function verifySignedPolicy(
   settings: SignedPolicySettings,
-  request: PolicyRequest,
+  asSent: PolicyRequest,
   nowMs: number,
 ): Promise<PolicyVerdict> {
   // An empty key would let everybody sign: OvenMediaEngine takes it, we take nobody.
   if (settings.secretKey === "") return refuse("no-secret");
+  const request = withBearer(settings, asSent);
   const policy = parameterOf(request.rawQuery, settings.policyKey);
   const signature = parameterOf(request.rawQuery, settings.signatureKey);
   if (!policy || policy.length > maxPolicyLength) return refuse(policy ? "bad-policy" : "no-policy");
@@ -56,6 +59,21 @@ export async function verifySignedPolicy(
   if (!(await isSignedUrl(settings.secretKey, url, signature))) return refuse("bad-signature");
   const rules = parsePolicy(policy);
   return rules ? apply(rules, request, nowMs) : refuse("bad-policy");
+}
+
+/** What a query says stands: a bearer is for players that cannot add to their URL. */
+function withBearer({ policyKey, signatureKey }: SignedPolicySettings, request: PolicyRequest): PolicyRequest {
+  const { rawQuery, bearer } = request;
+  if (!bearer || parameterOf(rawQuery, policyKey) !== undefined) return request;
+  const [, policy, signature] = /^([\w-]+=*)\.([\w-]+=*)$/.exec(bearer) ?? [];
+  if (policy === undefined) return request;
+  const added = `${policyKey}=${policy}&${signatureKey}=${signature}`;
+  return { ...request, rawQuery: rawQuery === "" ? added : `${rawQuery}&${added}` };
+}
+
+/** The token of an `Authorization: Bearer` header (RFC 6750 §2.1); `undefined` when there is none. */
+export function bearerOf(authorization: string | undefined | null): string | undefined {
+  return /^bearer +([\w.~+/-]+=*) *$/i.exec(authorization ?? "")?.[1];
 }
 
 /**
