@@ -2,7 +2,7 @@ import { StoreUnavailable, type ClusterStore } from "./cluster/store/contract.ts
 import { findApplication } from "./config/find-application.ts";
 import { planFromMap, planFromStore } from "./config/plan-pull.ts";
 import type { ApplicationConfig, OriginRule, ServerConfig, VhostConfig } from "./config/server-config.ts";
-import type { PullPlan } from "./core/pull.ts";
+import type { NoPullPlan, PullPlan } from "./core/pull-plan.ts";
 import type { PlanPull } from "./core/stream-hub.ts";
 import type { StreamName } from "./core/stream-name.ts";
 
@@ -14,7 +14,7 @@ export function applicationFor(vhost: VhostConfig, app: string): ApplicationConf
 
 /**
  * Says where a stream is pulled from: the first rule of the OriginMap that fits; the OriginMapStore where the map yields
- * nothing. Asked again on every attempt, so that a reloaded file and a moved origin are found.
+ * nothing, or nothing that works. Asked again on every attempt, so that a reloaded file and a moved origin are found.
  * @param configNow the configuration in force
  * @param storeOf the store of a virtual host; undefined when it has none
  */
@@ -27,10 +27,12 @@ export function planPulls(
     const vhost = config.vhosts.find((candidate) => candidate.name === name.vhost);
     if (!vhost) return notFound(`there is no virtual host "${name.vhost}"`);
     const map = planFromMap(config, name, request.rawQuery ?? "");
-    if (map.kind === "urls") return planOf(config, vhost, map.urls, "rule", map.rule);
     // An origin that is asked for its own stream by a peer does not look for it elsewhere: that would go in circles.
-    if (request.protocol === "ovt") return notFound(map.reason);
-    return askStore(config, vhost, name, storeOf(vhost.name), map.reason);
+    const store = request.protocol === "ovt" ? undefined : storeOf(vhost.name);
+    const askStoreNow = (noRule: string) => askStore(config, vhost, name, store, noRule);
+    if (map.kind !== "urls") return askStoreNow(map.reason);
+    const plan = planOf(config, vhost, map.urls, "rule", map.rule);
+    return store ? { ...plan, otherwise: () => askStoreNow("no Url of the rule works") } : plan;
   };
 }
 
@@ -40,7 +42,7 @@ async function askStore(
   name: StreamName,
   store: ClusterStore | undefined,
   noRule: string,
-): ReturnType<PlanPull> {
+): Promise<PullPlan | NoPullPlan> {
   if (!store) return notFound(noRule);
   try {
     const plan = planFromStore(config, name, await store.lookup(name));
@@ -66,12 +68,14 @@ function planOf(
     noInputTimeoutMs: properties.noInputFailoverTimeoutMs,
     unusedTimeoutMs: properties.unusedStreamDeletionTimeoutMs,
     graceMs: config.hearth.graceTimeoutMs,
-    retryCount: properties.retryCount ?? 1,
+    ...(properties.retryCount !== undefined && { retryCount: properties.retryCount }),
     isPersistent: rule?.isPersistent ?? false,
+    hasFailback: rule?.hasFailback ?? false,
+    failbackIntervalMs: properties.streamFailbackTimeoutMs,
     ignoresSourceClock: rule?.ignoresSenderReports ?? false,
   };
 }
 
-function notFound(reason: string): { kind: "not-found"; reason: string } {
+function notFound(reason: string): NoPullPlan {
   return { kind: "not-found", reason };
 }

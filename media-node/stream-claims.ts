@@ -57,7 +57,7 @@ export class StreamClaims {
     const registrar = this.#registrarOf(vhost);
     if (!settings || !originHostName || !registrar || ovtPort === undefined) return;
     if (!applicationFor(settings, app)?.publishers.ovt) return;
-    if (hub.list().find((entry) => entry.stream === stream)?.pull?.plan.from === "store") return;
+    if (hub.list().find((entry) => entry.stream === stream)?.pull?.from === "store") return;
     this.#claimed.add(streamKey(stream.name));
     const scheme = live.now.hearth.ovtLink?.requireTls ? "ovts" : "ovt";
     const url = `${scheme}://${originHostName}:${ovtPort}/${app}/${stream.name.stream}`;

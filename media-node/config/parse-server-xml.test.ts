@@ -72,7 +72,6 @@ test("reads Hearth's own settings although OvenMediaEngine is told to skip them"
     ],
     operatorPort: 0,
     operatorAddress: "127.0.0.1",
-    drainTimeoutMs: 30_000,
     ovtLink: { trustedPeers: ["10.0.0.0/8"], requireTls: true },
     ovtDataToAll: true,
     graceTimeoutMs: 5000,
@@ -139,14 +138,14 @@ test("lists what it does not use once, and takes everything below it", () => {
 });
 
 test("says once what it understands and does not follow yet", () => {
-  const failback =
-    "<Origin><Location>/a/</Location><Pass><Scheme>ovt</Scheme><Urls><Url>o:1/a/</Url></Urls></Pass><Failback>1</Failback></Origin>";
-  const { config, problems } = parse(vhost(`<Origins>${failback}${failback.replace("/a/<", "/b/<")}</Origins>`));
-  assert.equal(config!.vhosts[0]!.origins.rules[1]!.hasFailback, true);
+  const app = (name: string): string =>
+    `<Application><Name>${name}</Name><Type>live</Type><Publishers><WebRTC><BandwidthEstimation>REMB</BandwidthEstimation></WebRTC></Publishers></Application>`;
+  const { config, problems } = parse(vhost(`<Applications>${app("a")}${app("b")}</Applications>`));
+  assert.equal(config!.vhosts[0]!.applications[1]!.publishers.webrtc!.bandwidthEstimation, "REMB");
   const found = problems.filter(({ code }) => code === "not-followed");
   assert.deepEqual(
     found.map(({ path }) => path),
-    ["Server/VirtualHosts/VirtualHost[1]/Origins/Origin[1]/Failback"],
+    ["Server/VirtualHosts/VirtualHost[1]/Applications/Application[1]/Publishers/WebRTC/BandwidthEstimation"],
   );
 });
 

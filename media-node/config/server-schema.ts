@@ -107,7 +107,7 @@ const originSchema = group("A rule: where to pull from for which request. The fi
   ),
   ForwardQueryParams: movedFlag("Where older documentation shows it.", "Pass"),
   Persistent: flag("Never ended as unused, never given up.", false),
-  Failback: pending(flag("Return to the first Url when it works again.", false)),
+  Failback: flag("Return to the first Url when it works again.", false),
   StrictLocation: flag("Location must equal `/app/stream`.", false),
   Relay: optionalFlag("OvenMediaEngine's transcoder is bypassed; Hearth never transcodes."),
   IgnoreRtcpSRTimestamp: pending(
@@ -121,11 +121,9 @@ const originsSchema = group("The OriginMap: rules for pulling streams.", {
     UnusedStreamDeletionTimeout: milliseconds("A pulled stream ends after this time without a viewer.", {
       fallback: 60_000,
     }),
-    StreamFailbackTimeout: pending(
-      milliseconds("Time between probes of the first Url, with Failback.", {
-        fallback: 3_000,
-        min: 1,
-      }),
+    StreamFailbackTimeout: milliseconds(
+      "With Failback: time between probes of the first Url, and how long it must then play before it is returned to.",
+      { fallback: 3_000, min: 1 },
     ),
     RetryCount: retryCount(),
   }),
@@ -134,10 +132,13 @@ const originsSchema = group("The OriginMap: rules for pulling streams.", {
 
 /** Whether it was given matters: without it Hearth goes on for its grace time. */
 function retryCount(): ScalarNode<number | undefined> {
-  const node = integer("Rounds over the Urls; Hearth retries for its grace time unless given.", {
-    fallback: 1,
-    max: 1_000_000,
-  });
+  const node = integer(
+    "Rounds over the Urls, and one try more; after a loss Hearth retries for its grace time unless given.",
+    {
+      fallback: 1,
+      max: 1_000_000,
+    },
+  );
   return { ...node, fallback: undefined };
 }
 
@@ -258,17 +259,9 @@ const hearthSchema = group(
       "Where OperatorPort is opened. Any other address than the loopback one needs the token HEARTH_OPERATOR_TOKEN.",
       { fallback: "127.0.0.1" },
     ),
-    DrainTimeout: milliseconds(
-      "How long a node that is told to go (SIGTERM, `POST /-/drain`) waits until its viewers play from elsewhere.",
-      { fallback: 30_000 },
-    ),
     OvtDataToAll: flag(
       "Samples of data and subtitle tracks (ID3, SCTE-35, cues) go to OvenMediaEngine edges too; Hearth edges always get them.",
       false,
-    ),
-    Ffmpeg: text(
-      "The ffmpeg that turns AAC into Opus for WebRTC viewers: a path, or a name to be found in PATH; `off` leaves their sound out.",
-      { fallback: "ffmpeg" },
     ),
     GraceTimeout: milliseconds("How long viewers are kept while every source of their stream fails.", {
       fallback: 30_000,

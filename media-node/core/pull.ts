@@ -2,44 +2,22 @@ import { Backoff } from "../flow/backoff.ts";
 import type { CloseReason } from "../flow/close-group.ts";
 import { messageOf } from "../flow/errors.ts";
 import { withoutSecrets, type Logger } from "../flow/logger.ts";
-import { every, type Clock, type Timer } from "../time/clock.ts";
-import { NoSuchStream, type OpenSource, type Source } from "./source.ts";
+import type { Clock } from "../time/clock.ts";
+import { sleep } from "../time/sleep.ts";
+import { Failback } from "./failback.ts";
+import type { OpenedSource } from "./open-url.ts";
+import type { PullPlan } from "./pull-plan.ts";
+import { SilenceWatch } from "./silence-watch.ts";
+import type { Source, SourceSink } from "./source.ts";
+import { SourceSearch, type SourceSearchOptions } from "./source-search.ts";
 import { SourceSplice } from "./source-splice.ts";
+import { Standby } from "./standby.ts";
 import type { StreamName } from "./stream-name.ts";
 import { Stream } from "./stream.ts";
+import type { Understudy } from "./understudy.ts";
 
-/** Where a stream may be pulled from, and how patiently. */
-export interface PullPlan {
-  /** Complete URLs in order of preference, at least one. */
-  readonly urls: readonly string[];
-  /** What named them, for `explain` and logs. */
-  readonly from: "rule" | "store" | "api";
-  /** Silence (no media) after which the next URL is tried. */
-  readonly noInputTimeoutMs: number;
-  /** The pull ends after this time without a viewer. */
-  readonly unusedTimeoutMs: number;
-  /** How long viewers are kept while every URL fails. */
-  readonly graceMs: number;
-  /** Rounds over the URL list before the first success is given up. */
-  readonly retryCount: number;
-  /** Never ended as unused, and retried for ever. */
-  readonly isPersistent: boolean;
-  /** Handed to the opener. */
-  readonly ignoresSourceClock?: boolean;
-}
-
-export interface PullOptions {
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly nodeId: string;
-  /** Asked again before every attempt, so that a moved origin is found. */
-  readonly plan: () => Promise<PullPlan | undefined>;
-  /** By scheme, lower case, without `:`. */
-  readonly openers: ReadonlyMap<string, OpenSource>;
-  readonly random?: () => number;
+export interface PullOptions extends Omit<SourceSearchOptions, "signal"> {
   readonly recentMs?: number;
-  /** Nodes for which this stream is pulled, handed to the opener. */
-  readonly via?: readonly string[];
 }
 
 export type PullPhase =
@@ -48,8 +26,12 @@ export type PullPhase =
   | { phase: "lost"; attempt: number; sinceMs: number }
   | { phase: "closed"; reason: CloseReason };
 
-/** Time for one attempt to connect, describe and play. */
-const attemptTimeoutMs = 6_000;
+/** A first source that is lost again this soon after it was returned to was not to be trusted. */
+const flapMs = 60_000;
+/** Nobody waits longer for a first source to prove itself, however often it flapped. */
+const maxSettleMs = 120_000;
+/** A source that often falls silent for a moment does not make us open a second one each time. */
+const suspicionBackoffMs = { first: 10_000, cap: 300_000 };
 
 /**
  * One pulled stream: finds a working URL, feeds the {@link Stream}, and when the source ends or falls silent goes on
@@ -58,25 +40,33 @@ const attemptTimeoutMs = 6_000;
 export class Pull {
   readonly name: StreamName;
   readonly #options: PullOptions;
+  readonly #clock: Clock;
   readonly #log: Logger;
   readonly #abort = new AbortController();
-  readonly #backoff: Backoff;
+  readonly #search: SourceSearch;
+  readonly #suspicions: Backoff;
   #state: PullPhase = { phase: "connecting", attempt: 0 };
-  #plan: PullPlan;
   #source: Source | undefined;
+  #url = "";
   #splice: SourceSplice | undefined;
   #stream: Stream | undefined;
-  #watchdog: Timer | undefined;
-  #nextUrl = 0;
+  #watch: SilenceWatch | undefined;
+  #standby: Standby | undefined;
+  #failback: Failback | undefined;
+  #suspectAgainMs = Number.NEGATIVE_INFINITY;
+  #returnedMs = Number.NEGATIVE_INFINITY;
+  #flaps = 0;
   #failovers = 0;
+  #failbacks = 0;
   #closing: Promise<void> | undefined;
 
   private constructor(name: StreamName, plan: PullPlan, options: PullOptions) {
     this.name = name;
-    this.#plan = plan;
     this.#options = options;
+    this.#clock = options.clock;
     this.#log = options.logger.with({ app: name.app, stream: name.stream });
-    this.#backoff = new Backoff(100, 5_000, options.random);
+    this.#search = new SourceSearch(plan, { ...options, logger: this.#log, signal: this.#abort.signal });
+    this.#suspicions = new Backoff(suspicionBackoffMs.first, suspicionBackoffMs.cap, options.random);
   }
 
   /**
@@ -89,7 +79,7 @@ export class Pull {
     const onAbort = (): void => pull.#abort.abort();
     signal?.addEventListener("abort", onAbort, { once: true });
     try {
-      await pull.#openFirst();
+      pull.#adopt(await pull.#search.first());
     } catch (thrown) {
       await pull.close({ code: "not-opened", message: messageOf(thrown) });
       throw thrown;
@@ -108,8 +98,9 @@ export class Pull {
     return this.#state;
   }
 
+  /** As of the last time it was asked for. */
   get plan(): PullPlan {
-    return this.#plan;
+    return this.#search.plan;
   }
 
   /**
@@ -117,12 +108,29 @@ export class Pull {
    * any more, it goes on until its source ends or nobody watches, and is no longer persistent.
    */
   async replan(): Promise<void> {
-    const plan = await this.#options.plan();
-    if (!this.#closing) this.#plan = plan ?? { ...this.#plan, isPersistent: false };
+    await this.#search.replan();
+    if (this.#closing || this.#state.phase !== "live") return;
+    this.#watch?.close();
+    this.#watch = this.#newWatch();
+    const { plan } = this.#search;
+    const isAway = plan.hasFailback === true && this.#url !== plan.urls[0];
+    if (!isAway) this.#failback?.close({ code: "not-needed" });
+    this.#failback = isAway ? (this.#failback ?? this.#newFailback()) : undefined;
   }
 
+  /** What named the URL in use, or last in use. */
+  get from(): PullPlan["from"] {
+    return this.#search.fromOf(this.#url);
+  }
+
+  /** Sources lost. */
   get failovers(): number {
     return this.#failovers;
+  }
+
+  /** Returns to the first URL. */
+  get failbacks(): number {
+    return this.#failbacks;
   }
 
   /** Lets go of the source and ends the stream for its readers; resolves when nothing is held any more. */
@@ -133,152 +141,238 @@ export class Pull {
 
   async #closeNow(reason: CloseReason): Promise<void> {
     this.#state = { phase: "closed", reason };
-    this.#watchdog?.cancel();
     this.#abort.abort();
+    this.#stopWatching(reason);
     const source = this.#source;
     this.#source = undefined;
     this.#stream?.close(reason);
     await source?.close(reason);
   }
 
-  async #openFirst(): Promise<void> {
-    const { urls, retryCount } = this.#plan;
-    const attempts = urls.length * Math.max(0, retryCount) + 1;
-    let failure: unknown;
-    for (let attempt = 0; attempt < attempts; attempt++) {
-      this.#state = { phase: "connecting", attempt };
-      try {
-        return await this.#adoptOrClose(await this.#openNext());
-      } catch (thrown) {
-        failure = thrown;
-        if (this.#abort.signal.aborted) break;
-      }
-    }
-    throw failure;
-  }
-
-  async #openNext(): Promise<{ source: Source; url: string }> {
-    const url = this.#plan.urls[this.#nextUrl++ % this.#plan.urls.length]!;
-    const scheme = url.slice(0, url.indexOf(":")).toLowerCase();
-    const open = this.#options.openers.get(scheme);
-    if (!open) throw new NoSuchStream(`no source speaks "${scheme}"`);
-    const attempt = new AbortController();
-    const deadline = this.#options.clock.after(attemptTimeoutMs, () => attempt.abort(new Error("timed out")));
+  /** A source that was just opened feeds the stream. What cannot be taken over does not stay open. */
+  #adopt(opened: OpenedSource): void {
     try {
-      const signal = AbortSignal.any([attempt.signal, this.#abort.signal]);
-      const { ignoresSourceClock = false } = this.#plan;
-      const source = await open(url, {
-        signal,
-        ignoresSourceClock,
-        ...(this.#options.via && { via: this.#options.via }),
-      });
-      if (this.#abort.signal.aborted) {
-        await source.close({ code: "aborted" });
-        throw new Error("aborted");
-      }
-      if (source.description.path.includes(this.#options.nodeId)) {
-        await source.close({ code: "loop" });
-        throw new NoSuchStream("the stream would be pulled in a circle");
-      }
-      return { source, url };
-    } catch (thrown) {
-      this.#log.warn("pull attempt failed", { url: withoutSecrets(url), error: messageOf(thrown) });
-      throw thrown;
-    } finally {
-      deadline.cancel();
-    }
-  }
-
-  /** What cannot be taken over must not stay open. */
-  async #adoptOrClose(opened: { source: Source; url: string }): Promise<void> {
-    try {
-      this.#adopt(opened);
+      this.#feedFrom(opened);
+      opened.source.start(this.#sinkFor(opened.source));
     } catch (thrown) {
       if (this.#source === opened.source) this.#source = undefined;
-      this.#watchdog?.cancel();
-      await opened.source.close({ code: "not-usable", message: messageOf(thrown) });
+      this.#stopWatching({ code: "not-usable" });
+      void opened.source.close({ code: "not-usable", message: messageOf(thrown) }).catch(() => {});
       throw thrown;
     }
   }
 
-  #adopt({ source, url }: { source: Source; url: string }): void {
-    const { clock } = this.#options;
+  /** A source that played beside the other takes over, with what it has sent. */
+  #promote(understudy: Understudy, reason: CloseReason): void {
+    const splice = this.#splice!;
+    const outageMs = this.#clock.nowMs() - this.#stream!.stats.lastSampleMs;
+    const held = understudy.held(splice.isOnSameClock(understudy.description) ? undefined : outageMs);
+    const before = this.#source;
+    this.#feedFrom(understudy, understudy.description, understudy.spanMs(held));
+    void before?.close(reason).catch(() => {});
+    for (const sample of held) splice.push(sample);
+    understudy.handOver(this.#sinkFor(understudy.source));
+  }
+
+  #feedFrom({ source, url }: OpenedSource, description = source.description, heldMs = 0): void {
+    this.#settleAccounts(url);
+    this.#stopWatching({ code: "not-needed" });
     this.#source = source;
-    this.#state = { phase: "live", url, sinceMs: clock.nowMs() };
-    this.#backoff.reset();
-    this.#stream ??= new Stream(this.name, source.description, {
-      clock,
-      ...(this.#options.recentMs !== undefined && { recentMs: this.#options.recentMs }),
+    this.#url = url;
+    this.#state = { phase: "live", url, sinceMs: this.#clock.nowMs() };
+    const { recentMs } = this.#options;
+    this.#stream ??= new Stream(this.name, description, {
+      clock: this.#clock,
+      ...(recentMs !== undefined && { recentMs }),
       requestKeyframe: (trackId) => this.#source?.requestKeyframe?.(trackId),
     });
-    this.#splice ??= new SourceSplice(this.#stream, clock);
-    this.#splice.begin(source.description);
-    this.#log.info("pull is live", { url: withoutSecrets(url), from: this.#plan.from });
-    this.#watch(source);
-    source.start({
+    this.#splice ??= new SourceSplice(this.#stream, this.#clock);
+    this.#splice.begin(description, heldMs);
+    this.#log.info("pull is live", { url: withoutSecrets(url), from: this.from });
+    this.#startWatching();
+  }
+
+  #sinkFor(source: Source): SourceSink {
+    return {
       onSample: (sample) => {
-        if (this.#source === source) this.#splice!.push(sample);
+        if (this.#source !== source) return;
+        this.#splice!.push(sample);
+        this.#failback?.consider();
       },
       onDescription: (description) => {
         if (this.#source === source) this.#splice!.describe(description);
       },
-      onEnd: (reason) => this.#onLost(source, reason),
+      onEnd: (reason) => {
+        if (this.#source === source) this.#onLost(reason);
+      },
+    };
+  }
+
+  #newWatch(): SilenceWatch {
+    return new SilenceWatch({
+      clock: this.#clock,
+      lastMediaMs: () => this.#splice!.lastInputMs,
+      timeoutMs: this.#search.plan.noInputTimeoutMs,
+      onSuspicion: () => this.#onSuspicion(),
+      onSilence: () => this.#onSilence(),
     });
   }
 
-  #watch(source: Source): void {
-    this.#watchdog?.cancel();
-    const { clock } = this.#options;
-    const liveMs = clock.nowMs();
-    const periodMs = Math.min(250, this.#plan.noInputTimeoutMs / 4);
-    this.#watchdog = every(clock, periodMs, () => {
-      const lastMs = Math.max(liveMs, this.#splice!.lastInputMs);
-      if (clock.nowMs() - lastMs > this.#plan.noInputTimeoutMs) this.#onLost(source, { code: "no-input" });
+  #startWatching(): void {
+    const { plan } = this.#search;
+    this.#watch = this.#newWatch();
+    if (plan.hasFailback && this.#url !== plan.urls[0]) this.#failback = this.#newFailback();
+  }
+
+  #stopWatching(reason: CloseReason): void {
+    this.#watch?.close();
+    this.#standby?.close(reason);
+    this.#failback?.close(reason);
+    this.#watch = this.#standby = this.#failback = undefined;
+  }
+
+  /** Half of the patience is over: a second source is opened, so that it is there when all of it is. */
+  #onSuspicion(): void {
+    const nowMs = this.#clock.nowMs();
+    if (nowMs < this.#suspectAgainMs || this.#failback?.ready) return;
+    this.#suspectAgainMs = nowMs + this.#suspicions.next();
+    this.#openStandby();
+  }
+
+  #onSilence(): void {
+    if (this.#takeOver({ code: "no-input" })) return;
+    this.#openStandby();
+    if (!this.#standby) this.#onLost({ code: "no-input" });
+  }
+
+  #openStandby(): void {
+    const { urls, noInputTimeoutMs } = this.#search.plan;
+    const at = urls.indexOf(this.#url) + 1;
+    const others = [...urls.slice(at), ...urls.slice(0, at)].filter((url) => url !== this.#url);
+    if (this.#standby || others.length === 0) return;
+    this.#standby = new Standby({
+      clock: this.#clock,
+      urls: others,
+      open: (url, signal) => this.#search.openBeside(url, signal),
+      patienceMs: Math.max(1_000, noInputTimeoutMs),
+      onReady: () => this.#onStandbyReady(),
+      onFailed: () => {
+        this.#standby = undefined;
+        if (this.#watch?.isOverdue) this.#onLost({ code: "no-input" }, others);
+      },
+    });
+    // It may have been ready at once, before there was a name for it.
+    if (this.#standby.ready) this.#onStandbyReady();
+  }
+
+  #onStandbyReady(): void {
+    const { noInputTimeoutMs } = this.#search.plan;
+    if (this.#watch?.isOverdue) this.#takeOver({ code: "no-input" });
+    else if (this.#watch && this.#watch.silenceMs < noInputTimeoutMs / 2) this.#standDown({ code: "media-is-back" });
+  }
+
+  #standDown(reason: CloseReason): void {
+    this.#options.counters.standDowns++;
+    this.#standby?.close(reason);
+    this.#standby = undefined;
+  }
+
+  /** Goes on with a second source that is there. */
+  #takeOver(reason: CloseReason): boolean {
+    const understudy = this.#failback?.take() ?? this.#standby?.take();
+    if (!understudy) return false;
+    this.#noteLoss(reason);
+    this.#promote(understudy, reason);
+    return true;
+  }
+
+  #newFailback(): Failback {
+    const { plan } = this.#search;
+    const intervalMs = plan.failbackIntervalMs ?? 3_000;
+    return new Failback({
+      clock: this.#clock,
+      random: this.#options.random ?? Math.random,
+      intervalMs,
+      settleMs: Math.min(maxSettleMs, intervalMs * 2 ** this.#flaps),
+      target: async () => {
+        const { hasFailback, urls } = await this.#search.ask();
+        return hasFailback && urls[0] !== this.#url ? urls[0] : undefined;
+      },
+      probe: (url, signal) => this.#search.probe(url, signal),
+      open: (url, signal) => this.#search.openBeside(url, signal),
+      joins: (understudy) => this.#joins(understudy),
+      onReady: (understudy) => this.#onReturn(understudy),
+      onStandDown: (reason) => {
+        this.#options.counters.standDowns++;
+        this.#splice!.fillRoom();
+        this.#log.info("the first source did not last", { reason: reason.code });
+      },
     });
   }
 
-  #onLost(source: Source, reason: CloseReason): void {
-    if (this.#source !== source || this.#closing) return;
-    this.#source = undefined;
-    this.#watchdog?.cancel();
+  #joins(understudy: Understudy): boolean {
+    const held = understudy.held();
+    if (this.#splice!.joins(understudy.description, held)) return true;
+    this.#splice!.makeRoomFor(understudy.description, held);
+    return false;
+  }
+
+  #onReturn(understudy: Understudy): void {
+    this.#failbacks++;
+    this.#options.counters.failbacks++;
+    this.#returnedMs = this.#clock.nowMs();
+    this.#promote(understudy, { code: "failback" });
+  }
+
+  #noteLoss(reason: CloseReason): void {
+    const { counters } = this.#options;
+    const nowMs = this.#clock.nowMs();
     this.#failovers++;
-    this.#log.warn("source lost", { reason: reason.code, message: reason.message });
-    void source.close(reason).catch(() => {});
-    const sinceMs = this.#options.clock.nowMs();
-    this.#state = { phase: "lost", attempt: 0, sinceMs };
-    void this.#resume(sinceMs);
+    if (reason.code === "no-input") counters.losses.silent++;
+    else counters.losses.ended++;
+    const hasFlapped = nowMs - this.#returnedMs < flapMs;
+    this.#flaps = hasFlapped ? Math.min(this.#flaps + 1, 10) : 0;
+    this.#returnedMs = Number.NEGATIVE_INFINITY;
+    this.#log.warn("source lost", { url: withoutSecrets(this.#url), reason: reason.code, message: reason.message });
+    this.#state = { phase: "lost", attempt: 0, sinceMs: nowMs };
   }
 
-  async #resume(sinceMs: number): Promise<void> {
-    for (let attempt = 0; !this.#closing; attempt++) {
-      this.#state = { phase: "lost", attempt, sinceMs };
+  /** @param failed URLs that were tried in vain a moment ago */
+  #onLost(reason: CloseReason, failed: readonly string[] = []): void {
+    if (this.#closing || this.#takeOver(reason)) return;
+    const source = this.#source;
+    this.#source = undefined;
+    this.#noteLoss(reason);
+    this.#stopWatching(reason);
+    void source?.close(reason).catch(() => {});
+    void this.#resume(failed);
+  }
+
+  async #resume(failed: readonly string[]): Promise<void> {
+    const sinceMs = this.#clock.nowMs();
+    for (;;) {
       try {
-        this.#plan = (await this.#options.plan()) ?? this.#plan;
-        const opened = await this.#openNext();
+        const onTry = (attempt: number): void => void (this.#state = { phase: "lost", attempt, sinceMs });
+        const opened = await this.#search.again({ url: this.#url, sinceMs, failed }, onTry);
         if (this.#closing) return await opened.source.close({ code: "closed" });
-        return await this.#adoptOrClose(opened);
+        return this.#adopt(opened);
       } catch (thrown) {
-        const elapsedMs = this.#options.clock.nowMs() - sinceMs;
         if (this.#closing) return;
-        if (!this.#plan.isPersistent && elapsedMs >= this.#plan.graceMs) {
+        if (!this.#search.mayGoOn(sinceMs)) {
+          this.#options.counters.givenUp++;
           return await this.close({ code: "source-lost", message: messageOf(thrown) });
         }
+        await sleep(this.#clock, 1_000, this.#abort.signal);
       }
-      // The first round over the list is immediate: another URL may be alive.
-      if (attempt + 1 >= this.#plan.urls.length) await this.#sleep(this.#backoff.next());
     }
   }
 
-  #sleep(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = this.#options.clock.after(ms, done);
-      const { signal } = this.#abort;
-      function done(): void {
-        timer.cancel();
-        signal.removeEventListener("abort", done);
-        resolve();
-      }
-      signal.addEventListener("abort", done, { once: true });
-    });
+  /** What an outage was in the end. */
+  #settleAccounts(url: string): void {
+    if (this.#state.phase !== "lost") return;
+    const { counters } = this.#options;
+    counters.outageMs += this.#clock.nowMs() - this.#stream!.stats.lastSampleMs;
+    if (url === this.#url) counters.resumptions++;
+    else counters.failovers++;
   }
 }

@@ -1,5 +1,5 @@
 import type { Sample } from "./sample.ts";
-import type { Track } from "./track.ts";
+import { leadOf, type Track } from "./track.ts";
 
 /**
  * The last few seconds of a stream, kept as whole groups of pictures so that a reader can start at once.
@@ -20,9 +20,9 @@ export class RecentSamples {
     this.#maxBytes = maxBytes;
   }
 
-  /** The first video track, else the first audio track, decides where a reader may start. */
+  /** The first video track, else the first audio track, else whatever there is, decides where a reader may start. */
   describe(tracks: readonly Track[]): void {
-    const lead = tracks.find((track) => track.kind === "video") ?? tracks.find((track) => track.kind === "audio");
+    const lead = leadOf(tracks);
     if (lead?.id !== this.#leadTrackId) this.clear();
     this.#leadTrackId = lead?.id;
   }

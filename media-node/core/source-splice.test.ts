@@ -41,7 +41,7 @@ test("a second source on the same clock goes on exactly where the first stopped,
     video(out),
     Array.from({ length: 60 }, (_, index) => index),
   );
-  assert.deepEqual(discontinuities, []);
+  assert.ok(!discontinuities.includes(true));
 });
 
 test("a key frame with a known time but other pictures behind it is no proof: video goes on with the next key frame", () => {

@@ -40,4 +40,6 @@ export interface OpenSourceOptions {
   readonly via?: readonly string[];
   /** The upstream's own clock (RTP: its sender reports) is wrong; time is told by arrival. */
   readonly ignoresSourceClock?: boolean;
+  /** Only asks whether the stream is there: nothing is played, and the source is closed without being started. */
+  readonly isProbe?: boolean;
 }

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { FakeSource, describedAs, frame, settle } from "../../test/support/fake-source.ts";
 import { silentLogger } from "../flow/logger.ts";
 import { ManualClock } from "../time/manual-clock.ts";
-import type { PullPlan } from "./pull.ts";
+import type { PullPlan } from "./pull-plan.ts";
 import { NoSuchStream, type OpenSource } from "./source.ts";
 import { StreamHub, type AcquireResult, type PlanPull, type StreamHold } from "./stream-hub.ts";
 
@@ -15,7 +15,6 @@ const basePlan: PullPlan = {
   noInputTimeoutMs: 3_000,
   unusedTimeoutMs: 10_000,
   graceMs: 30_000,
-  retryCount: 1,
   isPersistent: false,
 };
 
@@ -47,6 +46,14 @@ function hubWith(open: (url: string, attempt: number) => FakeSource | Error, pla
 function held(result: AcquireResult): StreamHold {
   if (result.kind !== "stream") assert.fail(result.reason);
   return result.hold;
+}
+
+/** What comes of `promise` while time passes. */
+async function inTime<T>(clock: ManualClock, promise: Promise<T>): Promise<T> {
+  const state = { isSettled: false };
+  const settled = promise.finally(() => (state.isSettled = true));
+  while (!state.isSettled) await advance(clock, 50);
+  return settled;
 }
 
 async function advance(clock: ManualClock, ms: number, stepMs = 50): Promise<void> {
@@ -101,9 +108,11 @@ test("a name that every upstream denies is not-found, and costs nothing when ask
 });
 
 test("an upstream that cannot be reached is unavailable, not unknown", async () => {
-  const { hub } = hubWith(() => new Error("connection refused"));
-  const result = await hub.acquire(name, watch);
+  const { hub, clock, opened } = hubWith(() => new Error("connection refused"));
+  const result = await inTime(clock, hub.acquire(name, watch));
   assert.deepEqual(result, { kind: "unavailable", reason: "connection refused" });
+  assert.equal(opened.length, 2, "one round, and one try more");
+  assert.ok(clock.nowMs() >= 1_000, "the same URL is tried once a second");
   await hub.close({ code: "done" });
 });
 

@@ -2,7 +2,10 @@ import type { CloseReason } from "../flow/close-group.ts";
 import { messageOf } from "../flow/errors.ts";
 import type { Logger } from "../flow/logger.ts";
 import { every, type Clock, type Timer } from "../time/clock.ts";
-import { Pull, type PullOptions, type PullPlan } from "./pull.ts";
+import { Pull, type PullOptions } from "./pull.ts";
+import { PullBudget, type PullLeave, type PullLimits, type PullRefusal } from "./pull-budget.ts";
+import { PullCounters } from "./pull-counters.ts";
+import type { NoPullPlan, PullPlan } from "./pull-plan.ts";
 import { NoSuchStream, type OpenSource } from "./source.ts";
 import { streamKey, type StreamName } from "./stream-name.ts";
 import type { Stream } from "./stream.ts";
@@ -13,6 +16,8 @@ export interface StreamRequest {
   readonly rawQuery?: string;
   /** Nodes that wait for this stream, from the one nearest the viewer on, so that a circle of pulls is seen before it closes. */
   readonly via?: readonly string[];
+  /** The address that asks, for its share of tries; absent for this node itself. */
+  readonly client?: string;
 }
 
 /** One holder's grip on a stream: as long as it is not released, the stream is in use. */
@@ -32,10 +37,7 @@ export type AcquireResult =
   | { readonly kind: "unavailable"; readonly reason: string };
 
 /** Says where a stream can be pulled from. Asked for every attempt. */
-export type PlanPull = (
-  name: StreamName,
-  request: StreamRequest,
-) => Promise<PullPlan | { readonly kind: "not-found" | "unavailable"; readonly reason: string }>;
+export type PlanPull = (name: StreamName, request: StreamRequest) => Promise<PullPlan | NoPullPlan>;
 
 export interface StreamHubOptions {
   readonly clock: Clock;
@@ -44,6 +46,9 @@ export interface StreamHubOptions {
   readonly plan: PlanPull;
   readonly openers: ReadonlyMap<string, OpenSource>;
   readonly recentMs?: number;
+  readonly limits?: Partial<PullLimits>;
+  /** 0 ≤ x < 1 */
+  readonly random?: () => number;
 }
 
 /** Told when streams come and go: the OVT publisher and the registry listen. */
@@ -62,8 +67,6 @@ interface Entry {
 /** An unknown name is not looked up again for this long, so that asking for nonsense costs nothing. */
 const negativeCacheMs = 1_000;
 const negativeCacheSize = 10_000;
-/** Pulls being opened at the same time; further requests for new streams are told to come again. */
-const maxOpening = 64;
 
 /**
  * All live streams of a node. A stream that is not there is pulled once, however many ask for it at the same time,
@@ -75,11 +78,15 @@ export class StreamHub {
   readonly #opening = new Map<string, Promise<AcquireResult | Entry>>();
   readonly #unknown = new Map<string, { untilMs: number; result: AcquireResult }>();
   readonly #listeners = new Set<StreamHubListener>();
+  readonly #budget: PullBudget;
   readonly #sweeper: Timer;
   readonly #abort = new AbortController();
+  /** What happened to the pulls of this node. */
+  readonly counters = new PullCounters();
 
   constructor(options: StreamHubOptions) {
     this.#options = options;
+    this.#budget = new PullBudget(options.clock, options.limits);
     this.#sweeper = every(options.clock, 250, () => this.#letGoOfUnused());
   }
 
@@ -113,10 +120,12 @@ export class StreamHub {
     if (entry) return { kind: "stream", hold: this.#hold(entry, request) };
     if (this.#abort.signal.aborted) return { kind: "unavailable", reason: "this node is stopping" };
     const known = this.#unknown.get(key);
-    if (known && known.untilMs > this.#options.clock.nowMs()) return known.result;
+    if (known && known.untilMs > this.#options.clock.nowMs()) {
+      this.counters.refusals.remembered++;
+      return known.result;
+    }
     let opening = this.#opening.get(key);
     if (!opening) {
-      if (this.#opening.size >= maxOpening) return { kind: "unavailable", reason: "too many streams are being opened" };
       opening = this.#open(key, name, request).finally(() => this.#opening.delete(key));
       this.#opening.set(key, opening);
     }
@@ -137,29 +146,47 @@ export class StreamHub {
   async close(reason: CloseReason): Promise<void> {
     this.#abort.abort();
     this.#sweeper.cancel();
+    this.#budget.close();
     await Promise.allSettled(this.#opening.values());
     await Promise.all([...this.#entries.keys()].map((key) => this.#remove(key, reason)));
   }
 
   async #open(key: string, name: StreamName, request: StreamRequest): Promise<AcquireResult | Entry> {
+    let leave: PullLeave | undefined;
     try {
       const plan = await this.#options.plan(name, request);
       if ("kind" in plan) return this.#remember(key, plan);
+      const answer = await this.#budget.enter(plan.urls.length, request.client);
+      if ("refused" in answer) return this.#refuse(answer);
+      leave = answer;
       const pull = await Pull.open(name, plan, this.#pullOptions(name, request), this.#abort.signal);
+      leave.settle(true);
       return this.#add(key, pull);
     } catch (thrown) {
+      leave?.settle(false);
       const kind = thrown instanceof NoSuchStream ? "not-found" : "unavailable";
       return this.#remember(key, { kind, reason: messageOf(thrown) });
     }
   }
 
+  #refuse({ refused }: PullRefusal): AcquireResult {
+    this.counters.refusals[refused]++;
+    const reasons = {
+      client: "this client asks for too many streams that do not exist",
+      busy: "too many streams are being opened",
+    };
+    return { kind: "unavailable", reason: reasons[refused] };
+  }
+
   #pullOptions(name: StreamName, request: StreamRequest): PullOptions {
-    const { clock, logger, nodeId, openers, recentMs } = this.#options;
+    const { clock, logger, nodeId, openers, recentMs, random } = this.#options;
     return {
       clock,
       logger,
       nodeId,
       openers,
+      counters: this.counters,
+      ...(random && { random }),
       ...(recentMs !== undefined && { recentMs }),
       ...(request.via && { via: request.via }),
       plan: async () => {

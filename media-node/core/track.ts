@@ -33,6 +33,11 @@ export interface Track {
   readonly language?: string;
 }
 
+/** The track whose key frames decide where a decoder may begin: the first video, else the first audio, else the first. */
+export function leadOf(tracks: readonly Track[]): Track | undefined {
+  return tracks.find(({ kind }) => kind === "video") ?? tracks.find(({ kind }) => kind === "audio") ?? tracks[0];
+}
+
 /** A choice of tracks a player can take; names refer to {@link Track.name}, `""` = none of that kind. */
 export interface Rendition {
   readonly name: string;

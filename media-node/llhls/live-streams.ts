@@ -1,6 +1,6 @@
 import type { StreamName } from "../core/stream-name.ts";
 import { streamKey as nameOf } from "../core/stream-name.ts";
-import type { StreamHold, StreamHub } from "../core/stream-hub.ts";
+import type { StreamHold, StreamHub, StreamRequest } from "../core/stream-hub.ts";
 import type { Logger } from "../flow/logger.ts";
 import { every, type Clock, type Timer } from "../time/clock.ts";
 import { streamFileKey } from "./stream-key.ts";
@@ -14,8 +14,6 @@ export interface LiveStream {
   readonly output: StreamOutput;
   readonly viewers: Viewers;
   readonly hold: StreamHold;
-  /** When this node began to have it. */
-  readonly beganMs: number;
   lastRequestMs: number;
 }
 
@@ -29,6 +27,9 @@ export interface LiveStreamsOptions {
   readonly segmentCount: number;
   readonly onProgress: (live: LiveStream, track?: TrackOutput) => void;
 }
+
+/** The request that asks for a stream: its raw query, and the address it came from. */
+export type StreamAsked = Required<Pick<StreamRequest, "rawQuery" | "client">>;
 
 export type OpenResult =
   | { readonly kind: "live"; readonly live: LiveStream }
@@ -58,10 +59,10 @@ export class LiveStreams {
   }
 
   /** The stream, pulled if need be. An ended one is begun anew. */
-  async open(name: StreamName, rawQuery: string, signal: AbortSignal): Promise<OpenResult> {
+  async open(name: StreamName, asked: StreamAsked, signal: AbortSignal): Promise<OpenResult> {
     const before = this.find(name);
     if (before && !before.output.ended) return { kind: "live", live: before };
-    const acquired = await this.#options.hub.acquire(name, { protocol: "llhls", rawQuery }, signal);
+    const acquired = await this.#options.hub.acquire(name, { protocol: "llhls", ...asked }, signal);
     if (acquired.kind !== "stream") return acquired;
     const meanwhile = this.find(name);
     if (meanwhile && !meanwhile.output.ended) {
@@ -93,14 +94,7 @@ export class LiveStreams {
       logger: log,
       onProgress: (track) => onProgress(live, track),
     });
-    const live: LiveStream = {
-      name,
-      output,
-      viewers: new Viewers(),
-      hold,
-      beganMs: clock.nowMs(),
-      lastRequestMs: clock.nowMs(),
-    };
+    const live: LiveStream = { name, output, viewers: new Viewers(), hold, lastRequestMs: clock.nowMs() };
     output.start();
     this.#live.set(nameOf(name), live);
     log.info("llhls began", { streamKey: output.streamKey });

@@ -45,14 +45,14 @@ const maxHeldBytes = 32 * 1024 * 1024;
 
 /** The opener for `ovt://host:port/app/stream`, and for `ovts://` where both nodes share a secret: one connection a stream, to any OvenMediaEngine or Hearth origin. */
 export function openOvtSource(options: OvtSourceOptions): OpenSource {
-  return async (url, { signal, via }) => {
+  return async (url, { signal, via, isProbe = false }) => {
     const parsed = parseOvtUrl(url);
     const port = parsed?.port || options.defaultPort;
     if (!parsed || !port) throw new TransportError("OVT_URL", "an OVT URL is ovt://host:port/app/stream");
     const extension = extensionFor(parsed, options, via ?? []);
     const dialled = await options.dial(parsed.host, port, signal);
     const connection = parsed.scheme === "ovts" ? await secured(dialled, options, signal) : dialled;
-    const source = new OvtSource(connection, url, extension, options);
+    const source = new OvtSource(connection, url, extension, { ...options, isProbe });
     try {
       await source.open(signal);
     } catch (thrown) {
@@ -83,7 +83,7 @@ async function secured(connection: Duplex, { secret }: OvtSourceOptions, signal:
 /** One connection to one origin: a thin shell around {@link OvtEdgeDialogue} that owns socket and timer. */
 class OvtSource implements Source {
   readonly #connection: Duplex;
-  readonly #options: OvtSourceOptions;
+  readonly #options: OvtSourceOptions & { readonly isProbe: boolean };
   readonly #dialogue: OvtEdgeDialogue;
   readonly #opening = Promise.withResolvers<void>();
   readonly #gone = Promise.withResolvers<void>();
@@ -100,7 +100,12 @@ class OvtSource implements Source {
   #isClosing = false;
   #failure: unknown;
 
-  constructor(connection: Duplex, url: string, extension: WireJson, options: OvtSourceOptions) {
+  constructor(
+    connection: Duplex,
+    url: string,
+    extension: WireJson,
+    options: OvtSourceOptions & { readonly isProbe: boolean },
+  ) {
     this.#connection = connection;
     this.#options = options;
     this.#dialogue = new OvtEdgeDialogue(
@@ -176,7 +181,9 @@ class OvtSource implements Source {
 
   #onDescribed(contents: WireJson): void {
     this.#wire = parseOvtDescription(contents);
-    const { clock } = this.#options;
+    const { clock, isProbe } = this.#options;
+    // An origin describes a stream only when it has it.
+    if (isProbe) return this.#ready("g3", clock.wallMs());
     this.#dialogue.play(clock.nowMs(), clock.wallMs());
   }
 

@@ -30,6 +30,8 @@ export interface RtspSessionOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly random: () => number;
+  /** Only asks for the description: nothing is set up or played. */
+  readonly isProbe?: boolean;
 }
 
 /** What came of opening: a session that plays, or the place the server redirects to. */
@@ -283,7 +285,11 @@ export class RtspSession implements Source {
       const offered = ignored.map(({ kind, encoding }) => `${kind} ${encoding}`.trim()).join(", ") || "nothing";
       throw new ProtocolError("RTSP_NO_TRACK", `the server offers no track this node can play (${offered})`);
     }
-    const { url } = this.#options;
+    const { url, isProbe } = this.#options;
+    if (isProbe) {
+      this.#state = "open";
+      return this.#opened.resolve({ session: this });
+    }
     this.#aggregateUri = resolveControl(url, base, attributeOf(sdp, "control"));
     this.#plans = media;
     this.#uris = media.map(({ control }) => resolveControl(url, base, control));

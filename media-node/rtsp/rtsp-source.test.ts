@@ -67,6 +67,16 @@ test("a pull whose source clock is not to be believed takes no time from sender 
   assert.deepEqual(errors, [true, false]);
 });
 
+test("a probe asks for the description and nothing more", async () => {
+  const camera = new ScriptedCamera();
+  const open = openRtspSource({ dial: camera.dial, clock: new ManualClock(), logger: silentLogger });
+  const source = await open("rtsp://cam/x", { signal: new AbortController().signal, isProbe: true });
+  await source.close({ code: "probed" });
+  const methods = camera.requests.map(({ method }) => method);
+  assert.ok(methods.includes("DESCRIBE"));
+  assert.ok(!methods.includes("SETUP") && !methods.includes("PLAY"), methods.join());
+});
+
 test("gives up at once when it is aborted, in whatever it is doing", async () => {
   const early = new AbortController();
   early.abort(new Error("too late"));

@@ -43,12 +43,12 @@ const settleMs = 250;
  * ours, else by arrival. `isEpochShared` is always true: for the nodes behind it, the node that pulls is the authority.
  */
 export function openRtspSource(options: RtspSourceOptions): OpenSource {
-  return (url, { signal, ignoresSourceClock = false }) => {
+  return (url, { signal, ignoresSourceClock = false, isProbe = false }) => {
     const settingsOf = (asked: string): RtspPullSettings => ({
       ...(ignoresSourceClock && { ignoresSenderReports: true }),
       ...options.settingsOf?.(asked),
     });
-    return openRtspSession(url, { ...options, settingsOf }, signal);
+    return openRtspSession(url, { ...options, settingsOf }, signal, isProbe);
   };
 }
 
@@ -57,11 +57,12 @@ export async function openRtspSession(
   url: string,
   options: RtspSourceOptions,
   signal: AbortSignal,
+  isProbe = false,
 ): Promise<RtspSession> {
   let target = parseRtspUrl(url);
   const settings = options.settingsOf?.(url) ?? {};
   for (let hop = 0; ; hop++) {
-    const outcome = await openOne(target, settings, options, signal);
+    const outcome = await openOne(target, settings, { ...options, isProbe }, signal);
     if ("session" in outcome) return outcome.session;
     const next = followRedirect(target, outcome.location);
     if (!next || hop === maxRedirects) {
@@ -75,15 +76,17 @@ export async function openRtspSession(
 async function openOne(
   url: RtspUrl,
   settings: RtspPullSettings,
-  options: RtspSourceOptions,
+  options: RtspSourceOptions & { readonly isProbe: boolean },
   signal: AbortSignal,
 ): Promise<RtspOutcome> {
-  const { dial, dialTls, clock, logger, random = Math.random } = options;
+  const { dial, dialTls, clock, logger, random = Math.random, isProbe } = options;
   const dialThis = url.isSecure ? dialTls : dial;
   if (!dialThis) throw new TransportError("RTSP_NO_TLS", "this node has no TLS for rtsps:// URLs");
   const ignoresSenderReports = settings.ignoresSenderReports ?? false;
   const open = (transports: readonly ("tcp" | "udp")[]): Promise<RtspOutcome> =>
-    new RtspSession({ url, transports, ignoresSenderReports, dial: dialThis, clock, logger, random }).open(signal);
+    new RtspSession({ url, transports, ignoresSenderReports, dial: dialThis, clock, logger, random, isProbe }).open(
+      signal,
+    );
   // Datagrams beside a TLS connection would be in the clear.
   const transports = transportsOf[url.isSecure ? "tls" : (settings.transport ?? "auto")];
   try {

@@ -144,10 +144,10 @@ export class SignallingSocket {
     // A proxy in front sees the code and asks another node; an error would be shown to the viewer.
     if (this.#table.refusal === "draining") return this.#socket.close(closeCodes.restart, "drain");
     if (this.#table.refusal) return this.#fail(503, "This node takes no new viewers", closeCodes.tryLater);
-    const { file, rawQuery, query } = this.#target;
+    const { file, rawQuery, query, remoteAddress: client } = this.#target;
     const gate = await passGate(
       this.#target,
-      { protocol: "webrtc", rawQuery },
+      { protocol: "webrtc", rawQuery, client },
       { ...this.#options, holdMs: this.#options.config.holdMs },
       this.#gone.signal,
     );

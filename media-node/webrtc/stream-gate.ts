@@ -11,7 +11,7 @@ export type GateResult =
   | { readonly kind: "not-yet"; readonly reason: string };
 
 export interface GateOptions {
-  readonly hub: Pick<StreamHub, "acquire">;
+  readonly hub: StreamHub;
   readonly clock: Clock;
   readonly holdMs: number;
 }
@@ -28,7 +28,7 @@ const pictureMs = 3_000;
  */
 export async function passGate(
   name: StreamName,
-  request: { readonly protocol: "webrtc" | "whep"; readonly rawQuery: string },
+  request: { readonly protocol: "webrtc" | "whep"; readonly rawQuery: string; readonly client: string },
   { hub, clock, holdMs }: GateOptions,
   signal: AbortSignal,
 ): Promise<GateResult> {

@@ -93,9 +93,9 @@ export class Whep {
     if ("status" in offer) return offer;
     const admission = await this.#options.admit(target, "whep", request.headers.authorization);
     if (!admission.isAdmitted) return refused(request, target, admission);
-    const { rawQuery } = target;
+    const { rawQuery, remoteAddress: client } = target;
     const gateOptions = { ...this.#options, holdMs: this.#options.config.holdMs };
-    const gate = await passGate(target, { protocol: "whep", rawQuery }, gateOptions, signal);
+    const gate = await passGate(target, { protocol: "whep", rawQuery, client }, gateOptions, signal);
     if (gate.kind === "not-found") return { status: 404, body: gate.reason };
     if (gate.kind === "not-yet") return tryLater(409, gate.reason);
     if (signal.aborted || this.#table.refusal) {

@@ -4,7 +4,7 @@ import { duplexPair, type Duplex } from "node:stream";
 import { serializeAacConfig } from "../../media-node/codecs/aac.ts";
 import { joinAnnexB } from "../../media-node/codecs/annex-b.ts";
 import { avcConfigOf, serializeAvcConfig } from "../../media-node/codecs/h264.ts";
-import type { PullPlan } from "../../media-node/core/pull.ts";
+import type { PullPlan } from "../../media-node/core/pull-plan.ts";
 import type { Sample } from "../../media-node/core/sample.ts";
 import { NoSuchStream, type OpenSource, type SourceSink } from "../../media-node/core/source.ts";
 import { StreamHub, type StreamHubOptions, type StreamRequest } from "../../media-node/core/stream-hub.ts";

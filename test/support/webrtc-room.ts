@@ -1,5 +1,5 @@
 import { StreamHub } from "../../media-node/core/stream-hub.ts";
-import type { PullPlan } from "../../media-node/core/pull.ts";
+import type { PullPlan } from "../../media-node/core/pull-plan.ts";
 import { NoSuchStream, type OpenSource } from "../../media-node/core/source.ts";
 import type { StreamDescription } from "../../media-node/core/stream.ts";
 import { silentLogger, type LogFields, type Logger } from "../../media-node/flow/logger.ts";

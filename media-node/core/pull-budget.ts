@@ -1,0 +1,158 @@
+import type { Clock, Timer } from "../time/clock.ts";
+
+/** How many new streams may be asked of upstreams. Only names that turn out not to exist cost anything for long. */
+export interface PullLimits {
+  /** Connects at the same time, and of them for one client. */
+  readonly opening: number;
+  readonly openingPerClient: number;
+  /** Connects that came to nothing: so many at once, then so many a second. */
+  readonly burst: number;
+  readonly perSecond: number;
+  /** The same for one client. */
+  readonly clientBurst: number;
+  readonly clientPerSecond: number;
+  /** Names that wait for their turn, and how long. */
+  readonly waiting: number;
+  readonly waitMs: number;
+}
+
+/**
+ * At most 50 connects in any second for names that nobody has: what fails is charged when it fails, so 48 at once cost
+ * more than a second.
+ */
+export const defaultPullLimits: PullLimits = {
+  opening: 48,
+  openingPerClient: 24,
+  burst: 5,
+  perSecond: 30,
+  clientBurst: 15,
+  clientPerSecond: 10,
+  waiting: 256,
+  waitMs: 2_000,
+};
+
+/** Leave to open a stream. Call `settle` once it is known; what was found costs nothing. */
+export interface PullLeave {
+  settle(isFound: boolean): void;
+}
+/** `client`: this one asks too much; `busy`: too many streams are being opened or looked for. */
+export type PullRefusal = { readonly refused: "client" | "busy" };
+
+interface Account {
+  tokens: number;
+  updatedMs: number;
+  opening: number;
+}
+
+interface Waiter {
+  readonly connects: number;
+  readonly client: Account | undefined;
+  readonly resolve: (answer: PullLeave | PullRefusal) => void;
+  readonly untilMs: number;
+}
+
+const maxClients = 10_000;
+
+/** Keeps requests for names that do not exist from becoming connects to upstreams, whoever asks and however often. */
+export class PullBudget {
+  readonly #clock: Clock;
+  readonly #limits: PullLimits;
+  readonly #all: Account;
+  readonly #clients = new Map<string, Account>();
+  readonly #waiters: Waiter[] = [];
+  #timer: Timer | undefined;
+
+  constructor(clock: Clock, limits: Partial<PullLimits> = {}) {
+    this.#clock = clock;
+    this.#limits = { ...defaultPullLimits, ...limits };
+    this.#all = { tokens: this.#limits.burst, updatedMs: clock.nowMs(), opening: 0 };
+  }
+
+  /** Clients that are remembered. */
+  get clientCount(): number {
+    return this.#clients.size;
+  }
+
+  /**
+   * Asks for leave to open a stream, and waits for it a little while there are too many.
+   * @param connects how many it takes to find out that there is none
+   * @param client whoever asks, for its own share; undefined is this node itself
+   */
+  enter(connects: number, client: string | undefined): Promise<PullLeave | PullRefusal> {
+    const { clientPerSecond, clientBurst, openingPerClient, waiting, waitMs } = this.#limits;
+    const account = client === undefined ? undefined : this.#accountOf(client);
+    if (account) {
+      this.#refill(account, clientPerSecond, clientBurst);
+      if (account.tokens < 1 || account.opening >= openingPerClient) return Promise.resolve({ refused: "client" });
+    }
+    if (this.#waiters.length >= waiting) return Promise.resolve({ refused: "busy" });
+    return new Promise((resolve) => {
+      // From here on it counts for its client, or one client could fill the whole queue.
+      if (account) account.opening += connects;
+      this.#waiters.push({ connects, client: account, resolve, untilMs: this.#clock.nowMs() + waitMs });
+      this.#admit();
+    });
+  }
+
+  /** Sends everybody away who waits. */
+  close(): void {
+    for (const waiter of this.#waiters.splice(0)) this.#refuse(waiter);
+    this.#timer?.cancel();
+  }
+
+  #admit(): void {
+    const { perSecond, burst, opening } = this.#limits;
+    this.#timer?.cancel();
+    this.#refill(this.#all, perSecond, burst);
+    const nowMs = this.#clock.nowMs();
+    while (this.#waiters[0] && this.#waiters[0].untilMs <= nowMs) this.#refuse(this.#waiters.shift()!);
+    while (this.#waiters[0] && this.#all.tokens >= 1) {
+      const { connects } = this.#waiters[0];
+      if (this.#all.opening > 0 && this.#all.opening + connects > opening) break;
+      this.#let(this.#waiters.shift()!);
+    }
+    const [first] = this.#waiters;
+    if (!first) return;
+    const refillMs = this.#all.tokens >= 1 ? Number.POSITIVE_INFINITY : ((1 - this.#all.tokens) * 1000) / perSecond;
+    const delayMs = Math.max(1, Math.min(refillMs, first.untilMs - nowMs));
+    this.#timer = this.#clock.after(delayMs, () => this.#admit());
+  }
+
+  #let({ connects, client, resolve }: Waiter): void {
+    this.#all.opening += connects;
+    let isSettled = false;
+    const settle = (isFound: boolean): void => {
+      if (isSettled) return;
+      isSettled = true;
+      this.#all.opening -= connects;
+      if (client) client.opening -= connects;
+      if (!isFound) {
+        this.#all.tokens -= connects;
+        if (client) client.tokens -= connects;
+      }
+      this.#admit();
+    };
+    resolve({ settle });
+  }
+
+  #refuse({ connects, client, resolve }: Waiter): void {
+    if (client) client.opening -= connects;
+    resolve({ refused: "busy" });
+  }
+
+  #refill(account: Account, perSecond: number, burst: number): void {
+    const nowMs = this.#clock.nowMs();
+    account.tokens = Math.min(burst, account.tokens + ((nowMs - account.updatedMs) * perSecond) / 1000);
+    account.updatedMs = nowMs;
+  }
+
+  #accountOf(client: string): Account {
+    const known = this.#clients.get(client);
+    // The one that asked last is forgotten last.
+    if (known) this.#clients.delete(client);
+    else if (this.#clients.size >= maxClients) this.#clients.delete(this.#clients.keys().next().value!);
+    const account = known ?? { tokens: this.#limits.clientBurst, updatedMs: this.#clock.nowMs(), opening: 0 };
+    this.#clients.set(client, account);
+    return account;
+  }
+}

@@ -1,0 +1,22 @@
+import type { Track } from "./track.ts";
+
+/** Whether decoders can go on without being set up anew. */
+export function haveSameTracks(before: readonly Track[], after: readonly Track[]): boolean {
+  return (
+    before.length === after.length &&
+    before.every((track, index) => {
+      const other = after[index]!;
+      return (
+        track.id === other.id &&
+        track.codec === other.codec &&
+        track.timescale === other.timescale &&
+        haveSameBytes(track.decoderConfig, other.decoderConfig)
+      );
+    })
+  );
+}
+
+export function haveSameBytes(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
+  if (!a || !b) return a === b;
+  return a.length === b.length && a.every((byte, index) => byte === b[index]);
+}
