@@ -1,4 +1,4 @@
-import type { Metric } from "./api/operator-server.ts";
+import type { Metric } from "./api/metrics.ts";
 import { compareConfigs } from "./config/compare-configs.ts";
 import type { ParsedServerXml } from "./config/parse-server-xml.ts";
 import type { Problem } from "./config/problem.ts";

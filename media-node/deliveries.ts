@@ -1,4 +1,4 @@
-import type { Metric } from "./api/operator-server.ts";
+import type { Metric } from "./api/metrics.ts";
 import type { NodeRecord } from "./cluster/store/contract.ts";
 import type { HttpPorts, LlhlsPublisherConfig } from "./config/server-config.ts";
 import type { AdmitViewer, HttpGuest } from "./core/guest.ts";
@@ -7,6 +7,7 @@ import type { StreamHub } from "./core/stream-hub.ts";
 import { SettingError, TransportError } from "./flow/errors.ts";
 import { createLlHls } from "./llhls/ll-hls.ts";
 import type { NodeContext } from "./node-context.ts";
+import { openOpusSound } from "./opus-sound.ts";
 import { oncePerSetting, publishedBy } from "./published-by.ts";
 import { openMediaPort } from "./webrtc/transport/open-media-port.ts";
 import { createWebRtc } from "./webrtc/web-rtc.ts";
@@ -74,9 +75,10 @@ async function openWebRtc(context: NodeContext, hub: StreamHub, admit: AdmitView
     throw thrown instanceof TransportError ? mediaPortTaken(thrown) : thrown;
   });
   group.add(() => mediaPort.close());
+  const sound = openOpusSound(context, hub);
   const rtx = setting.hasRtx === undefined ? {} : { rtx: setting.hasRtx };
   const guest = createWebRtc({
-    hub,
+    hub: sound.hub,
     port: mediaPort,
     admit,
     clock,
@@ -95,7 +97,7 @@ async function openWebRtc(context: NodeContext, hub: StreamHub, admit: AdmitView
     }),
     drain: () => guest.drain(),
     egressBytes: () => mediaPort.stats["bytesOut"] ?? 0,
-    metrics: webRtcMetrics(guest),
+    metrics: [...webRtcMetrics(guest), ...sound.metrics],
   };
 }
 

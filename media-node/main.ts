@@ -5,7 +5,7 @@ import { loadConfig, readServerXml, runCheck, runExplain } from "./config-comman
 import { messageOf, SettingError } from "./flow/errors.ts";
 import { jsonLogger, type Logger, type LogLevel } from "./flow/logger.ts";
 import type { NodeMessage } from "./node-message.ts";
-import { startNode } from "./node.ts";
+import { startNode, type RunningNode } from "./node.ts";
 import { runProbe } from "./probe-command.ts";
 import { startBridge } from "./stores/bridge.ts";
 import { systemClock } from "./time/clock.ts";
@@ -22,7 +22,7 @@ hearth simulate [--nodes 50 …]       runs a day of a cluster under the code th
 hearth dns NAME [--format zone|json] prints the addresses of all nodes that serve viewers now
 hearth help                          prints this`;
 
-/** After a signal a node lets go of its viewers and leases within this time. */
+/** A node that closes lets go of its viewers and leases within this time. */
 const closeTimeoutMs = 1_400;
 
 try {
@@ -86,37 +86,46 @@ async function runNode(args: string[]): Promise<void> {
   const readConfig = () => readServerXml(path);
   const starting = startNode({ config, env: process.env, clock: systemClock, logger, onMessage, readConfig });
   // From the first moment on: who started us may be gone, or change their mind, before the node serves.
-  endWhenTold(async (cause) => {
-    const node = await starting;
-    await node.close({ code: "shutdown", message: cause });
-  }, logger);
+  endWhenTold(starting, logger);
   // A terminal that closes must not end a node either.
   process.on("SIGHUP", () => void starting.then((node) => node.reload("SIGHUP")).catch(() => {}));
-  await starting;
+  const node = await starting;
+  await node.drained;
+  end(node, "drained", logger);
 }
 
 /**
- * Closes once, whatever signals come: a terminal sends Ctrl-C to everybody, and the launcher a signal of its own. Only
- * the same signal a second time means "at once".
+ * SIGTERM moves the viewers elsewhere first; SIGINT (a terminal sends it to everybody) and the loss of the launcher end at
+ * once. The same signal a second time does not even say good-bye.
  */
-function endWhenTold(close: (cause: string) => Promise<void>, logger: Logger): void {
+function endWhenTold(starting: Promise<RunningNode>, logger: Logger): void {
   const causes = new Set<string>();
-  const end = (cause: string): void => {
+  const onCause = (cause: string): void => {
     if (causes.has(cause)) process.exit(1);
     causes.add(cause);
-    if (causes.size > 1) return;
-    setTimeout(() => process.exit(0), closeTimeoutMs).unref();
-    close(cause)
-      .catch((thrown: unknown) => logger.error("closing failed", { error: messageOf(thrown) }))
-      .finally(() => process.exit(0));
+    const isPatient = cause === "SIGTERM" && causes.size === 1;
+    starting.then(
+      (node) => (isPatient ? void node.drain() : end(node, cause, logger)),
+      () => process.exit(1),
+    );
+    if (!isPatient) setTimeout(() => process.exit(0), closeTimeoutMs).unref();
   };
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => end(signal));
-  process.on("disconnect", () => end("launcher gone"));
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => onCause(signal));
+  process.on("disconnect", () => onCause("launcher gone"));
   process.on("unhandledRejection", (reason) => logger.error("unhandled rejection", { error: messageOf(reason) }));
   process.on("uncaughtException", (thrown) => {
     logger.error("uncaught exception", { error: messageOf(thrown), stack: thrown.stack });
     process.exit(1);
   });
+}
+
+/** Closes the node and ends the process, whether or not everything could be closed in time. */
+function end(node: RunningNode, cause: string, logger: Logger): void {
+  setTimeout(() => process.exit(0), closeTimeoutMs).unref();
+  node
+    .close({ code: "shutdown", message: cause })
+    .catch((thrown: unknown) => logger.error("closing failed", { error: messageOf(thrown) }))
+    .finally(() => process.exit(0));
 }
 
 function logLevel(setting: string | undefined): LogLevel {

@@ -2,6 +2,7 @@ import type { NodeRecord } from "./cluster/store/contract.ts";
 import type { StreamHub } from "./core/stream-hub.ts";
 import { streamKey } from "./core/stream-name.ts";
 import type { Clock } from "./time/clock.ts";
+import { isViewerProtocol } from "./viewer-protocols.ts";
 
 export interface NodeReportOptions {
   readonly id: string;
@@ -18,9 +19,6 @@ export interface NodeReportOptions {
   /** Bytes sent to viewers since the process began. */
   readonly egressBytes: () => number;
 }
-
-/** Protocols whose holders are people. */
-const viewerProtocols = new Set(["webrtc", "whep", "llhls"]);
 
 /** Describes this node as of now; rates are means since the last call. */
 export class NodeReport {
@@ -85,7 +83,7 @@ function countViewers(hub: StreamHub): Pick<NodeRecord, "viewers" | "streams"> {
   let viewers = 0;
   for (const { stream, viewers: byProtocol } of hub.list()) {
     let count = 0;
-    for (const [protocol, holders] of Object.entries(byProtocol)) if (viewerProtocols.has(protocol)) count += holders;
+    for (const [protocol, holders] of Object.entries(byProtocol)) if (isViewerProtocol(protocol)) count += holders;
     streams[streamKey(stream.name)] = count;
     viewers += count;
   }

@@ -1,11 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
-import {
-  listenForOperators,
-  type Metric,
-  type OperatorAction,
-  type OperatorServerOptions,
-} from "./api/operator-server.ts";
+import type { Metric } from "./api/metrics.ts";
+import { listenForOperators, type OperatorAction, type OperatorServerOptions } from "./api/operator-server.ts";
 import type { NodeRecord } from "./cluster/store/contract.ts";
 import { signNodeRecord } from "./cluster/store/node-record.ts";
 import { importSigningKey, type SigningKey } from "./cluster/ticket/signing-key.ts";
@@ -19,10 +15,12 @@ import { CloseGroup, type CloseReason } from "./flow/close-group.ts";
 import type { Logger } from "./flow/logger.ts";
 import { LiveConfig } from "./live-config.ts";
 import type { NodeContext } from "./node-context.ts";
+import { NodeLifecycle, type DrainOutcome } from "./node-lifecycle.ts";
 import type { NodeMessage } from "./node-message.ts";
 import { NodeReport } from "./node-report.ts";
 import { openersOf } from "./openers.ts";
 import { publishOvt } from "./ovt-origin.ts";
+import { PeerRedirects } from "./peer-redirects.ts";
 import { admitBySignedPolicy, admitByWebhooks, admitInTurn } from "./policy-admission.ts";
 import { Prewarm } from "./prewarm.ts";
 import { pullMetrics } from "./pull-metrics.ts";
@@ -53,6 +51,10 @@ export interface RunningNode {
   readonly tlsUrl: string | undefined;
   readonly ovtPort: number | undefined;
   readonly hub: StreamHub;
+  /** Moves the viewers to other nodes; resolves when they are gone or `DrainTimeout` is over. The node is to be closed then. */
+  drain(): Promise<DrainOutcome>;
+  /** Resolves when a drain is over, whoever asked for it. */
+  readonly drained: Promise<DrainOutcome>;
   /** Reads the configuration again and follows it; undefined where the node was not told how. Never rejects. */
   reload(cause: string): Promise<ReloadOutcome> | undefined;
   /**
@@ -95,9 +97,8 @@ async function wire(context: NodeContext, options: NodeOptions): Promise<Running
   const { env, readConfig, onMessage: tell = () => {} } = options;
   const configNow = (): ServerConfig => live.now;
   const key = secret === undefined ? undefined : await importSigningKey(secret);
-  let state: NodeRecord["state"] = "starting";
-  const isReady = (): boolean => state === "serving";
-
+  const lifecycle = new NodeLifecycle({ clock, logger, drainTimeoutMs: config.hearth.drainTimeoutMs });
+  group.add(() => lifecycle.stop());
   const stores = await openStores(config, env["REDIS_URL"], { clock, logger, live });
   group.add(() => stores.close());
   const hub = new StreamHub({
@@ -113,7 +114,16 @@ async function wire(context: NodeContext, options: NodeOptions): Promise<Running
   const ovt = await publishOvt(context, hub);
   const byUrl = key ? admitByTicket(id, key, clock) : admitBySignedPolicy(configNow, clock);
   const deliveries = await openDeliveries(context, hub, admitInTurn(byUrl, admitByWebhooks(configNow, clock)));
-  const doors = await openViewerDoors(context, deliveries, isReady);
+  const redirects = new PeerRedirects({
+    nodeId: id,
+    key,
+    storeOf: (vhost) => stores.storeOf(vhost),
+    vhosts: () => live.now.vhosts.map(({ name }) => name),
+    clock,
+    logger,
+  });
+  group.add(() => redirects.stop());
+  const doors = await openViewerDoors(context, deliveries, () => lifecycle.state, redirects);
   const { url, tlsUrl, bytesSent, reloadCertificates } = doors;
   const claims = new StreamClaims({ live, hub, stores, ovtPort: ovt.port, clock, logger });
   group.add(() => claims.close());
@@ -125,27 +135,41 @@ async function wire(context: NodeContext, options: NodeOptions): Promise<Running
     protocols: deliveries.flatMap(({ protocols }) => protocols),
     hub,
     clock,
-    state: () => state,
+    state: () => lifecycle.state,
     origins: () => claims.names,
     egressBytes: () => deliveries.reduce((sum, { egressBytes }) => sum + (egressBytes?.() ?? 0), bytesSent()),
   });
-  state = "serving";
   const announcers = announce(context, stores, report, key);
+  const tellViewers = (): void => {
+    for (const { drain } of deliveries) drain?.();
+  };
+  const announceNow = (): void => {
+    for (const announcer of announcers) announcer.announce();
+  };
+  lifecycle.serve({
+    hub,
+    isRouted: announcers.length > 0 && url !== undefined,
+    announce: announceNow,
+    redirect: () => redirects.start(),
+    lastRedirectMs: () => redirects.lastMs,
+    tellViewers,
+  });
+  announceNow();
   const reload = readConfig && new ConfigReload({ read: readConfig, live, clock, logger });
   group.add(live.addListener(() => void hub.replan()));
   const operatorPort = await openOperatorDoor(context, {
     describe: () => report.peek(),
-    isReady,
+    state: () => lifecycle.state,
     metrics: [...metricsOf(hub, report, ovt.metrics, deliveries), ...(reload?.metrics ?? [])],
-    actions: reloadActions(reload),
+    actions: { ...reloadActions(reload), "/-/drain": drainAction(lifecycle, report) },
+    reports: { "/-/drain": () => drainReport(lifecycle, report) },
     token: env["HEARTH_OPERATOR_TOKEN"] || undefined,
   });
   prewarm(context, hub, tell);
   // Closing begins here: the router is told before viewers are, so that they are not sent back.
   group.add(() => {
-    state = "draining";
-    for (const announcer of announcers) announcer.announce();
-    for (const { drain } of deliveries) drain?.();
+    lifecycle.leave();
+    tellViewers();
   });
   logger.info("node serves", { url, ovtPort: ovt.port });
   tell({ type: "ready", id, url, tlsUrl, ovtPort: ovt.port, operatorPort });
@@ -156,6 +180,8 @@ async function wire(context: NodeContext, options: NodeOptions): Promise<Running
     ovtPort: ovt.port,
     hub,
     reloadCertificates,
+    drain: () => lifecycle.drain(),
+    drained: lifecycle.drained,
     reload: (cause) => reload?.reload(cause),
     close: (reason) => group.close(reason),
   };
@@ -201,6 +227,17 @@ async function openOperatorDoor(
   const server = await listenForOperators({ port, address, ...options });
   group.add(() => server.close());
   return server.port;
+}
+
+function drainAction(lifecycle: NodeLifecycle, report: NodeReport): OperatorAction {
+  return async () => {
+    void lifecycle.drain();
+    return { status: 202, body: drainReport(lifecycle, report) };
+  };
+}
+
+function drainReport(lifecycle: NodeLifecycle, report: NodeReport): unknown {
+  return { state: lifecycle.state, viewers: report.viewers, leftMs: lifecycle.drainLeftMs };
 }
 
 function reloadActions(reload: ConfigReload | undefined): Record<string, OperatorAction> {

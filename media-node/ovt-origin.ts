@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import type { Metric } from "./api/operator-server.ts";
+import type { Metric } from "./api/metrics.ts";
 import { chooseVhost } from "./cluster/origin-map/choose-vhost.ts";
 import type { StreamHub } from "./core/stream-hub.ts";
 import type { NodeContext } from "./node-context.ts";

@@ -1,4 +1,4 @@
-import type { Metric } from "./api/operator-server.ts";
+import type { Metric } from "./api/metrics.ts";
 import type { StreamHub } from "./core/stream-hub.ts";
 
 type Reading = readonly { readonly labels: Readonly<Record<string, string>>; readonly value: number }[];

@@ -1,9 +1,11 @@
 import { hostname } from "node:os";
 import { Certificates, type CertificateSetting } from "./api/certificates.ts";
+import type { NodeState } from "./api/health.ts";
 import { listenForViewers, type HttpServer, type HttpServerOptions } from "./api/http-server.ts";
 import { chooseVhost, matchHost } from "./cluster/origin-map/choose-vhost.ts";
 import { splitPath } from "./cluster/origin-map/split-path.ts";
 import type { ServerConfig } from "./config/server-config.ts";
+import type { HttpGuest } from "./core/guest.ts";
 import type { Delivery } from "./deliveries.ts";
 import { SettingError } from "./flow/errors.ts";
 import type { NodeContext } from "./node-context.ts";
@@ -29,7 +31,9 @@ export interface ViewerDoors {
 export async function openViewerDoors(
   context: NodeContext,
   deliveries: readonly Delivery[],
-  isReady: () => boolean,
+  state: () => NodeState,
+  /** Asked before the deliveries. */
+  first: HttpGuest,
 ): Promise<ViewerDoors> {
   const { config, live, group } = context;
   const plain: [number, HttpServer][] = [];
@@ -37,9 +41,9 @@ export async function openViewerDoors(
   const tlsPorts = portsOf(deliveries, "tlsPort");
   const certificates = tlsPorts.length > 0 ? new Certificates(certificateSettings(config)) : undefined;
   const open = async (port: number, kind: "port" | "tlsPort"): Promise<[number, HttpServer]> => {
-    const guests = deliveries.filter(({ ports }) => ports[kind] === port).map(({ guest }) => guest);
+    const guests = [first, ...deliveries.filter(({ ports }) => ports[kind] === port).map(({ guest }) => guest)];
     const tls = kind === "tlsPort" && certificates && { certificates, hasHttp2: config.modules.hasHttp2 };
-    const server = await listenForViewers({ ...doorOf(context, isReady), port, guests, ...(tls && schemeOf(tls)) });
+    const server = await listenForViewers({ ...doorOf(context, state), port, guests, ...(tls && schemeOf(tls)) });
     group.add(() => server.close());
     return [port, server];
   };
@@ -68,7 +72,7 @@ const portsOf = (deliveries: readonly Delivery[], kind: "port" | "tlsPort"): num
 ];
 
 /** What all doors have in common. */
-function doorOf({ config, live, logger, address }: NodeContext, isReady: () => boolean) {
+function doorOf({ config, live, logger, address }: NodeContext, state: () => NodeState) {
   return {
     ...(address !== undefined && { address }),
     resolve: (host: string, path: string) => {
@@ -76,7 +80,7 @@ function doorOf({ config, live, logger, address }: NodeContext, isReady: () => b
       return choice.kind === "vhost" ? { vhost: choice.vhost.name, ...splitPath(path) } : undefined;
     },
     scheme: config.hearth.publicUrl?.startsWith("https:") ? ("https" as const) : ("http" as const),
-    isReady,
+    state,
     logger,
     portSetting: "Bind/Publishers/{LLHLS,WebRTC} in Server.xml",
   };

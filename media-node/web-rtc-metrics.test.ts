@@ -12,7 +12,7 @@ test("series of a stream appear with it, and go with it", async () => {
     port: 0,
     metrics: webRtcMetrics(guest),
     describe: () => ({}),
-    isReady: () => true,
+    state: () => "serving",
   });
   try {
     const read = async (): Promise<string> => (await fetch(`http://127.0.0.1:${server.port}/metrics`)).text();

@@ -1,4 +1,4 @@
-import type { Metric } from "./api/operator-server.ts";
+import type { Metric } from "./api/metrics.ts";
 import type { StreamStats } from "./webrtc/stream-counters.ts";
 import type { WebRtcGuest } from "./webrtc/web-rtc.ts";
 

@@ -7,7 +7,7 @@ import { test } from "node:test";
 const ground = ["bytes", "time", "flow"];
 const formats = ["rtp", "sdp", "cmaf", "codecs"];
 const agreement = ["cluster", "config"];
-const guests = ["ovt", "rtsp", "srt", "file", "webrtc", "llhls", "stores"];
+const guests = ["ovt", "rtsp", "srt", "file", "webrtc", "llhls", "stores", "transcoding"];
 const guest = ["core", ...formats, ...agreement, ...ground];
 
 /** Which rooms each room may import, besides itself. Lowest floor first. */

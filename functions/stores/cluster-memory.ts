@@ -1,4 +1,5 @@
-import { carries, recordKey, type ClusterView, type ClusterViewReader } from "#cluster/node-choice/cluster-view.ts";
+import { carriersOf } from "#cluster/node-choice/carriers.ts";
+import { recordKey, type ClusterView, type ClusterViewReader } from "#cluster/node-choice/cluster-view.ts";
 import {
   StoreUnavailable,
   type ClusterReader,
@@ -168,5 +169,6 @@ export class ClusterMemory {
 
 /** Whether a node that reports has the stream. */
 export function isCarried(view: ClusterView, key: string): boolean {
-  return view.nodes.some((node) => !node.isSilent && carries(node, key));
+  for (const { isSilent } of carriersOf(view.nodes, key)) if (!isSilent) return true;
+  return false;
 }

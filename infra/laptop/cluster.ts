@@ -21,6 +21,8 @@ export interface LaptopOptions {
   readonly redisUrl?: string | undefined;
   /** Signs tickets and node records; made up when absent. */
   readonly secret?: string | undefined;
+  /** How many edges; two unless given. */
+  readonly edges?: number;
   /** Log lines of the nodes. */
   readonly onLog?: (node: string, line: string) => void;
   /** Further settings for every node. */
@@ -49,7 +51,7 @@ const redisTimeoutMs = 3_000;
 const sourceTimeoutMs = 15_000;
 
 /**
- * Router, store, one origin and two edges on this machine, playing `app/stream`. Resolves when the stream is playable.
+ * Router, store, one origin and two edges (or as many as asked) on this machine, playing `app/stream`. Resolves when the stream is playable.
  * @throws {SettingError} with a sentence and a remedy when it cannot be
  */
 export async function startLaptopCluster(options: LaptopOptions): Promise<LaptopCluster> {
@@ -139,7 +141,7 @@ async function expectRedis(url: string): Promise<void> {
 
 function makeNodes(
   env: Readonly<Record<string, string>>,
-  { onLog, redisUrl }: LaptopOptions,
+  { onLog, redisUrl, edges = 2 }: LaptopOptions,
   source: { live: () => void; failed: (reason: string) => void },
 ): Map<string, NodeProcess> {
   // In a shared Redis there may be another laptop's nodes.
@@ -158,7 +160,8 @@ function makeNodes(
       },
     }),
   ];
-  return new Map([node("origin-1", "origin.xml"), node("edge-1", "edge.xml"), node("edge-2", "edge.xml")]);
+  const names = Array.from({ length: edges }, (_, index) => `edge-${index + 1}`);
+  return new Map([node("origin-1", "origin.xml"), ...names.map((name) => node(name, "edge.xml"))]);
 }
 
 /** The rule of origin.xml that says where the stream comes from, as environment. */

@@ -27,6 +27,8 @@ export class NodeProcess {
   readonly #options: NodeProcessOptions;
   #child: ChildProcess | undefined;
   #isWanted = false;
+  /** Where it was reached the first time: players that know its address find it there again. */
+  #place: Readonly<Record<string, string>> = {};
 
   constructor(options: NodeProcessOptions) {
     this.id = options.id;
@@ -49,7 +51,7 @@ export class NodeProcess {
     if (this.#child) throw new Error(`${this.id} is running already`);
     const child = spawn(process.execPath, [...smallHeap, main, "node", "--config", this.#options.configPath], {
       stdio: ["ignore", "pipe", "pipe", "ipc"],
-      env: { ...process.env, HEARTH_NODE_ID: this.id, ...this.#options.env },
+      env: { ...process.env, HEARTH_NODE_ID: this.id, ...this.#options.env, ...this.#place },
     });
     this.#child = child;
     let words = "";
@@ -72,6 +74,8 @@ export class NodeProcess {
       child.on("message", (message: NodeMessage) => {
         if (message.type === "ready") {
           isReady = true;
+          if (message.url !== undefined)
+            this.#place = { HEARTH_PUBLIC_URL: message.url, HEARTH_HTTP_PORT: new URL(message.url).port };
           resolve(message);
         }
         this.#options.onMessage?.(message);
@@ -90,15 +94,19 @@ export class NodeProcess {
     }, backoff.next()).unref();
   }
 
-  /** Ends the node and resolves when its process is gone. */
-  async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
+  /**
+   * Ends the node at once, with `SIGTERM` after it has drained, and resolves when its process is gone.
+   * @returns its exit code; null when it had to be killed
+   */
+  async stop(signal: NodeJS.Signals = "SIGINT", withinMs = stopTimeoutMs): Promise<number | null> {
     this.#isWanted = false;
     const child = this.#child;
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? null;
     const gone = once(child, "exit");
     child.kill(signal);
-    const timer = setTimeout(() => child.kill("SIGKILL"), stopTimeoutMs);
+    const timer = setTimeout(() => child.kill("SIGKILL"), withinMs);
     await gone;
     clearTimeout(timer);
+    return child.exitCode;
   }
 }

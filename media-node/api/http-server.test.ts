@@ -57,7 +57,7 @@ async function openDoor(t: TestContext, options: Partial<HttpServerOptions> = {}
       return host.endsWith("example.com") ? { vhost: "v", app, stream, file } : undefined;
     },
     scheme: "http",
-    isReady: () => true,
+    state: () => "serving",
     logger: silentLogger,
     portSetting: "Port",
     ...options,

@@ -7,7 +7,8 @@ import type { HttpGuest, PlainExchange, ViewerTarget } from "../core/guest.ts";
 import { messageOf, SettingError } from "../flow/errors.ts";
 import type { Logger } from "../flow/logger.ts";
 import type { Certificates } from "./certificates.ts";
-import { corsHeaders, sendProblem } from "./http-answers.ts";
+import { answerHealth, type NodeState } from "./health.ts";
+import { sendProblem } from "./http-answers.ts";
 import { Http2Side } from "./http2-side.ts";
 import { exchangeOf } from "./node-exchange.ts";
 import { PlainConnection, type PlainDoor } from "./plain-connection.ts";
@@ -24,8 +25,8 @@ export interface HttpServerOptions {
   readonly scheme: "http" | "https";
   /** Speaks TLS; with HTTP/2 to clients that offer it. */
   readonly tls?: { readonly certificates: Certificates; readonly hasHttp2: boolean };
-  /** What `/-/health` says: true = 200, false = 503. */
-  readonly isReady: () => boolean;
+  /** What `/-/readyz` and `/-/health` say: 200 while serving, 503 otherwise. */
+  readonly state: () => NodeState;
   readonly logger: Logger;
   /** Names the setting in the error when the port is taken. */
   readonly portSetting: string;
@@ -37,7 +38,7 @@ export interface HttpServer {
   readonly bytesSent: number;
   /** Connections made from now on get the certificates as they were last loaded. */
   useCertificates(): void;
-  /** Stops accepting, ends idle connections, cuts the rest. Resolves when all are gone. */
+  /** Stops accepting, lets answers that are under way end, cuts what takes longer. Resolves when all are gone. */
   close(): Promise<void>;
 }
 
@@ -51,6 +52,8 @@ export async function listenForViewers(options: HttpServerOptions): Promise<Http
 /** Node closes what sends no whole head, no whole request, or nothing at all for so long. */
 const timeouts = { headersTimeout: 10_000, requestTimeout: 15_000, keepAliveTimeout: 20_000 };
 const handshakeTimeoutMs = 10_000;
+/** For answers under way when the door closes: a segment on a slow line takes longer, and is cut. */
+const answersEndMs = 300;
 
 class ViewerDoor implements HttpServer, PlainDoor {
   readonly #options: HttpServerOptions;
@@ -61,6 +64,8 @@ class ViewerDoor implements HttpServer, PlainDoor {
   /** Node's own way of serving a connection. */
   readonly #takeOver: (socket: Socket) => void;
   readonly #second: NodeJS.Timeout;
+  /** Those of node:http. */
+  readonly #answering = new Set<ServerResponse>();
   #bytesOfClosed = 0;
   nowSeconds = 0;
   date = new Date().toUTCString();
@@ -120,9 +125,19 @@ class ViewerDoor implements HttpServer, PlainDoor {
   async close(): Promise<void> {
     clearInterval(this.#second);
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    this.#server.closeIdleConnections();
+    const deadlineMs = performance.now() + answersEndMs;
+    while (this.#isAnswering && performance.now() < deadlineMs) {
+      this.#server.closeIdleConnections();
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
     for (const socket of this.#sockets) socket.destroy();
     await closed;
+  }
+
+  get #isAnswering(): boolean {
+    if (this.#answering.size > 0) return true;
+    for (const connection of this.#plain) if (connection.isAnswering) return true;
+    return false;
   }
 
   serve(exchange: PlainExchange, { url, headers }: RequestHead, socket: Socket): boolean {
@@ -169,10 +184,13 @@ class ViewerDoor implements HttpServer, PlainDoor {
   }
 
   #answer(request: IncomingMessage, response: ServerResponse): void {
-    const { guests, isReady, logger } = this.#options;
+    const { guests, state, logger } = this.#options;
+    this.#answering.add(response);
+    response.once("close", () => this.#answering.delete(response));
     try {
-      const url = request.url ?? "/";
-      if (url === "/-/health" || url.startsWith("/-/health?")) return sendHealth(request, response, isReady());
+      // A node that goes keeps no connection waiting for a next request, which it would have to cut.
+      if (state() === "draining" && request.httpVersionMajor === 1) response.shouldKeepAlive = false;
+      if (answerHealth(request, response, state())) return;
       const target = this.#targetOf(lineOf(request));
       const exchange = exchangeOf(request, response);
       const isTaken = (guest: HttpGuest): boolean =>
@@ -239,14 +257,4 @@ function lineOf(request: IncomingMessage): RequestLine {
   const { localPort, remoteAddress } = request.socket;
   const { host, ":authority": authority } = request.headers;
   return { url: request.url ?? "/", authority: host ?? authority?.toString(), localPort, remoteAddress };
-}
-
-function sendHealth(request: IncomingMessage, response: ServerResponse, isReady: boolean): void {
-  const body = isReady ? "ready\n" : "not ready\n";
-  response.writeHead(isReady ? 200 : 503, {
-    ...corsHeaders,
-    "Content-Type": "text/plain; charset=utf-8",
-    "Cache-Control": "no-store",
-  });
-  response.end(request.method === "HEAD" ? undefined : body);
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { request } from "node:http";
 import { after, test } from "node:test";
+import type { NodeState } from "./health.ts";
 import { listenForOperators, type OperatorServerOptions } from "./operator-server.ts";
 import { SettingError } from "../flow/errors.ts";
 
@@ -16,11 +17,13 @@ interface Asked {
 /** A door with one action, and a function that asks it for status and body. */
 async function door(options: Partial<OperatorServerOptions> = {}) {
   const done: string[] = [];
+  let state: NodeState = "serving";
   const server = await listenForOperators({
     port: 0,
     metrics: [{ name: "hearth_test", help: "t", read: () => 1 }],
     describe: () => ({ id: "n" }),
-    isReady: () => true,
+    state: () => state,
+    reports: { "/-/drain": () => ({ state }) },
     actions: {
       "/-/reload": async () => (done.push("reload"), { status: 422, body: { isTaken: false } }),
       "/-/broken": async () => Promise.reject(new Error("broken")),
@@ -37,7 +40,7 @@ async function door(options: Partial<OperatorServerOptions> = {}) {
       });
       asked.once("error", reject).end();
     });
-  return { ask, done };
+  return { ask, done, set: (next: NodeState) => (state = next) };
 }
 
 test("an action is done by POST, and its answer passed on", async () => {
@@ -71,8 +74,33 @@ test("without a token a page in a browser of this machine is not an operator", a
 });
 
 test("a door that everybody reaches is not opened without a token", async () => {
-  const options = { port: 0, metrics: [], describe: () => ({}), isReady: () => true };
+  const options = { port: 0, metrics: [], describe: () => ({}), state: () => "serving" as const };
   for (const address of ["0.0.0.0", "::", "192.0.2.1"]) {
     await assert.rejects(listenForOperators({ ...options, address }), SettingError);
   }
+});
+
+test("readyz tells the truth, also without a token; livez only that the process answers", async () => {
+  const { ask, set } = await door({ token: "operators-token" });
+  for (const [state, status, body] of [
+    ["starting", 503, "starting\n"],
+    ["serving", 200, "ready\n"],
+    ["draining", 503, "draining\n"],
+  ] as const) {
+    set(state);
+    assert.deepEqual(await ask({ path: "/-/readyz" }), { status, body });
+    assert.equal((await ask({ path: "/-/livez" })).status, 200);
+  }
+});
+
+test("the token is also taken as Basic: alone, as OvenMediaEngine's API has it, or as a password", async () => {
+  const { ask } = await door({ token: "operators-token" });
+  const status = async (credentials: string) => {
+    const authorization = `Basic ${Buffer.from(credentials).toString("base64")}`;
+    return (await ask({ path: "/-/drain", headers: { authorization } })).status;
+  };
+  assert.equal(await status("operators-token"), 200);
+  assert.equal(await status("prometheus:operators-token"), 200);
+  assert.equal(await status("operators-token:"), 401);
+  assert.equal(await status("x:y"), 401);
 });

@@ -1,24 +1,18 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { Gauge, Registry } from "prom-client";
+import type { Registry } from "prom-client";
 import { messageOf, SettingError } from "../flow/errors.ts";
+import { answerHealth, type NodeState } from "./health.ts";
 import { sendJson, sendProblem } from "./http-answers.ts";
 import { listenError } from "./http-server.ts";
-
-/** A figure for `/metrics`, read when somebody asks. */
-export interface Metric {
-  /** `hearth_…`, with the unit; `_total` for what only grows. */
-  readonly name: string;
-  readonly help: string;
-  /** Of its series; taken from the first reading when absent, so needed where there may be none yet. */
-  readonly labelNames?: readonly string[];
-  readonly read: () =>
-    number | readonly { readonly labels: Readonly<Record<string, string>>; readonly value: number }[];
-}
+import { registryOf, type Metric } from "./metrics.ts";
 
 /** Something an operator can have done. What it throws is answered with 500. */
 export type OperatorAction = () => Promise<{ readonly status: number; readonly body: unknown }>;
+
+/** Answers what lies below one path; false when it knows nothing of it. */
+export type OperatorHandler = (request: IncomingMessage, response: ServerResponse) => boolean;
 
 export interface OperatorServerOptions {
   readonly port: number;
@@ -27,10 +21,14 @@ export interface OperatorServerOptions {
   readonly metrics: readonly Metric[];
   /** The node as it describes itself: `/-/node`. */
   readonly describe: () => unknown;
-  readonly isReady: () => boolean;
+  readonly state: () => NodeState;
   /** By path, done on POST. */
   readonly actions?: Readonly<Record<string, OperatorAction>>;
-  /** Asked of everybody as `Authorization: Bearer …`, but for `/-/health`. Needed on every address but the loopback one. */
+  /** What is said at the path of an action that only wants to know. */
+  readonly reports?: Readonly<Record<string, () => unknown>>;
+  /** Asked in turn for every other path; true when it answered. */
+  readonly handlers?: readonly OperatorHandler[];
+  /** Asked of everybody as `Authorization: Bearer …`, or Basic, but for health. Needed on every address but the loopback one. */
   readonly token?: string | undefined;
 }
 
@@ -40,7 +38,7 @@ export interface OperatorServer {
 }
 
 /**
- * The operators' door: `/metrics` (Prometheus), `/-/node`, `/-/health`, and actions by POST. Not for viewers.
+ * The operators' door: `/metrics` (Prometheus), `/-/node`, health, actions by POST, and what is mounted. Not for viewers.
  * @throws {SettingError} when the port cannot be had, or would stand open to everybody
  */
 export async function listenForOperators(options: OperatorServerOptions): Promise<OperatorServer> {
@@ -76,18 +74,19 @@ async function answer(
   request: IncomingMessage,
   response: ServerResponse,
   registry: Registry,
-  { describe, isReady, actions = {}, token }: OperatorServerOptions,
+  { describe, state, actions = {}, reports = {}, handlers = [], token }: OperatorServerOptions,
 ): Promise<void> {
   const path = (request.url ?? "/").split("?", 1)[0]!;
   const isRead = request.method === "GET" || request.method === "HEAD";
-  if (path === "/-/health" && isRead) {
-    return isReady() ? sendJson(response, { ready: true }) : sendProblem(response, 503, "not ready");
-  }
+  if (isRead && answerHealth(request, response, state())) return;
   const refusal = refusalOf(request, token);
   if (refusal) {
-    if (refusal.status === 401) response.setHeader("WWW-Authenticate", 'Bearer realm="hearth"');
+    if (refusal.status === 401)
+      response.setHeader("WWW-Authenticate", ['Bearer realm="hearth"', 'Basic realm="hearth"']);
     return sendProblem(response, refusal.status, refusal.reason);
   }
+  if (isRead && Object.hasOwn(reports, path)) return sendJson(response, reports[path]!());
+  if (handlers.some((handle) => handle(request, response))) return;
   const action = Object.hasOwn(actions, path) ? actions[path] : undefined;
   if (action) {
     response.setHeader("Allow", "POST");
@@ -97,7 +96,8 @@ async function answer(
   }
   if (!isRead) return sendProblem(response, 405, "only GET is answered");
   if (path === "/-/node") return sendJson(response, describe());
-  if (path !== "/metrics") return sendProblem(response, 404, "there are /metrics, /-/node and /-/health");
+  if (path !== "/metrics")
+    return sendProblem(response, 404, "there are /metrics, /-/node, /-/drain, /-/readyz and /v1");
   const text = await registry.metrics();
   response.writeHead(200, { "Content-Type": registry.contentType }).end(text);
 }
@@ -108,8 +108,7 @@ function refusalOf(
   token: string | undefined,
 ): { readonly status: number; readonly reason: string } | undefined {
   if (token) {
-    const [, given = ""] = /^Bearer +(.+)$/i.exec(request.headers.authorization ?? "") ?? [];
-    return isSameText(given, token)
+    return tokensIn(request.headers.authorization ?? "").some((given) => isSameText(given, token))
       ? undefined
       : { status: 401, reason: "send Authorization: Bearer and the token of HEARTH_OPERATOR_TOKEN" };
   }
@@ -120,33 +119,20 @@ function refusalOf(
     : { status: 403, reason: "ask from this machine by its loopback address, or set HEARTH_OPERATOR_TOKEN" };
 }
 
+/** Bearer; or Basic in OvenMediaEngine's way, `base64(<token>)`, and as curl and Prometheus send it, the token as password. */
+export function tokensIn(authorization: string): string[] {
+  const [, scheme = "", given = ""] = /^(Bearer|Basic) +(.+)$/i.exec(authorization) ?? [];
+  if (scheme.toLowerCase() !== "basic") return scheme === "" ? [] : [given];
+  const text = Buffer.from(given, "base64").toString("utf8");
+  return [text, text.slice(text.indexOf(":") + 1)];
+}
+
 function isLoopback(address: string): boolean {
   return /^(?:localhost|127(?:\.\d{1,3}){3}|\[?::1\]?)$/i.test(address);
 }
 
 /** Compared in a time that tells nothing. */
-function isSameText(one: string, other: string): boolean {
+export function isSameText(one: string, other: string): boolean {
   const [a, b] = [one, other].map((text) => createHash("sha256").update(text).digest());
   return timingSafeEqual(a!, b!);
-}
-
-function registryOf(metrics: readonly Metric[]): Registry {
-  const registry = new Registry();
-  for (const { name, help, read, labelNames: given } of metrics) {
-    const first = read();
-    const labelNames = given ?? (typeof first === "number" ? [] : Object.keys(first[0]?.labels ?? {}));
-    const gauge = new Gauge({
-      name,
-      help,
-      labelNames,
-      registers: [registry],
-      collect() {
-        const now = read();
-        gauge.reset();
-        if (typeof now === "number") gauge.set(now);
-        else for (const { labels, value } of now) gauge.set(labels, value);
-      },
-    });
-  }
-  return registry;
 }

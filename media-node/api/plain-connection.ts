@@ -69,6 +69,11 @@ export class PlainConnection {
   #takenBySeconds = 0;
   #isHandedOver = false;
 
+  /** Whether a request waits for its answer, or an answer for its client. */
+  get isAnswering(): boolean {
+    return this.#exchange !== undefined || this.#socket.writableLength > 0;
+  }
+
   constructor(socket: Socket, door: PlainDoor) {
     this.#socket = socket;
     this.#door = door;

@@ -168,8 +168,10 @@ function buildHearth(value: ServerValue["Hearth"], firstVhost: string): HearthCo
     prewarm: (value?.Prewarm?.Stream ?? []).flatMap((name) => splitPrewarm(name, firstVhost)),
     ...(value?.OperatorPort && { operatorPort: value.OperatorPort.number }),
     operatorAddress: value?.OperatorAddress || "127.0.0.1",
+    drainTimeoutMs: value?.DrainTimeout ?? 30_000,
     ...(value?.OvtLink && { ovtLink: buildOvtLink(value.OvtLink) }),
     ovtDataToAll: value?.OvtDataToAll ?? false,
+    ffmpeg: value?.Ffmpeg?.trim() || "ffmpeg",
     graceTimeoutMs: value?.GraceTimeout ?? 30_000,
     locationMatching: value?.LocationMatching ?? "prefix",
   };

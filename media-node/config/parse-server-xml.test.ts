@@ -72,6 +72,7 @@ test("reads Hearth's own settings although OvenMediaEngine is told to skip them"
     ],
     operatorPort: 0,
     operatorAddress: "127.0.0.1",
+    drainTimeoutMs: 30_000,
     ovtLink: { trustedPeers: ["10.0.0.0/8"], requireTls: true },
     ovtDataToAll: true,
     graceTimeoutMs: 5000,

@@ -176,10 +176,13 @@ export interface HearthConfig {
   readonly operatorPort?: number;
   /** Where that port is opened; the loopback address unless given. */
   readonly operatorAddress: string;
+  readonly drainTimeoutMs: number;
   /** Absent where the file has no such element: then the node's secret does not close the OVT port. */
   readonly ovtLink?: OvtLinkConfig;
   /** OvenMediaEngine edges get data and subtitles too. */
   readonly ovtDataToAll: boolean;
+  /** Path or name of the program, or `off`. */
+  readonly ffmpeg: string;
   readonly graceTimeoutMs: number;
   readonly locationMatching: MatchMode;
 }

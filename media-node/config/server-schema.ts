@@ -259,9 +259,17 @@ const hearthSchema = group(
       "Where OperatorPort is opened. Any other address than the loopback one needs the token HEARTH_OPERATOR_TOKEN.",
       { fallback: "127.0.0.1" },
     ),
+    DrainTimeout: milliseconds(
+      "How long a node that is told to go (SIGTERM, `POST /-/drain`) waits until its viewers play from elsewhere.",
+      { fallback: 30_000 },
+    ),
     OvtDataToAll: flag(
       "Samples of data and subtitle tracks (ID3, SCTE-35, cues) go to OvenMediaEngine edges too; Hearth edges always get them.",
       false,
+    ),
+    Ffmpeg: text(
+      "The ffmpeg that turns AAC into Opus for WebRTC viewers: a path, or a name to be found in PATH; `off` leaves their sound out.",
+      { fallback: "ffmpeg" },
     ),
     GraceTimeout: milliseconds("How long viewers are kept while every source of their stream fails.", {
       fallback: 30_000,

@@ -34,6 +34,8 @@ export interface StreamOptions {
   /** At least this much recent media is kept, starting on a key frame, for readers that join. */
   readonly recentMs?: number;
   readonly recentMaxBytes?: number;
+  /** What was published before this stream was there, oldest first: it follows another one. */
+  readonly recent?: { readonly samples: readonly Sample[]; readonly lastSampleMs: number };
   /** Asks the source for a key frame; called at most once a second and track. */
   readonly requestKeyframe?: (trackId: number) => void;
 }
@@ -63,12 +65,16 @@ export class Stream {
     this.name = name;
     this.#clock = options.clock;
     this.createdMs = options.clock.nowMs();
-    this.#lastSampleMs = this.createdMs;
+    this.#lastSampleMs = options.recent?.lastSampleMs ?? this.createdMs;
     this.#requestKeyframe = options.requestKeyframe;
     this.#description = description;
     this.#tracks = new Map(description.tracks.map((track) => [track.id, track]));
     this.#recent = new RecentSamples(options.recentMs ?? 4_000, options.recentMaxBytes ?? 16 * 1024 * 1024);
     this.#recent.describe(description.tracks);
+    for (const sample of options.recent?.samples ?? []) {
+      const track = this.#tracks.get(sample.trackId);
+      if (track) this.#recent.push(sample, track);
+    }
   }
 
   get description(): StreamDescription {

@@ -14,6 +14,8 @@ export interface LiveStream {
   readonly output: StreamOutput;
   readonly viewers: Viewers;
   readonly hold: StreamHold;
+  /** When this node began to have it. */
+  readonly beganMs: number;
   lastRequestMs: number;
 }
 
@@ -94,7 +96,14 @@ export class LiveStreams {
       logger: log,
       onProgress: (track) => onProgress(live, track),
     });
-    const live: LiveStream = { name, output, viewers: new Viewers(), hold, lastRequestMs: clock.nowMs() };
+    const live: LiveStream = {
+      name,
+      output,
+      viewers: new Viewers(),
+      hold,
+      beganMs: clock.nowMs(),
+      lastRequestMs: clock.nowMs(),
+    };
     output.start();
     this.#live.set(nameOf(name), live);
     log.info("llhls began", { streamKey: output.streamKey });

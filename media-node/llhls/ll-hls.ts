@@ -73,6 +73,8 @@ export interface LlHls extends HttpGuest {
 
 /** Requests wait for a stream that is coming, and for a part, at most this long: players give up at 10 s. */
 const maxHoldMs = 8_000;
+/** Recent media of an origin is here within this time. */
+const catchUpMs = 5_000;
 /** Longer `session` values are none of ours. */
 const maxSessionLength = 128;
 const defaultSessionTtlMs = 12 * 3_600_000;
@@ -245,15 +247,18 @@ class LlHlsGuest implements LlHls {
     if (secret !== undefined && !this.#isGenuine(request)) return replyStatus(exchange, 401);
     const live = await this.#playable(request, () => replyStatus(exchange, 503, { "Retry-After": "1" }));
     if (!live) return;
+    // Players who come from another edge are ahead of one that is still taking in what its origin remembers.
+    const isFromElsewhere = session !== "" && !live.viewers.has(session);
+    const isCatchingUp = isFromElsewhere && clock.nowMs() - live.beganMs < catchUpMs;
     if (session.length <= maxSessionLength && session !== "") live.viewers.saw(session, clock.nowMs());
     const track = live.output.streamKey === name.key ? live.output.track(name.trackId) : undefined;
     if (!track || track.type !== name.type) return replyStatus(exchange, 404);
-    const readiness = readinessOf(track, directives);
+    const readiness = readinessOf(track, directives, isCatchingUp);
     if (readiness === "never") return replyStatus(exchange, 400);
     const send = (): void => this.#sendMedia(request, live, track, directives);
     if (readiness === "now") return send();
     const holdMs = Math.min(maxHoldMs, 3_000 * this.#targetSeconds);
-    this.#hold(request, track, holdMs, () => readinessOf(track, directives) !== "later", send);
+    this.#hold(request, track, holdMs, () => readinessOf(track, directives, isCatchingUp) !== "later", send);
   }
 
   #sendMedia({ exchange, session }: Request, live: LiveStream, track: TrackOutput, directives: Directives): void {

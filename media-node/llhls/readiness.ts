@@ -7,12 +7,18 @@ export type Readiness = "now" | "later" | "never";
 /** A request may name parts at most this far ahead. */
 const maxAheadMs = 3_000;
 
-/** RFC 8216bis §6.2.5.2. */
-export function readinessOf(track: TrackOutput, { msn, part }: Directives): Readiness {
+/** Segments that an edge may be behind another one in its first seconds. */
+const maxBehind = 20;
+
+/**
+ * RFC 8216bis §6.2.5.2.
+ * @param isCatchingUp this node has only just begun to have the stream: players know more of it than it does
+ */
+export function readinessOf(track: TrackOutput, { msn, part }: Directives, isCatchingUp = false): Readiness {
   if (msn === undefined || track.isEnded) return "now";
   const lastComplete = track.lastCompleteMsn;
   if (lastComplete === undefined) return "later";
-  if (msn > lastComplete + 2) return "never";
+  if (msn > lastComplete + 2) return isCatchingUp && msn <= lastComplete + maxBehind ? "later" : "never";
   if (part === undefined) return msn <= lastComplete ? "now" : "later";
   const segment = track.segmentAt(msn);
   if (msn <= lastComplete) {

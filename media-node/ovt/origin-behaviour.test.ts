@@ -120,6 +120,31 @@ test("plays without a describe", async () => {
   await origin.close();
 });
 
+test("play is granted to an OvenMediaEngine edge when media can follow at once, and refused by a silent stream", async () => {
+  const clock = new ManualClock();
+  const { origin, fed } = await openLive(0, { clock });
+  const edge = new ScriptedEdge(origin.publisher);
+  const playing = edge.ask("play");
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(edge.bytes.length, 0, "nothing is kept that could be sent");
+  fed.push(videoSample(0));
+  assert.equal((await playing)["code"], 200);
+  await until(() => edge.trace.media.length === 1, "the sample it waited for");
+  const silent = new FedSource();
+  const other = openTestNode("other", { clock, fed: { cam: silent } });
+  const refused = new ScriptedEdge(other.publisher);
+  const answer = refused.ask("play");
+  await until(() => other.hub.find(cam) !== undefined, "the pull");
+  await new Promise((resolve) => setImmediate(resolve));
+  clock.advance(1_200);
+  assert.equal((await answer)["code"], 404);
+  const hearth = new ScriptedEdge(other.publisher);
+  assert.equal((await hearth.ask("play", { x_hearth: { nodeId: "edge", via: [], recentMs: 0 } }))["code"], 200);
+  for (const each of [edge, refused, hearth]) each.close();
+  await origin.close();
+  await other.close();
+});
+
 test("sends the answer to play first, then a burst from the last key frame, then what follows", async () => {
   const { origin, fed } = await openLive(45);
   const edge = new ScriptedEdge(origin.publisher);

@@ -181,7 +181,7 @@ export class OriginConnection {
 
   async #play(request: OriginRequest): Promise<void> {
     if (this.#session) return this.#say(ovtCode.refused, "Internal Error : Cannot create session");
-    const found = await this.#lookUp(request);
+    const found = await this.#lookUp(request, !request.hearth);
     if (found.kind !== "stream" || this.#connection.destroyed || this.#endByMs !== undefined) {
       if (found.kind === "stream") found.hold.release();
       return this.#say(ovtCode.refused, noSuchStream(request, found));
@@ -196,7 +196,7 @@ export class OriginConnection {
     this.#say(ovtCode.ok, "ok");
   }
 
-  async #lookUp(request: OriginRequest): Promise<LookupResult & { readonly vhost: string }> {
+  async #lookUp(request: OriginRequest, needsMedia = false): Promise<LookupResult & { readonly vhost: string }> {
     const { hub, clock, nodeId } = this.#host;
     const { url, hearth } = request;
     const vhost = this.#host.resolveVhost(url.host);
@@ -209,7 +209,7 @@ export class OriginConnection {
     const name: StreamName = { vhost, app: url.app, stream: url.stream };
     const wanted: StreamRequest = { protocol: "ovt", rawQuery: withoutQueryKey(url.query, tokenQueryKey), via };
     const withinMs = hearth ? hearthDeadlineMs : describeDeadlineMs;
-    return { ...(await lookUpStream(hub, name, wanted, { clock, withinMs })), vhost };
+    return { ...(await lookUpStream(hub, name, wanted, { clock, withinMs, needsMedia })), vhost };
   }
 
   #say(code: number, message: string, published?: Parameters<typeof toOvtDescription>[0]): void {
@@ -225,8 +225,11 @@ export class OriginConnection {
     const outlet = this.#host.outletOf(hold);
     const tap: OutletTap = {
       onBatch: (batch) => {
-        queue.push(batch, this.#host.clock.nowMs());
-        this.#pump();
+        if (queue.isPassing(batch) && this.#connection.writableLength < maxSocketBytes) this.#write(batch.bytes);
+        else {
+          queue.push(batch, this.#host.clock.nowMs());
+          this.#pump();
+        }
       },
       onEnd: (reason) => this.#onStreamEnd(reason),
     };

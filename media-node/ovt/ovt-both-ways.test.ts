@@ -108,8 +108,10 @@ test("every codec, data and subtitles pass between Hearth nodes; others are spar
   const got: Sample[] = [];
   result.hold.stream.addReader({ onSample: (sample) => got.push(sample), onEnd() {} });
   const other = new ScriptedEdge(origin.publisher);
-  await other.ask("play");
+  const playing = other.ask("play");
+  await new Promise((resolve) => setImmediate(resolve));
   fed.push(...samples);
+  await playing;
   await until(() => got.length === samples.length, "all samples");
   const expected = samples.map(({ data, ...times }) => ({ ...times, data: Buffer.from(data) }));
   // Parameter sets go in front of a key frame that lacks them.
@@ -128,8 +130,11 @@ test("every codec, data and subtitles pass between Hearth nodes; others are spar
   );
   await until(() => other.trace.media.length === 4, "video and audio");
   const eager = new ScriptedEdge(generous.publisher);
-  await eager.ask("play");
+  const eagerlyPlaying = eager.ask("play");
+  await until(() => generous.hub.find(name) !== undefined, "the pull");
+  await new Promise((resolve) => setImmediate(resolve));
   fed.push(...samples.map((sample) => ({ ...sample, dts: sample.dts + 100, pts: sample.pts + 100 })));
+  await eagerlyPlaying;
   await until(() => eager.trace.media.length === 8, "everything");
   assert.deepEqual(
     eager.trace.media.slice(4).map(({ mediaType, flag, bitstreamFormat }) => [mediaType, flag, bitstreamFormat]),

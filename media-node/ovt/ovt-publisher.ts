@@ -28,7 +28,7 @@ export interface OvtPublisherOptions {
   readonly trustedPeers?: readonly string[];
   /**
    * How long audio may wait for the next video frame, to leave in one write with it: 5 ms with one session on a stream,
-   * rising to 20 ms with thirty, because writes cost an origin more than bytes. Video never waits.
+   * rising to 35 ms with thirty and 40 ms at most, because writes cost an origin more than bytes. Video never waits.
    */
   readonly audioWaitMs?: { readonly min: number; readonly max: number };
   readonly maxQueueBytes?: number;
@@ -36,7 +36,7 @@ export interface OvtPublisherOptions {
   /** A peer that takes nothing for this long is dropped. */
   readonly stallMs?: number;
   readonly maxConnections?: number;
-  /** Connections of one address that have no session yet; more are refused. Default 64. */
+  /** Connections of one address that have no session yet; more are refused, but not of trusted ones. Default 256. */
   readonly maxIdlePerAddress?: number;
   /** Connections of all addresses that have no session yet; for more, the oldest go. Default 1,000. */
   readonly maxIdle?: number;
@@ -215,8 +215,9 @@ export class OvtPublisher {
   }
 
   #isCrowded(remote: string): boolean {
-    const { maxConnections = 10_000, maxIdlePerAddress = 64 } = this.#options;
+    const { maxConnections = 10_000, maxIdlePerAddress = 256 } = this.#options;
     if (this.#connections.size + this.#guests.size >= maxConnections) return true;
+    if (this.#host.guard.isTrusted(remote)) return false;
     let idle = 0;
     for (const guest of this.#guests) if (guest.remote === remote) idle++;
     for (const other of this.#byAddress.get(remote) ?? []) if (!other.hasSession) idle++;
@@ -232,7 +233,7 @@ export class OvtPublisher {
   #outletOf({ stream }: StreamHold): StreamOutlet {
     const known = this.#outlets.get(stream);
     if (known) return known;
-    const { clock, audioWaitMs = { min: 5, max: 20 } } = this.#options;
+    const { clock, audioWaitMs = { min: 5, max: 40 } } = this.#options;
     const outlet = new StreamOutlet(stream, { clock, minWaitMs: audioWaitMs.min, maxWaitMs: audioWaitMs.max });
     this.#outlets.set(stream, outlet);
     return outlet;

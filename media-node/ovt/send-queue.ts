@@ -44,9 +44,13 @@ export class SendQueue {
     return this.#dropped;
   }
 
+  /** Whether nothing stands before this batch, and all of it is to be sent: it may be written without being queued. */
+  isPassing(batch: SampleBatch): boolean {
+    return this.#entries.length === 0 && this.#isWhole(batch);
+  }
+
   push(batch: SampleBatch, nowMs: number): void {
-    const isWhole = this.#waiting.size === 0 && (this.#options.takesData || !batch.hasData);
-    if (isWhole) this.#append(batch.bytes, batch.samples, nowMs);
+    if (this.#isWhole(batch)) this.#append(batch.bytes, batch.samples, nowMs);
     else for (const sample of batch.samples) if (this.#passes(sample)) this.#append(sample.bytes, [sample], nowMs);
     this.#enforce(nowMs);
   }
@@ -62,6 +66,10 @@ export class SendQueue {
   clear(): void {
     this.#entries = [];
     this.#bytes = 0;
+  }
+
+  #isWhole(batch: SampleBatch): boolean {
+    return this.#waiting.size === 0 && (this.#options.takesData || !batch.hasData);
   }
 
   #append(bytes: Uint8Array, samples: readonly EncodedSample[], atMs: number): void {

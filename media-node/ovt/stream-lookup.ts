@@ -1,6 +1,6 @@
 import type { AcquireResult, StreamHold, StreamHub, StreamRequest } from "../core/stream-hub.ts";
 import type { StreamName } from "../core/stream-name.ts";
-import type { Stream, StreamDescription } from "../core/stream.ts";
+import type { Stream } from "../core/stream.ts";
 import type { Clock } from "../time/clock.ts";
 import type { TrackMeasure } from "./description-mapping.ts";
 
@@ -15,12 +15,22 @@ export type LookupResult =
   /** It is being pulled, or its tracks are not yet fully known: worth asking again. */
   | { readonly kind: "not-ready" };
 
+export interface LookupOptions {
+  readonly clock: Clock;
+  readonly withinMs: number;
+  /**
+   * Whether there must be media to send at once. An OvenMediaEngine edge that has been without media for 3 s gives every
+   * new session only 100 ms, and would connect five times a second for as long as the source is silent.
+   */
+  readonly needsMedia?: boolean;
+}
+
 /** Finds a stream that can be described in full, pulling it when this node can; gives up after `withinMs`. */
 export async function lookUpStream(
   hub: Pick<StreamHub, "acquire">,
   name: StreamName,
   request: StreamRequest,
-  { clock, withinMs }: { readonly clock: Clock; readonly withinMs: number },
+  { clock, withinMs, needsMedia = false }: LookupOptions,
 ): Promise<LookupResult> {
   const abort = new AbortController();
   const deadline = clock.after(withinMs, () => abort.abort());
@@ -28,7 +38,11 @@ export async function lookUpStream(
     const result: AcquireResult = await hub.acquire(name, request, abort.signal);
     if (result.kind === "not-found") return { kind: "not-found" };
     if (result.kind === "unavailable") return { kind: "not-ready" };
-    if (await becomesComplete(result.hold.stream, abort.signal)) return { kind: "stream", hold: result.hold };
+    const { stream } = result.hold;
+    const isReady = await becomes(stream, isComplete, abort.signal);
+    if (isReady && (!needsMedia || (await becomes(stream, hasMedia, abort.signal)))) {
+      return { kind: "stream", hold: result.hold };
+    }
     result.hold.release();
     return { kind: "not-ready" };
   } finally {
@@ -37,12 +51,22 @@ export async function lookUpStream(
 }
 
 /** Whether an edge can set up decoders by this description alone. */
-function isComplete({ tracks }: StreamDescription): boolean {
+function isComplete({ description: { tracks } }: Stream): boolean {
   return tracks.every(({ codec, decoderConfig }) => !["h264", "h265", "aac"].includes(codec) || decoderConfig);
 }
 
-async function becomesComplete(stream: Stream, signal: AbortSignal): Promise<boolean> {
-  if (isComplete(stream.description)) return !stream.isClosed;
+/** Whether media is kept, or flows. */
+function hasMedia(stream: Stream, isFlowing = false): boolean {
+  return isFlowing || stream.recentSamples().length > 0;
+}
+
+/** Waits until something is true of a live stream; false when it ends before, or `signal` aborts. */
+async function becomes(
+  stream: Stream,
+  isTrue: (stream: Stream, isFlowing?: boolean) => boolean,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (stream.isClosed || isTrue(stream)) return !stream.isClosed;
   return new Promise((resolve) => {
     const settle = (isReady: boolean): void => {
       remove();
@@ -51,8 +75,8 @@ async function becomesComplete(stream: Stream, signal: AbortSignal): Promise<boo
     };
     const onAbort = (): void => settle(false);
     const remove = stream.addReader({
-      onSample() {},
-      onDescription: (description) => isComplete(description) && settle(true),
+      onSample: () => isTrue(stream, true) && settle(true),
+      onDescription: () => isTrue(stream) && settle(true),
       onEnd: () => queueMicrotask(() => settle(false)),
     });
     signal.addEventListener("abort", onAbort, { once: true });

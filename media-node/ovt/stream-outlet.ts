@@ -116,7 +116,7 @@ export class StreamOutlet {
     this.#timer?.cancel();
     this.#isTimerShort = isVideo;
     const { clock, minWaitMs, maxWaitMs } = this.#options;
-    const waitMs = isVideo ? 0 : Math.min(maxWaitMs, minWaitMs + this.#taps.size / 2);
+    const waitMs = isVideo ? 0 : Math.min(maxWaitMs, minWaitMs + this.#taps.size);
     this.#timer = clock.after(waitMs, () => this.flush());
   }
 

@@ -15,7 +15,7 @@ import { ViewerSession } from "./viewer-session.ts";
 
 /** What all parts of the room share. */
 export interface RoomOptions {
-  readonly hub: StreamHub;
+  readonly hub: Pick<StreamHub, "acquire">;
   readonly port: MediaPort;
   readonly clock: Clock;
   readonly logger: Logger;

@@ -11,7 +11,7 @@ export type GateResult =
   | { readonly kind: "not-yet"; readonly reason: string };
 
 export interface GateOptions {
-  readonly hub: StreamHub;
+  readonly hub: Pick<StreamHub, "acquire">;
   readonly clock: Clock;
   readonly holdMs: number;
 }

@@ -29,6 +29,8 @@ interface Run {
 const maxRuns = 8;
 /** Below this no pacing is worth its delay: bits per second. */
 const minPaceRate = 8_000_000;
+/** A large frame leaves within this time, in trains: spread enough for a queue on its way, and not late. */
+const spreadMs = 8;
 /** A train of packets that leaves at once. */
 const trainBytes = 20_000;
 /** An opening burst is repeated so often at most, and not before the first had time to arrive. */
@@ -64,6 +66,8 @@ export class TrackSender {
   #octets = 0;
   #drops = 0;
   #onArrived: (() => void) | undefined;
+  /** Set for a viewer that loses packets: large frames take their time, for a queue on the way may be what drops them. */
+  isGentle = false;
 
   /**
    * @param options.onLag called whenever packets are left over for {@link resume}
@@ -266,17 +270,21 @@ export class TrackSender {
 
   #allowedEnd(frame: PacketFrame, from: number, nowMs: number): number {
     const { offsets, count } = frame.packets;
-    const rate = this.#rate();
-    const depth = Math.max(trainBytes, rate / 800);
+    const rate = this.#rate(frame);
+    // What a pacing tick (5 ms) earns must fit.
+    const depth = Math.max(trainBytes, rate / 1_600);
     const until = offsets[from]! + this.#bucket.available(rate, depth, nowMs);
     let to = from;
     while (to < count && offsets[to]! < until) to++;
     return to;
   }
 
-  #rate(): number {
+  #rate({ packets }: PacketFrame): number {
     const { bitrate } = this.#fanOut!;
-    if (!this.#isBursting) return Math.max(minPaceRate, 2.5 * bitrate);
+    if (!this.#isBursting) {
+      const gentle = Math.max(minPaceRate, 2.5 * bitrate);
+      return this.isGentle ? gentle : Math.max(gentle, (packets.byteLength * 8_000) / spreadMs);
+    }
     return Math.max(1.5 * bitrate, Math.min(maxBurstRate, Math.max(12_000_000, 4 * bitrate)));
   }
 

@@ -24,6 +24,8 @@ const openingMs = 1_500;
 /** How often a rendition is chosen for a viewer in automatic mode, and how long a probe lasts. */
 const decisionIntervalMs = 1_000;
 const probeMs = 1_000;
+/** From this share of lost packets on, large frames are sent more slowly. */
+const gentleLossShare = 0.02;
 /** RTCP packets of one datagram that are looked at. */
 const maxRtcpPackets = 32;
 
@@ -276,6 +278,7 @@ export class ViewerSession implements FanOutViewer {
           if (!this.#section(block.ssrc)) continue;
           counters.reported(block.fractionLost, this.roundTripMs);
           this.#lossShare += (block.fractionLost / 256 - this.#lossShare) / 4;
+          this.#section(block.ssrc)!.sender.isGentle = this.#lossShare > gentleLossShare;
         }
         break;
       case "nack":

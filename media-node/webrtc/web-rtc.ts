@@ -17,7 +17,7 @@ import type { StreamStats } from "./stream-counters.ts";
 import { Whep } from "./whep.ts";
 
 export interface WebRtcOptions {
-  readonly hub: StreamHub;
+  readonly hub: Pick<StreamHub, "acquire">;
   /** Opened by the caller, who closes it after this guest. */
   readonly port: MediaPort;
   readonly admit: AdmitViewer;

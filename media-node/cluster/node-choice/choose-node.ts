@@ -1,6 +1,7 @@
 import type { ClusterStreamName, NodeRecord } from "../store/contract.ts";
 import type { ViewerProtocol } from "../ticket/ticket.ts";
-import { carries, recordKey, type ClusterView } from "./cluster-view.ts";
+import { carriersOf } from "./carriers.ts";
+import { recordKey, type ClusterView, type NodeView } from "./cluster-view.ts";
 import { nearness, placeWords, type ViewerPlace } from "./nearness.ts";
 import { hashText, rendezvousScore } from "./rendezvous.ts";
 
@@ -61,18 +62,34 @@ export function capacityOf(record: NodeRecord): number {
 /** 2: at most the even load; 1: not above the most; 0: above. */
 type Room = 0 | 1 | 2;
 
+/** One node as this request weighs it. */
 interface Candidate {
-  readonly record: NodeRecord;
-  readonly capacity: number;
+  readonly node: NodeView;
   readonly near: number;
   readonly isCarrier: boolean;
-  readonly score: number;
   readonly load: number;
+  readonly capacity: number;
   readonly isBusy: boolean;
-  readonly isLate: boolean;
-  /** What follows once all are weighed: how its load compares, and its place, the better the higher. */
-  room: Room;
-  grade: number;
+  readonly room: Room;
+  /** Its place, the better the higher. */
+  readonly grade: number;
+  /** Its place among those of its grade, by rendezvous hash. */
+  readonly score: number;
+}
+
+/** All nodes as this request weighs them. Plain numbers by place in `nodes`: a thousand objects a decision are garbage. */
+interface Field {
+  readonly nodes: readonly NodeView[];
+  readonly keyHash: number;
+  readonly carriers: ReadonlySet<NodeView>;
+  /** Viewers, those included that reports cannot count yet; -1 for who does not come into question. */
+  readonly loads: Float64Array;
+  readonly nears: Uint8Array;
+  /** Of all nodes equally near: viewers and room for them. */
+  readonly loadByNear: number[];
+  readonly capacityByNear: number[];
+  readonly silent: NodeView[];
+  readonly excluded: Considered[];
 }
 
 /**
@@ -81,53 +98,66 @@ interface Candidate {
  * the router, in `explain`, in the simulator.
  */
 export function chooseNode(view: ClusterView, request: NodeRequest): NodeChoice {
-  const { candidates, silent, excluded } = sift(view, request);
-  const ranked = rank(candidates);
-  const best = ranked[0] ?? lastResort(view, silent);
+  const field = weigh(view, request);
+  const { excluded } = field;
+  const top = rank(field);
+  const best = top[0] ? { candidate: top[0], why: describe(top[0], 0, passedOver(field, top[0])) } : lastResort(field);
   if (!best) return { node: undefined, reason: noNodeReason(view, excluded, request), excluded };
-  const runnersUp = ranked.slice(1, 4).map(({ candidate, why }) => ({
-    node: candidate.record.id,
-    reason: why,
-    record: candidate.record,
-  }));
-  return { node: best.candidate.record, reason: best.why, runnersUp, excluded };
+  const runnersUp = top.slice(1).map((candidate, index) => {
+    const { record } = candidate.node;
+    return { node: record.id, reason: describe(candidate, index + 1, 0), record };
+  });
+  return { node: best.candidate.node.record, reason: best.why, runnersUp, excluded };
 }
 
-function sift(view: ClusterView, request: NodeRequest) {
+function weigh(view: ClusterView, request: NodeRequest): Field {
+  const { nodes } = view;
   const key = recordKey(request.name);
-  const keyHash = hashText(key);
-  const place = placeWords(request.place);
-  const candidates: Candidate[] = [];
-  const silent: Candidate[] = [];
-  const excluded: Considered[] = view.refused.map(({ id, reason }) => ({ node: id, reason }));
-  for (const node of view.nodes) {
+  const near = nearnessTo(request);
+  const field: Field = {
+    nodes,
+    keyHash: hashText(key),
+    carriers: carriersOf(nodes, key),
+    loads: new Float64Array(nodes.length).fill(-1),
+    nears: new Uint8Array(nodes.length),
+    loadByNear: [1, 1, 1, 1],
+    capacityByNear: [0, 0, 0, 0],
+    silent: [],
+    excluded: view.refused.map(({ id, reason }) => ({ node: id, reason })),
+  };
+  nodes.forEach((node, at) => {
     const { record } = node;
-    const reason = whyNot(record, request) ?? (node.isSilent ? undefined : fullness(record));
+    const reason = whyNot(node, request) ?? (node.isSilent ? undefined : fullness(record));
     if (reason) {
-      excluded.push({ node: record.id, reason });
-      continue;
+      field.excluded.push({ node: record.id, reason });
+    } else if (node.isSilent) {
+      field.silent.push(node);
+    } else {
+      const load = record.viewers + (request.assigned?.get(record.id) ?? 0);
+      const nearAt = near(node.region);
+      field.loads[at] = load;
+      field.nears[at] = nearAt;
+      field.loadByNear[nearAt]! += load;
+      field.capacityByNear[nearAt]! += capacityOf(record);
     }
-    const load = record.viewers + (request.assigned?.get(record.id) ?? 0);
-    const capacity = capacityOf(record);
-    (node.isSilent ? silent : candidates).push({
-      record,
-      capacity,
-      near: nearness(node.region, place),
-      isCarrier: carries(node, key),
-      score: rendezvousScore(keyHash, node.hash, capacity),
-      load,
-      isBusy: (record.maxViewers > 0 && load >= busyShare * capacity) || record.cpu >= busyShare,
-      isLate: node.isLate,
-      room: 0,
-      grade: 0,
-    });
-  }
-  return { candidates, silent, excluded };
+  });
+  return field;
 }
 
-function whyNot(record: NodeRecord, request: NodeRequest): string | undefined {
+/** Nodes share regions: each region is weighed once a request. */
+function nearnessTo(request: NodeRequest): (region: NodeView["region"]) => number {
+  const place = placeWords(request.place);
+  const weighed = new Map<NodeView["region"], number>();
+  return (region) => {
+    let near = weighed.get(region);
+    if (near === undefined) weighed.set(region, (near = nearness(region, place)));
+    return near;
+  };
+}
+
+function whyNot({ record, delivers }: NodeView, request: NodeRequest): string | undefined {
   if (record.state !== "serving") return `it is ${record.state}`;
-  if (!record.protocols.includes(request.protocol)) return `it does not deliver ${request.protocol}`;
+  if (!delivers[request.protocol]) return `it does not deliver ${request.protocol}`;
   return request.avoid?.has(record.id) ? "it failed a moment ago" : undefined;
 }
 
@@ -136,44 +166,58 @@ function fullness({ viewers, maxViewers }: NodeRecord): string | undefined {
   return maxViewers > 0 && viewers >= maxViewers ? `it is full: ${viewers} of ${maxViewers} viewers` : undefined;
 }
 
-interface Ranked {
-  readonly candidate: Candidate;
-  readonly why: string;
-}
-
-/** The best four, best first. */
-function rank(candidates: readonly Candidate[]): Ranked[] {
-  gradeAll(candidates);
+/** The best four, best first. One pass and a short list: sorting a thousand nodes for the first four is what would cost. */
+function rank(field: Field): Candidate[] {
   const top: Candidate[] = [];
-  // One pass and a short list: sorting a thousand nodes for the first four is what would cost.
-  for (const candidate of candidates) {
+  let least = 0;
+  for (let index = 0; index < field.nodes.length; index++) {
+    if (field.loads[index]! < 0 || highestGrade(field, index) < least) continue;
+    const candidate = candidateAt(field, index);
     let at = top.length;
     while (at > 0 && isBetter(candidate, top[at - 1]!)) at--;
     if (at === 4) continue;
     top.splice(at, 0, candidate);
     if (top.length > 4) top.pop();
+    if (top.length === 4) least = top[3]!.grade;
   }
-  return top.map((candidate, index) => ({
-    candidate,
-    why: describe(candidate, index, index === 0 ? passedOver(candidates, candidate) : 0),
-  }));
+  return top;
 }
 
-/** Not late before not busy before near before load and carrying. The mean that counts is that of the nodes equally near. */
-function gradeAll(candidates: readonly Candidate[]): void {
-  const load = [1, 1, 1, 1];
-  const capacity = [0, 0, 0, 0];
-  for (const candidate of candidates) {
-    load[candidate.near]! += candidate.load;
-    capacity[candidate.near]! += candidate.capacity;
-  }
-  for (const candidate of candidates) {
-    const fairShare = (load[candidate.near]! * candidate.capacity) / capacity[candidate.near]!;
-    const idle = Math.max(idleViewers, idleShare * candidate.capacity);
-    candidate.room = roomFor(candidate.load + 1, fairShare, idle);
-    candidate.grade =
-      (candidate.isLate ? 0 : 64) + (candidate.isBusy ? 0 : 32) + candidate.near * 8 + preference(candidate);
-  }
+/** Not late before not busy before near; what follows, {@link preference}, adds 4 at most. */
+function firstGrade(field: Field, index: number): number {
+  const node = field.nodes[index]!;
+  return (node.isLate ? 0 : 64) + (isBusy(node.record, field.loads[index]!) ? 0 : 32) + field.nears[index]! * 8;
+}
+
+/** What {@link candidateAt} can grade it at best: most nodes need no closer look. */
+function highestGrade(field: Field, index: number): number {
+  return firstGrade(field, index) + (field.carriers.size > 0 && field.carriers.has(field.nodes[index]!) ? 4 : 2);
+}
+
+/** The mean that counts for a node's load is that of the nodes equally near. */
+function candidateAt(field: Field, index: number): Candidate {
+  const node = field.nodes[index]!;
+  const load = field.loads[index]!;
+  const near = field.nears[index]!;
+  const capacity = capacityOf(node.record);
+  const fairShare = (field.loadByNear[near]! * capacity) / field.capacityByNear[near]!;
+  const room = roomFor(load + 1, fairShare, Math.max(idleViewers, idleShare * capacity));
+  const isCarrier = field.carriers.has(node);
+  return {
+    node,
+    near,
+    isCarrier,
+    load,
+    capacity,
+    isBusy: isBusy(node.record, load),
+    room,
+    grade: firstGrade(field, index) + preference(room, isCarrier),
+    score: rendezvousScore(field.keyHash, node.hash, capacity),
+  };
+}
+
+function isBusy(record: NodeRecord, load: number): boolean {
+  return (record.maxViewers > 0 && load >= busyShare * record.maxViewers) || record.cpu >= busyShare;
 }
 
 function roomFor(load: number, fairShare: number, idle: number): Room {
@@ -182,7 +226,7 @@ function roomFor(load: number, fairShare: number, idle: number): Room {
 }
 
 /** A carrier with any room spares a pull; one above the most is no better than any other. */
-function preference({ room, isCarrier }: Candidate): number {
+function preference(room: Room, isCarrier: boolean): number {
   if (room === 0) return 0;
   return isCarrier ? 2 + room : room;
 }
@@ -195,15 +239,17 @@ function isBetter(a: Candidate, b: Candidate): boolean {
   if (a.room < 2 && share(a) !== share(b)) return share(a) < share(b);
   if (a.isCarrier !== b.isCarrier) return a.isCarrier;
   if (a.score !== b.score) return a.score > b.score;
-  return a.record.id < b.record.id;
+  return a.node.record.id < b.node.record.id;
 }
 
 /** How many nodes stand before the chosen one by carrying and hash, and were passed over because of their load. */
-function passedOver(candidates: readonly Candidate[], chosen: Candidate): number {
+function passedOver(field: Field, chosen: Candidate): number {
   let count = 0;
-  for (const other of candidates) {
+  for (let index = 0; index < field.nodes.length; index++) {
+    if (field.loads[index]! < 0 || field.nears[index] !== chosen.near) continue;
+    const other = candidateAt(field, index);
     const isAhead = other.isCarrier === chosen.isCarrier ? other.score > chosen.score : other.isCarrier;
-    if (isAhead && other.near === chosen.near && (other.isLate || other.isBusy || other.room < chosen.room)) count++;
+    if (isAhead && (other.node.isLate || other.isBusy || other.room < chosen.room)) count++;
   }
   return count;
 }
@@ -214,29 +260,33 @@ function describe(candidate: Candidate, index: number, skipped: number): string 
   const base = candidate.isCarrier
     ? "it carries the stream already"
     : `it is ${index === 0 ? "first" : "next"} by rendezvous hash`;
-  const { maxViewers } = candidate.record;
-  const load = `${candidate.load}${maxViewers > 0 ? ` of ${maxViewers}` : ""} ${candidate.load === 1 && maxViewers === 0 ? "viewer" : "viewers"}`;
+  const { node, load: viewers } = candidate;
+  const { maxViewers } = node.record;
+  const load = `${viewers}${maxViewers > 0 ? ` of ${maxViewers}` : ""} ${viewers === 1 && maxViewers === 0 ? "viewer" : "viewers"}`;
   const spill =
     skipped === 0
       ? ""
       : `; ${skipped} ahead of it ${skipped === 1 ? "was" : "were"} passed over for load or a late report`;
   const over = candidate.room > 0 ? "" : "; all are above the mean load, it has the most room";
-  return `${nearnessWords[candidate.near]}${base}, ${load}${candidate.isLate ? ", late to report" : ""}${candidate.isBusy ? ", busy" : ""}${spill}${over}`;
+  return `${nearnessWords[candidate.near]}${base}, ${load}${node.isLate ? ", late to report" : ""}${candidate.isBusy ? ", busy" : ""}${spill}${over}`;
 }
 
 /**
  * Fewer than half of the nodes report: then the reports are the likelier fault, and rather than refuse viewers those that
  * fell silent are used, the one with the most room first.
  */
-function lastResort(view: ClusterView, silent: readonly Candidate[]): Ranked | undefined {
-  const reporting = view.nodes.filter((node) => !node.isSilent).length;
-  if (reporting * 2 >= view.nodes.length) return undefined;
-  const candidate = silent.toSorted(
-    (a, b) => Number(b.isCarrier) - Number(a.isCarrier) || share(a) - share(b) || b.score - a.score,
+function lastResort(field: Field): { candidate: { node: NodeView }; why: string } | undefined {
+  const { nodes, silent, carriers, keyHash } = field;
+  const reporting = nodes.filter((node) => !node.isSilent).length;
+  if (reporting * 2 >= nodes.length) return undefined;
+  const loadOf = ({ record }: NodeView) => record.viewers / capacityOf(record);
+  const scoreOf = ({ record, hash }: NodeView) => rendezvousScore(keyHash, hash, capacityOf(record));
+  const node = silent.toSorted(
+    (a, b) => Number(carriers.has(b)) - Number(carriers.has(a)) || loadOf(a) - loadOf(b) || scoreOf(b) - scoreOf(a),
   )[0];
   return (
-    candidate && {
-      candidate,
+    node && {
+      candidate: { node },
       why: "its report is missing, but so are most: the reports are not trusted to be complete",
     }
   );

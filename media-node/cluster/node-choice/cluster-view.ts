@@ -2,6 +2,7 @@ import type { ClusterSnapshot, ClusterStreamName, NodeRecord } from "../store/co
 import { nodeLeaseMs } from "../store/keys.ts";
 import { parseNodeRecord, type NodeRecordVerdict } from "../store/node-record.ts";
 import type { SigningKey } from "../ticket/signing-key.ts";
+import type { ViewerProtocol } from "../ticket/ticket.ts";
 import { regionWords } from "./nearness.ts";
 import { hashText } from "./rendezvous.ts";
 
@@ -11,8 +12,8 @@ export interface NodeView {
   readonly hash: number;
   /** See {@link regionWords}. */
   readonly region: readonly string[];
-  /** Names of `record.origins`: an origin may publish thousands, and every decision asks. */
-  readonly origins: ReadonlySet<string>;
+  /** Whether `record.protocols` has each: read a thousand times a decision. */
+  readonly delivers: Readonly<Record<ViewerProtocol, boolean>>;
   /** Its record has run out, and it did not say good-bye: perhaps gone, perhaps only its report is missing. */
   readonly isSilent: boolean;
   /** It should have reported by now. Perhaps it just died: its record stands for some seconds yet. */
@@ -24,11 +25,27 @@ export function viewNode(record: NodeRecord, { isSilent = false, isLate = false 
   return {
     record,
     hash: hashText(record.id),
-    region: regionWords(record.region),
-    origins: new Set(record.origins),
+    region: wordsOf(record.region),
+    delivers: {
+      webrtc: record.protocols.includes("webrtc"),
+      whep: record.protocols.includes("whep"),
+      llhls: record.protocols.includes("llhls"),
+    },
     isSilent,
     isLate,
   };
+}
+
+const regions = new Map<string, readonly string[]>();
+
+/** {@link regionWords}, one array for all nodes of a region: decisions weigh regions, of which there are few. */
+function wordsOf(region: string): readonly string[] {
+  const known = regions.get(region);
+  if (known) return known;
+  const words = regionWords(region);
+  if (regions.size >= maxNodes) regions.clear();
+  regions.set(region, words);
+  return words;
 }
 
 /** The cluster at one moment, checked. */
@@ -43,11 +60,6 @@ export interface ClusterView {
 /** `vhost/app/stream`, as node records name streams. */
 export function recordKey(name: ClusterStreamName): string {
   return `${name.vhost}/${name.app}/${name.stream}`;
-}
-
-/** Whether the node relays the stream now, or publishes it itself: sending a viewer there costs no new pull. */
-export function carries({ record, origins }: NodeView, key: string): boolean {
-  return Object.hasOwn(record.streams, key) || origins.has(key);
 }
 
 interface Seen {

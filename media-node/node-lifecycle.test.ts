@@ -1,0 +1,98 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { settle, TestHub } from "../test/support/webrtc-room.ts";
+import { silentLogger } from "./flow/logger.ts";
+import { NodeLifecycle } from "./node-lifecycle.ts";
+
+const name = { vhost: "default", app: "app", stream: "live" };
+
+function node({ isRouted = true, drainTimeoutMs = 30_000 } = {}) {
+  const room = new TestHub();
+  const { clock } = room;
+  const said: string[] = [];
+  let redirectedMs = Number.NEGATIVE_INFINITY;
+  const lifecycle = new NodeLifecycle({ clock, logger: silentLogger, drainTimeoutMs });
+  const serve = (): void =>
+    lifecycle.serve({
+      hub: room.hub,
+      isRouted,
+      announce: () => void said.push("announce"),
+      redirect: () => void said.push("redirect"),
+      lastRedirectMs: () => redirectedMs,
+      tellViewers: () => void said.push("tell viewers"),
+    });
+  return { room, clock, lifecycle, said, serve, redirected: () => (redirectedMs = clock.nowMs()) };
+}
+
+async function outcomeNow(promise: Promise<string>): Promise<string | undefined> {
+  let outcome: string | undefined;
+  void promise.then((value) => (outcome = value));
+  await settle();
+  return outcome;
+}
+
+test("is ready between starting and draining only", () => {
+  const { lifecycle, serve } = node();
+  assert.deepEqual([lifecycle.state, lifecycle.isReady], ["starting", false]);
+  serve();
+  assert.deepEqual([lifecycle.state, lifecycle.isReady], ["serving", true]);
+  void lifecycle.drain();
+  assert.deepEqual([lifecycle.state, lifecycle.isReady], ["draining", false]);
+  lifecycle.stop();
+});
+
+test("tells the router at once, and the viewers when no router can send more of them", async () => {
+  const { lifecycle, serve, clock, said } = node();
+  serve();
+  const drained = lifecycle.drain();
+  assert.deepEqual(said, ["announce", "redirect"]);
+  clock.advance(2_400);
+  assert.deepEqual(said, ["announce", "redirect"]);
+  clock.advance(200);
+  assert.deepEqual(said, ["announce", "redirect", "tell viewers"]);
+  assert.equal(await outcomeNow(drained), "everybody-moved");
+});
+
+test("a node that no router knows tells its viewers at once", () => {
+  const { lifecycle, serve, clock, said } = node({ isRouted: false });
+  serve();
+  void lifecycle.drain();
+  clock.advance(0);
+  assert.deepEqual(said, ["announce", "redirect", "tell viewers"]);
+  lifecycle.stop();
+});
+
+test("waits for viewers who hold a stream, and for those who were sent on a moment ago", async () => {
+  const { lifecycle, serve, clock, room, redirected } = node();
+  serve();
+  const result = await room.hub.acquire(name, { protocol: "whep" });
+  assert.equal(result.kind, "stream");
+  const drained = lifecycle.drain();
+  clock.advance(10_000);
+  assert.equal(await outcomeNow(drained), undefined);
+  if (result.kind === "stream") result.hold.release();
+  redirected();
+  clock.advance(3_900);
+  assert.equal(await outcomeNow(drained), undefined);
+  clock.advance(300);
+  assert.equal(await outcomeNow(drained), "everybody-moved");
+});
+
+test("goes when the time is up, whoever is left; other nodes' pulls are nobody to wait for", async () => {
+  const { lifecycle, serve, clock, room } = node({ drainTimeoutMs: 8_000 });
+  serve();
+  await room.hub.acquire(name, { protocol: "llhls" });
+  const drained = lifecycle.drain();
+  assert.equal(lifecycle.drainLeftMs, 8_000);
+  clock.advance(7_900);
+  assert.equal(await outcomeNow(drained), undefined);
+  clock.advance(200);
+  assert.equal(await outcomeNow(drained), "out-of-time");
+
+  const origin = node();
+  origin.serve();
+  await origin.room.hub.acquire(name, { protocol: "ovt" });
+  const gone = origin.lifecycle.drain();
+  origin.clock.advance(2_700);
+  assert.equal(await outcomeNow(gone), "everybody-moved");
+});

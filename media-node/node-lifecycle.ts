@@ -1,0 +1,126 @@
+import type { NodeRecord } from "./cluster/store/contract.ts";
+import type { StreamHub } from "./core/stream-hub.ts";
+import type { Logger } from "./flow/logger.ts";
+import { every, type Clock, type Timer } from "./time/clock.ts";
+import { isViewerProtocol } from "./viewer-protocols.ts";
+
+export interface NodeLifecycleOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** How long viewers may take to move. */
+  readonly drainTimeoutMs: number;
+}
+
+/** What moves the viewers of one node; handed over once the node serves. */
+export interface DrainSteps {
+  readonly hub: StreamHub;
+  /** Whether a router may send viewers here for a while yet, because it reads the cluster from a store. */
+  readonly isRouted: boolean;
+  /** Says everywhere that the node drains. */
+  readonly announce: () => void;
+  /** Begins to answer what can be redirected with another node's address. */
+  readonly redirect: () => void;
+  /** When a viewer was last sent to another node, on the clock that never jumps. */
+  readonly lastRedirectMs: () => number;
+  /** Tells viewers who hold a connection to ask the router again. */
+  readonly tellViewers: () => void;
+}
+
+export type DrainOutcome = "everybody-moved" | "out-of-time";
+
+/** A router decides on what it read at most this long ago; until then it may send viewers here. */
+const routerMemoryMs = 2_500;
+/** LL-HLS players ask at least this often; who has not asked for so long plays from elsewhere. */
+const quietMs = 4_000;
+
+/**
+ * Where a node is in its life: starting, serving, draining. Draining goes on until nobody is left or the time is up;
+ * whoever owns the node closes it then.
+ */
+export class NodeLifecycle {
+  readonly #options: NodeLifecycleOptions;
+  readonly #drained = Promise.withResolvers<DrainOutcome>();
+  #state: NodeRecord["state"] = "starting";
+  #steps: DrainSteps | undefined;
+  #drainSinceMs: number | undefined;
+  #timers: Timer[] = [];
+
+  constructor(options: NodeLifecycleOptions) {
+    this.#options = options;
+  }
+
+  get state(): NodeRecord["state"] {
+    return this.#state;
+  }
+
+  get isReady(): boolean {
+    return this.#state === "serving";
+  }
+
+  /** Resolves when a drain is over, however it began. */
+  get drained(): Promise<DrainOutcome> {
+    return this.#drained.promise;
+  }
+
+  /** Milliseconds that are left of the time to drain; undefined while it is not draining. */
+  get drainLeftMs(): number | undefined {
+    if (this.#drainSinceMs === undefined) return undefined;
+    return Math.max(0, this.#drainSinceMs + this.#options.drainTimeoutMs - this.#options.clock.nowMs());
+  }
+
+  serve(steps: DrainSteps): void {
+    this.#steps = steps;
+    this.#state = "serving";
+  }
+
+  /** Says that the node goes, without waiting for anybody; the first step of every end. */
+  leave(): void {
+    if (this.#state === "draining") return;
+    this.#state = "draining";
+    this.#steps?.announce();
+    this.#steps?.redirect();
+  }
+
+  /** Moves the viewers elsewhere; resolves when they are gone or the time is up. May be called twice. */
+  drain(): Promise<DrainOutcome> {
+    const { clock, logger, drainTimeoutMs } = this.#options;
+    const steps = this.#steps;
+    if (this.#drainSinceMs !== undefined || !steps) return this.drained;
+    const sinceMs = clock.nowMs();
+    this.#drainSinceMs = sinceMs;
+    logger.info("node drains", { viewers: viewersOf(steps.hub), limitMs: drainTimeoutMs });
+    this.leave();
+    // Whom the router sends meanwhile is taken: a refusal would be seen, a second move is not.
+    const settleMs = steps.isRouted ? Math.min(routerMemoryMs, drainTimeoutMs / 2) : 0;
+    this.#timers.push(
+      clock.after(settleMs, () => steps.tellViewers()),
+      every(clock, 100, () => this.#look(steps, sinceMs + settleMs, sinceMs)),
+    );
+    return this.drained;
+  }
+
+  #look(steps: DrainSteps, settledMs: number, sinceMs: number): void {
+    const { clock, logger, drainTimeoutMs } = this.#options;
+    const nowMs = clock.nowMs();
+    const viewers = viewersOf(steps.hub);
+    const isQuiet = viewers === 0 && nowMs - steps.lastRedirectMs() > quietMs;
+    const isOver = nowMs - sinceMs >= drainTimeoutMs;
+    if (nowMs <= settledMs || !(isQuiet || isOver)) return;
+    this.stop();
+    logger.info("node drained", { viewers, elapsedMs: Math.round(nowMs - sinceMs) });
+    this.#drained.resolve(isQuiet ? "everybody-moved" : "out-of-time");
+  }
+
+  /** Lets go of timers: the node closes. */
+  stop(): void {
+    for (const timer of this.#timers.splice(0)) timer.cancel();
+  }
+}
+
+function viewersOf(hub: StreamHub): number {
+  let count = 0;
+  for (const { viewers } of hub.list()) {
+    for (const [protocol, holders] of Object.entries(viewers)) if (isViewerProtocol(protocol)) count += holders;
+  }
+  return count;
+}

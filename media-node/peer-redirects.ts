@@ -1,0 +1,154 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { chooseNode } from "./cluster/node-choice/choose-node.ts";
+import { ClusterViewReader, type ClusterView } from "./cluster/node-choice/cluster-view.ts";
+import { RecentAssignments } from "./cluster/node-choice/recent-assignments.ts";
+import { StoreUnavailable, type ClusterReader, type NodeRecord } from "./cluster/store/contract.ts";
+import type { SigningKey } from "./cluster/ticket/signing-key.ts";
+import { signTicket, ticketQueryKey, verifyTicket, type ViewerProtocol } from "./cluster/ticket/ticket.ts";
+import type { HttpGuest, PlainExchange, ViewerTarget } from "./core/guest.ts";
+import { messageOf } from "./flow/errors.ts";
+import type { Logger } from "./flow/logger.ts";
+import { every, type Clock, type Timer } from "./time/clock.ts";
+
+export interface PeerRedirectsOptions {
+  readonly nodeId: string;
+  readonly key: SigningKey | undefined;
+  /** The store of a virtual host; undefined when it has none. */
+  readonly storeOf: (vhost: string) => ClusterReader | undefined;
+  /** Those that there are now. */
+  readonly vhosts: () => readonly string[];
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** As fresh as the router's own memory. */
+const readEveryMs = 1_000;
+/** No viewer can ask for it: `/-/` is nobody's stream. */
+const noStream = { stream: "-", app: "-" };
+
+/**
+ * A node that goes sends viewers on by itself: playlists and WHEP offers are answered with the address of a node that serves,
+ * chosen as the router chooses. Media that was listed already is still served here, so nothing stalls.
+ */
+export class PeerRedirects implements HttpGuest {
+  readonly #options: PeerRedirectsOptions;
+  readonly #views = new Map<string, ClusterView>();
+  readonly #readers = new Map<string, ClusterViewReader>();
+  readonly #assigned = new RecentAssignments();
+  #timer: Timer | undefined;
+  #lastMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: PeerRedirectsOptions) {
+    this.#options = options;
+  }
+
+  /** When a viewer was last sent away. */
+  get lastMs(): number {
+    return this.#lastMs;
+  }
+
+  /** Begins to look for peers; requests are answered as soon as one is known. */
+  start(): void {
+    if (this.#timer) return;
+    void this.#read();
+    this.#timer = every(this.#options.clock, readEveryMs, () => void this.#read());
+  }
+
+  stop(): void {
+    this.#timer?.cancel();
+    this.#views.clear();
+  }
+
+  serve(exchange: PlainExchange, target: ViewerTarget): boolean {
+    const isRead = exchange.method === "GET" || exchange.method === "HEAD";
+    if (!isRead || !target.file.endsWith(".m3u8")) return false;
+    return this.#sendOn(target, "llhls", (location) => {
+      if (!exchange.isOver) exchange.send(302, ["Location", location, ...redirectHeaders]);
+    });
+  }
+
+  handle(request: IncomingMessage, response: ServerResponse, target: ViewerTarget): boolean {
+    const isWhep = target.file === "whep" || target.query.get("direction")?.toLowerCase() === "whep";
+    if (request.method !== "POST" || !isWhep) return false;
+    return this.#sendOn(target, "whep", (location) => {
+      for (let at = 0; at < redirectHeaders.length; at += 2)
+        response.setHeader(redirectHeaders[at]!, redirectHeaders[at + 1]!);
+      response.writeHead(307, { Location: location }).end();
+    });
+  }
+
+  #sendOn(target: ViewerTarget, protocol: ViewerProtocol, answer: (location: string) => void): boolean {
+    const peer = this.#views.size > 0 ? this.#peerFor(target, protocol) : undefined;
+    if (!peer || !this.#isMovable(target, protocol)) return false;
+    this.#locationAt(peer, target, protocol).then(answer, (thrown: unknown) =>
+      this.#options.logger.error("viewer not sent on", { error: messageOf(thrown) }),
+    );
+    return true;
+  }
+
+  /** Who shows nothing that proves anything is refused by the guest, not sent on. */
+  #isMovable({ query }: ViewerTarget, protocol: ViewerProtocol): boolean {
+    if (this.#options.key === undefined) return true;
+    return query.has(ticketQueryKey) || (protocol === "llhls" && query.has("session"));
+  }
+
+  #peerFor({ vhost, app, stream }: ViewerTarget, protocol: ViewerProtocol): NodeRecord | undefined {
+    const view = this.#views.get(vhost);
+    const { nodeId, clock } = this.#options;
+    if (!view) return undefined;
+    return chooseNode(view, {
+      name: { vhost, app, stream },
+      protocol,
+      avoid: new Set([nodeId]),
+      assigned: this.#assigned.counts(clock.wallMs()),
+    }).node;
+  }
+
+  async #locationAt(peer: NodeRecord, target: ViewerTarget, protocol: ViewerProtocol): Promise<string> {
+    const { clock, key, nodeId } = this.#options;
+    const { vhost, app, stream, file } = target;
+    const name = { vhost, app, stream };
+    const old = target.query.get(ticketQueryKey);
+    const pairs = target.rawQuery.split("&").filter((pair) => pair !== "" && !pair.startsWith(`${ticketQueryKey}=`));
+    if (key && old) {
+      // What the old ticket proved the new one proves; one that proves nothing is handed on as it is and refused there.
+      const verdict = await verifyTicket(key, old, { node: nodeId, name, protocol }, clock.wallMs());
+      const ticket = verdict.admitted
+        ? await signTicket(key, { node: peer.id, name, protocol }, clock.wallMs(), verdict.sessionEndsMs)
+        : old;
+      pairs.push(`${ticketQueryKey}=${ticket}`);
+    }
+    if (old !== null) this.#assigned.add(peer.id, clock.wallMs());
+    this.#lastMs = clock.nowMs();
+    const path = `/${app}/${stream}${file === "" ? "" : `/${file}`}`;
+    return `${peer.url}${path}${pairs.length > 0 ? `?${pairs.join("&")}` : ""}`;
+  }
+
+  async #read(): Promise<void> {
+    const { key, storeOf, vhosts, logger } = this.#options;
+    for (const vhost of vhosts()) {
+      const store = storeOf(vhost);
+      if (!store) continue;
+      const reader = this.#readers.get(vhost) ?? new ClusterViewReader(key);
+      this.#readers.set(vhost, reader);
+      try {
+        const view = await reader.read(await store.snapshot({ vhost, ...noStream }));
+        if (this.#timer) this.#views.set(vhost, view);
+      } catch (thrown) {
+        if (!(thrown instanceof StoreUnavailable)) logger.error("peers not read", { error: messageOf(thrown) });
+      }
+    }
+  }
+}
+
+/** For readers in other origins, and no cache: the next request may have to go elsewhere. */
+const redirectHeaders: readonly string[] = [
+  "Access-Control-Allow-Origin",
+  "*",
+  "Access-Control-Expose-Headers",
+  "Location",
+  "Cache-Control",
+  "no-store",
+  "Content-Length",
+  "0",
+];

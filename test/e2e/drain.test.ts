@@ -1,0 +1,105 @@
+// Edges go on purpose: nobody who watches notices. One of three is drained; then five are restarted one after the other.
+import assert from "node:assert/strict";
+import { test, type TestContext } from "node:test";
+import { startLaptopCluster, type LaptopCluster } from "../../infra/laptop/cluster.ts";
+import { HlsViewer } from "../support/hls-viewer.ts";
+import { until } from "../support/until.ts";
+import { WhepViewer } from "../support/whep-viewer.ts";
+
+/** Viewers, scaled to a machine that runs the whole cluster, too. */
+const webRtcViewers = Number(process.env["HEARTH_TEST_WEBRTC_VIEWERS"] ?? 12);
+const hlsViewers = Number(process.env["HEARTH_TEST_HLS_VIEWERS"] ?? 12);
+const drainMs = 30_000;
+
+interface Audience extends AsyncDisposable {
+  readonly whep: readonly WhepViewer[];
+  readonly hls: readonly HlsViewer[];
+}
+
+async function audience(cluster: LaptopCluster): Promise<Audience> {
+  const stream = `${cluster.url}/app/stream`;
+  const whep = Array.from({ length: webRtcViewers }, () => new WhepViewer(`${stream}/whep`));
+  // Every third LL-HLS player knows no steering.
+  const hls = Array.from(
+    { length: hlsViewers },
+    (_, index) => new HlsViewer(`${stream}/llhls.m3u8${index % 3 === 2 ? "" : "?steering=1"}`),
+  );
+  const all = [...whep, ...hls];
+  await until("everybody watches", 30_000, () => all.every(({ node }) => node !== undefined));
+  // What went wrong before the drain is another test's.
+  for (const viewer of all) assert.deepEqual(viewer.failures, []);
+  return {
+    whep,
+    hls,
+    async [Symbol.asyncDispose]() {
+      await Promise.all(all.map((viewer) => viewer.close()));
+    },
+  };
+}
+
+const edgesOf = (cluster: LaptopCluster): [id: string, url: string][] =>
+  [...cluster.ready].flatMap(([id, { url }]) => (id.startsWith("edge") ? [[id, url!]] : []));
+
+async function untilRouterKnows(cluster: LaptopCluster, count: number): Promise<void> {
+  await until(`the router knows ${count} serving edges`, 15_000, async () => {
+    const answer = await fetch(`${cluster.url}/-/cluster`);
+    const { nodes } = (await answer.json()) as { nodes: { id: string; state: string; url: string }[] };
+    return nodes.filter(({ id, state }) => id.startsWith("edge") && state === "serving").length === count;
+  });
+}
+
+/** Drains the edge and checks that it ended well within its time. */
+async function drained(t: TestContext, cluster: LaptopCluster, id: string): Promise<void> {
+  const startMs = performance.now();
+  const code = await cluster.nodes.get(id)!.stop("SIGTERM", drainMs + 2_000);
+  t.diagnostic(`${id} drained in ${Math.round(performance.now() - startMs)} ms`);
+  assert.equal(code, 0, "it ended by itself, within its limit");
+}
+
+/** At 200 ms a part, players hold about a second; more than that without media is a stall. */
+function assertNobodyNoticed(t: TestContext, { whep, hls }: Audience): void {
+  const worst = (gaps: number[]): number => Math.round(Math.max(...gaps));
+  const gaps = { whep: worst(whep.map((v) => v.longestGapMs)), hls: worst(hls.map((v) => v.longestGapMs)) };
+  t.diagnostic(JSON.stringify({ longestGapMs: gaps, requests: hls.reduce((sum, v) => sum + v.requests, 0) }));
+  assert.deepEqual(
+    [...whep, ...hls].flatMap(({ failures }) => failures),
+    [],
+  );
+}
+
+test("draining one of three edges moves everybody, without one failed request", { timeout: 120_000 }, async (t) => {
+  const cluster = await startLaptopCluster({ routerPort: 0, edges: 3 });
+  t.after(() => cluster.close());
+  await untilRouterKnows(cluster, 3);
+  await using viewers = await audience(cluster);
+  const busiest = edgesOf(cluster)
+    .map(([id, url]) => ({ id, url, count: [...viewers.whep, ...viewers.hls].filter((v) => v.node === url).length }))
+    .toSorted((a, b) => b.count - a.count)[0]!;
+  assert.ok(busiest.count > 0);
+  await drained(t, cluster, busiest.id);
+  for (const viewer of [...viewers.whep, ...viewers.hls]) assert.notEqual(viewer.node, busiest.url);
+  const packets = viewers.whep.map((viewer) => viewer.packets);
+  await until("everybody has pictures from elsewhere", 5_000, () =>
+    viewers.whep.every((viewer, index) => viewer.packets > packets[index]!),
+  );
+  assertNobodyNoticed(t, viewers);
+});
+
+test("a rolling restart of five edges, two at a time, loses nobody", { timeout: 180_000 }, async (t) => {
+  const cluster = await startLaptopCluster({ routerPort: 0, edges: 5 });
+  t.after(() => cluster.close());
+  await untilRouterKnows(cluster, 5);
+  await using viewers = await audience(cluster);
+  const ids = edgesOf(cluster).map(([id]) => id);
+  for (let at = 0; at < ids.length; at += 2) {
+    await Promise.all(
+      ids.slice(at, at + 2).map(async (id) => {
+        await drained(t, cluster, id);
+        await cluster.nodes.get(id)!.start();
+      }),
+    );
+    await untilRouterKnows(cluster, 5);
+  }
+  t.diagnostic(`most moves of a viewer: ${Math.max(...viewers.whep.map(({ nodes }) => nodes.length - 1))}`);
+  assertNobodyNoticed(t, viewers);
+});

@@ -1,0 +1,120 @@
+// A real edge in a process of its own, pulling `app/stream` from an origin in another, and what it costs.
+import { fork, spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { NodeMessage } from "../../media-node/node-message.ts";
+import type { LiveOriginMessage } from "./live-origin-process.ts";
+
+/** User and system time of a process so far, and the memory it holds now (Linux). */
+export interface ProcessCost {
+  readonly cpuSeconds: number;
+  readonly rssBytes: number;
+}
+
+export interface EdgeUnderLoad extends AsyncDisposable {
+  /** `http://127.0.0.1:port` */
+  readonly url: string;
+  readonly pid: number;
+  readonly origin: LiveOriginMessage;
+  readonly cost: ProcessCost;
+  /** `/metrics` of the edge. */
+  metrics(): Promise<string>;
+}
+
+export interface EdgeOptions {
+  /** Further arguments of Node for the edge, such as `--cpu-prof`. */
+  readonly nodeArgs?: readonly string[];
+  /** Inside `<Publishers><WebRTC>` of the application. */
+  readonly webrtc?: string;
+  /** Inside `<Bind><Publishers><WebRTC>`. */
+  readonly bind?: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+const here = import.meta.dirname;
+const ticksPerSecond = 100;
+
+function costOf(pid: number): ProcessCost {
+  // The name may hold anything; what follows its bracket is numbers: state is field 3, utime and stime 14 and 15.
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
+    .replace(/^.*\) /s, "")
+    .split(" ");
+  const rssKb = Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]);
+  return { cpuSeconds: (Number(fields[11]) + Number(fields[12])) / ticksPerSecond, rssBytes: rssKb * 1024 };
+}
+
+/** Starts both and waits until the edge serves. */
+export async function startEdgeUnderLoad(options: EdgeOptions = {}): Promise<EdgeUnderLoad> {
+  const folder = await mkdtemp(join(tmpdir(), "hearth-edge-"));
+  const children: ChildProcess[] = [];
+  const close = async (): Promise<void> => {
+    for (const child of children) {
+      if (child.exitCode !== null || child.signalCode !== null) continue;
+      const exited = once(child, "exit");
+      child.kill("SIGTERM");
+      await exited;
+    }
+    await rm(folder, { recursive: true, force: true });
+  };
+  try {
+    const source = fork(join(here, "live-origin-process.ts"));
+    children.push(source);
+    const [origin] = (await once(source, "message")) as [LiveOriginMessage];
+    const config = join(folder, "Server.xml");
+    await writeFile(config, serverXml(origin.port, options));
+    const main = join(here, "../../media-node/main.ts");
+    const edge = spawn(process.execPath, [...(options.nodeArgs ?? []), main, "node", "--config", config], {
+      stdio: ["ignore", "ignore", "inherit", "ipc"],
+      env: { ...process.env, ...options.env },
+    });
+    children.push(edge);
+    const ready = await new Promise<Extract<NodeMessage, { type: "ready" }>>((resolve, reject) => {
+      edge.on("message", (message: NodeMessage) => message.type === "ready" && resolve(message));
+      edge.once("exit", (code) => reject(new Error(`the edge ended with code ${code}`)));
+    });
+    return {
+      url: ready.url!,
+      pid: edge.pid!,
+      origin,
+      get cost() {
+        return costOf(edge.pid!);
+      },
+      metrics: async () => (await fetch(`http://127.0.0.1:${ready.operatorPort}/metrics`)).text(),
+      [Symbol.asyncDispose]: close,
+    };
+  } catch (thrown) {
+    await close();
+    throw thrown;
+  }
+}
+
+function serverXml(originPort: number, { webrtc = "", bind }: EdgeOptions): string {
+  const ice = bind ?? "<IceCandidates><IceCandidate>127.0.0.1:0/udp</IceCandidate></IceCandidates>";
+  return `<?xml version="1.0" encoding="UTF-8"?>
+<Server version="8">
+  <Name>Edge under load</Name><Type>edge</Type><IP>127.0.0.1</IP>
+  <Hearth ignore="true">
+    <Node><PublicUrl>http://127.0.0.1</PublicUrl></Node>
+    <OperatorPort>0</OperatorPort>
+    <AdvertisedAddresses><Address>127.0.0.1</Address></AdvertisedAddresses>
+  </Hearth>
+  <Bind><Publishers><WebRTC><Signalling><Port>0</Port></Signalling>${ice}</WebRTC></Publishers></Bind>
+  <VirtualHosts><VirtualHost>
+    <Name>default</Name>
+    <Host><Names><Name>*</Name></Names></Host>
+    <Origins><Origin>
+      <Location>/app/</Location>
+      <Pass><Scheme>ovt</Scheme><Urls><Url>127.0.0.1:${originPort}/app/</Url></Urls></Pass>
+    </Origin></Origins>
+    <Applications><Application>
+      <Name>app</Name><Type>live</Type>
+      <Providers><OVT /></Providers>
+      <Publishers><WebRTC><Timeout>30000</Timeout><Rtx>true</Rtx>${webrtc}</WebRTC></Publishers>
+    </Application></Applications>
+  </VirtualHost></VirtualHosts>
+</Server>
+`;
+}

@@ -1,0 +1,129 @@
+/**
+ * An LL-HLS player without a screen: loads parts as they appear, obeys content steering where its master playlist has it,
+ * follows redirects as players do. Counts what failed, and when it would have stalled.
+ */
+export class HlsViewer {
+  readonly failures: string[] = [];
+  /** Nodes whose media it played, in order. */
+  readonly nodes: string[] = [];
+  /** Longest time between two pieces of media. */
+  longestGapMs = 0;
+  requests = 0;
+  readonly #router: string;
+  #mediaUrl = "";
+  #steering: { uri: string; pathways: Map<string, string>; current: string; nextMs: number } | undefined;
+  #lastMs: number | undefined;
+  #lastName = "";
+  #isClosed = false;
+  readonly #running: Promise<void>;
+
+  /** @param url of the master playlist at the router */
+  constructor(url: string) {
+    this.#router = url;
+    this.#running = this.#run();
+  }
+
+  get node(): string | undefined {
+    return this.nodes.at(-1);
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#isClosed) {
+      try {
+        if (this.#mediaUrl === "") await this.#loadMaster();
+        await this.#steer();
+        await this.#loadMedia();
+      } catch (thrown) {
+        const cause = thrown instanceof Error && thrown.cause instanceof Error ? `: ${thrown.cause.message}` : "";
+        this.failures.push(`${thrown instanceof Error ? thrown.message : String(thrown)}${cause} ${this.#mediaUrl}`);
+        this.#mediaUrl = "";
+        await new Promise((resolve) => setTimeout(resolve, 300));
+      }
+    }
+  }
+
+  async #get(url: string): Promise<Response> {
+    this.requests++;
+    const answer = await fetch(url);
+    if (!answer.ok) throw new Error(`${answer.status} for ${new URL(url).pathname}`);
+    return answer;
+  }
+
+  async #loadMaster(): Promise<void> {
+    const answer = await this.#get(this.#router);
+    const text = await answer.text();
+    const variants = [...text.matchAll(/^#EXT-X-STREAM-INF:(.*)\n(.+)$/gm)].map(([, attributes, uri]) => ({
+      pathway: /PATHWAY-ID="([^"]+)"/.exec(attributes!)?.[1] ?? "",
+      url: new URL(uri!, answer.url).href,
+    }));
+    const first = variants[0];
+    if (!first) throw new Error(`no variant in ${JSON.stringify(text.slice(0, 200))}`);
+    this.#mediaUrl = first.url;
+    const steering = /^#EXT-X-CONTENT-STEERING:SERVER-URI="([^"]+)",PATHWAY-ID="([^"]+)"/m.exec(text);
+    if (!steering) return;
+    const pathways = new Map(variants.map(({ pathway, url }) => [pathway, url]));
+    this.#steering = { uri: steering[1]!, pathways, current: steering[2]!, nextMs: 0 };
+  }
+
+  /** RFC 8216bis §7: asks when the time has come, and plays what comes first in the answer. */
+  async #steer(): Promise<void> {
+    const steering = this.#steering;
+    if (!steering || performance.now() < steering.nextMs) return;
+    const uri = new URL(steering.uri);
+    uri.searchParams.set("_HLS_pathway", steering.current);
+    const manifest = (await (await this.#get(uri.href)).json()) as {
+      TTL: number;
+      "RELOAD-URI": string;
+      "PATHWAY-PRIORITY": string[];
+      "PATHWAY-CLONES"?: { "BASE-ID": string; ID: string; "URI-REPLACEMENT": { HOST: string } }[];
+    };
+    steering.nextMs = performance.now() + manifest.TTL * 1_000;
+    steering.uri = new URL(manifest["RELOAD-URI"], uri).href;
+    for (const {
+      "BASE-ID": base,
+      ID: id,
+      "URI-REPLACEMENT": { HOST: host },
+    } of manifest["PATHWAY-CLONES"] ?? []) {
+      const url = new URL(steering.pathways.get(base) ?? this.#mediaUrl);
+      url.hostname = host;
+      if (!steering.pathways.has(id)) steering.pathways.set(id, url.href);
+    }
+    const best = manifest["PATHWAY-PRIORITY"].find((id) => steering.pathways.has(id));
+    if (best === undefined || best === steering.current) return;
+    steering.current = best;
+    this.#mediaUrl = steering.pathways.get(best)!;
+  }
+
+  /** Loads the playlist, waiting for the next part, and the newest part in it. */
+  async #loadMedia(): Promise<void> {
+    const url = new URL(this.#mediaUrl);
+    const next = /_(\d+)_(\d+)_video_/.exec(this.#lastName);
+    if (next) {
+      url.searchParams.set("_HLS_msn", next[1]!);
+      url.searchParams.set("_HLS_part", String(Number(next[2]) + 1));
+    }
+    const answer = await this.#get(url.href);
+    const text = await answer.text();
+    // A player without steering keeps the address that it was redirected to.
+    const final = new URL(answer.url);
+    final.searchParams.delete("_HLS_msn");
+    final.searchParams.delete("_HLS_part");
+    if (!this.#steering) this.#mediaUrl = final.href;
+    const parts = [...text.matchAll(/^#EXT-X-PART:.*?URI="([^"]+)"/gm)].map(([, uri]) => uri!);
+    const name = parts.at(-1);
+    if (name === undefined || name === this.#lastName) return void (await new Promise((r) => setTimeout(r, 50)));
+    const media = await this.#get(new URL(name, answer.url).href);
+    await media.arrayBuffer();
+    this.#lastName = name;
+    const nowMs = performance.now();
+    if (this.#lastMs !== undefined) this.longestGapMs = Math.max(this.longestGapMs, nowMs - this.#lastMs);
+    this.#lastMs = nowMs;
+    const { origin } = new URL(media.url);
+    if (this.node !== origin) this.nodes.push(origin);
+  }
+}

@@ -1,0 +1,83 @@
+// A process that is an OVT origin with one live stream, `app/stream`, paced exactly: 720p H.264 of 2.5 Mbit/s and Opus of
+// 128 kbit/s. Tells its parent the port, and a digest of every RTP payload that WebRTC may make of it.
+import { createHash } from "node:crypto";
+import { createServer } from "node:net";
+import { createPacketizer } from "../../media-node/rtp/packetizer.ts";
+import { PacketSlab } from "../../media-node/rtp/packet-slab.ts";
+import { loopedSample, makeClip, type Clip } from "./clip.ts";
+import { FedSource, openTestNode, portOf } from "./ovt-kit.ts";
+
+export interface LiveOriginMessage {
+  readonly port: number;
+  /** SHA-1 of each payload, base64. */
+  readonly payloads: readonly string[];
+  readonly bitrate: number;
+}
+
+const epochMs = Date.now() - 60_000;
+/** As an origin does for whoever joins. */
+const burstMs = 3_000;
+
+function payloadsOf(clip: Clip): string[] {
+  const slab = new PacketSlab();
+  const packetizers = clip.tracks.map(({ codec, decoderConfig }) =>
+    createPacketizer(codec, { maxPacketBytes: 1200, decoderConfig })!,
+  );
+  return clip.samples.flatMap(({ trackId, data }) => {
+    slab.begin(0);
+    packetizers[trackId]!.packetize(data, slab);
+    return Array.from({ length: slab.count }, (_, i) => createHash("sha1").update(slab.payload(i)).digest("base64"));
+  });
+}
+
+function play(clip: Clip, source: FedSource): void {
+  const nowMs = (): number => performance.timeOrigin + performance.now() - epochMs;
+  const timeOf = (index: number): number => {
+    const { dts, trackId } = loopedSample(clip, index, 0);
+    return (dts * 1000) / clip.tracks[trackId]!.timescale;
+  };
+  let index = Math.floor((nowMs() - burstMs) / clip.durationMs) * clip.samples.length;
+  while (timeOf(index) < nowMs() - burstMs) index++;
+  while (!(loopedSample(clip, index, 0).isKeyframe && loopedSample(clip, index, 0).trackId === 0)) index--;
+  const deliver = (): void => {
+    while (timeOf(index) <= nowMs()) source.push(loopedSample(clip, index++, 0));
+    setTimeout(deliver, Math.max(1, timeOf(index) - nowMs()));
+  };
+  deliver();
+}
+
+const rate = ["-b:v", "2500k", "-minrate", "2500k", "-maxrate", "2500k", "-bufsize", "1250k"];
+const clip = await makeClip({
+  seconds: 8,
+  gop: 60,
+  size: "1280x720",
+  audio: "opus",
+  videoArgs: ["-profile:v", "baseline", "-bf", "0", "-sc_threshold", "0", ...rate],
+});
+const bytes = clip.samples.reduce((sum, { data }) => sum + data.length, 0);
+const source = new FedSource({
+  tracks: clip.tracks.map((track) => (track.kind === "audio" ? { ...track, bitrate: 128_000 } : track)),
+  playlists: [],
+  epochMs,
+  isEpochShared: true,
+  originId: "live-origin",
+  path: [],
+});
+const node = openTestNode("origin", {
+  fed: { stream: source },
+  recentMs: burstMs,
+  publisher: { maxIdlePerAddress: 64 },
+});
+const held = await node.hub.acquire({ vhost: "default", app: "app", stream: "stream" }, { protocol: "llhls" });
+if (held.kind !== "stream") throw new Error("the stream cannot be held");
+play(clip, source);
+const server = createServer({ noDelay: true }, (socket) => node.publisher.accept(socket, "127.0.0.1"));
+server.listen(0, "127.0.0.1", () => {
+  const message: LiveOriginMessage = {
+    port: portOf(server),
+    payloads: payloadsOf(clip),
+    bitrate: (bytes * 8000) / clip.durationMs,
+  };
+  process.send!(message);
+});
+process.on("disconnect", () => process.exit(0));

@@ -1,0 +1,114 @@
+import type { IceCandidate, PeerTransport } from "../../media-node/webrtc/media-port.ts";
+import { TransportViewer, viewerCertificate } from "./transport-viewer.ts";
+
+/** What a WHEP player sends: H.264 and Opus, DTLS as client. */
+function offerOf(): string {
+  return [
+    "v=0",
+    "o=- 1 2 IN IP4 127.0.0.1",
+    "s=-",
+    "t=0 0",
+    "a=group:BUNDLE 0 1",
+    "a=ice-ufrag:peer",
+    "a=ice-pwd:0123456789abcdefghijkl",
+    `a=fingerprint:sha-256 ${viewerCertificate.fingerprint.replace(/^sha-256 /, "")}`,
+    "a=setup:active",
+    "m=video 9 UDP/TLS/RTP/SAVPF 108",
+    "c=IN IP4 0.0.0.0",
+    "a=mid:0",
+    "a=recvonly",
+    "a=rtcp-mux",
+    "a=rtpmap:108 H264/90000",
+    "a=fmtp:108 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f",
+    "m=audio 9 UDP/TLS/RTP/SAVPF 111",
+    "c=IN IP4 0.0.0.0",
+    "a=mid:1",
+    "a=recvonly",
+    "a=rtcp-mux",
+    "a=rtpmap:111 opus/48000/2",
+    "",
+  ].join("\r\n");
+}
+
+/** A WHEP player that never gives up: when its session ends it asks the router again. Keeps the times of what it got. */
+export class WhepViewer {
+  /** Nodes it played from, by origin of its session's URL, in order. */
+  readonly nodes: string[] = [];
+  /** Requests that were not answered with a session. */
+  readonly failures: string[] = [];
+  /** Longest time without a packet since the first one. */
+  longestGapMs = 0;
+  packets = 0;
+  readonly #url: string;
+  #lastMs: number | undefined;
+  #isClosed = false;
+  #running: Promise<void>;
+
+  /** @param url `http://router/app/stream/whep` */
+  constructor(url: string) {
+    this.#url = url;
+    this.#running = this.#run();
+  }
+
+  get node(): string | undefined {
+    return this.nodes.at(-1);
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#isClosed) {
+      try {
+        await this.#play();
+      } catch (thrown) {
+        this.failures.push(thrown instanceof Error ? thrown.message : String(thrown));
+        await new Promise((resolve) => setTimeout(resolve, 500));
+      }
+    }
+  }
+
+  async #play(): Promise<void> {
+    const answer = await fetch(this.#url, {
+      method: "POST",
+      headers: { "Content-Type": "application/sdp" },
+      body: offerOf(),
+    });
+    const body = await answer.text();
+    if (answer.status !== 201) throw new Error(`${answer.status} of ${new URL(answer.url).origin}: ${body.trim()}`);
+    const location = new URL(answer.headers.get("location")!, answer.url);
+    const viewer = await connect(body);
+    this.nodes.push(location.origin);
+    try {
+      while (!this.#isClosed && viewer.dtlsStatus === "connected") {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        this.#count(viewer);
+      }
+    } finally {
+      viewer.close();
+      if (this.#isClosed) await fetch(location, { method: "DELETE" }).catch(() => {});
+    }
+  }
+
+  #count(viewer: TransportViewer): void {
+    if (viewer.rtp.length === 0) return;
+    const nowMs = performance.now();
+    if (this.#lastMs !== undefined) this.longestGapMs = Math.max(this.longestGapMs, nowMs - this.#lastMs);
+    this.#lastMs = nowMs;
+    this.packets += viewer.rtp.length;
+    viewer.rtp.length = viewer.rtcp.length = viewer.received.length = 0;
+  }
+}
+
+async function connect(sdp: string): Promise<TransportViewer> {
+  const line = (name: string): string => new RegExp(`^a=${name}:(\\S+)`, "m").exec(sdp)?.[1] ?? "";
+  const candidate = /^a=candidate:\S+ 1 udp \d+ (\S+) (\d+)/im.exec(sdp);
+  if (!candidate) throw new Error("the answer has no candidate");
+  const place = { address: candidate[1]!, port: Number(candidate[2]), protocol: "udp" } as IceCandidate;
+  const peer = { iceUfrag: line("ice-ufrag"), icePwd: line("ice-pwd"), state: "connected" } as PeerTransport;
+  const viewer = await TransportViewer.open(peer, place);
+  await viewer.connect();
+  return viewer;
+}
