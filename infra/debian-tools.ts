@@ -6,6 +6,14 @@ import { existsSync } from "node:fs";
 const tools = [
   { name: "ffmpeg", isThere: () => runs("ffmpeg", "-version"), packages: ["ffmpeg"] },
   { name: "redis-server", isThere: () => runs("redis-server", "--version"), packages: ["redis-server"] },
+  { name: "systemd-analyze", isThere: () => runs("systemd-analyze", "--version"), packages: ["systemd"] },
+  { name: "cloud-init", isThere: () => runs("cloud-init", "--version"), packages: ["cloud-init"] },
+  { name: "shellcheck", isThere: () => runs("shellcheck", "--version"), packages: ["shellcheck"] },
+  {
+    name: "xz and curl",
+    isThere: () => runs("xz", "--version") && runs("curl", "--version"),
+    packages: ["xz-utils", "curl"],
+  },
   { name: "gdnsd", isThere: () => existsSync("/usr/sbin/gdnsd"), packages: ["gdnsd"] },
   { name: "Chromium", isThere: () => existsSync("/usr/bin/chromium"), packages: ["chromium"] },
   {

@@ -7,11 +7,11 @@ cd "$(dirname "$0")/.."
 # Keeps compiled code between starts: quicker, and a quarter less memory.
 export NODE_COMPILE_CACHE="${NODE_COMPILE_CACHE:-$PWD/node_modules/.cache/node-compile}"
 # The same flags for every process (infra/laptop/node-process.ts), or none could use what another compiled.
-small="--max-semi-space-size=1 --max-old-space-size=256"
+small() { "$NODE" --max-semi-space-size=1 --max-old-space-size=256 "$@"; }
 if [ ! -d "$NODE_COMPILE_CACHE" ]; then
-  "$NODE" $small media-node/main.ts help >/dev/null 2>&1 || true
-  "$NODE" $small infra/laptop/main.ts --compile >/dev/null 2>&1 || true
+  small media-node/main.ts help >/dev/null 2>&1 || true
+  small infra/laptop/main.ts --compile >/dev/null 2>&1 || true
 fi
 # Whoever started us: when they are gone, so are we (infra/laptop/main.ts).
 export HEARTH_LAUNCHED_BY="$PPID"
-exec "$NODE" $small infra/laptop/main.ts "$@"
+exec "$NODE" --max-semi-space-size=1 --max-old-space-size=256 infra/laptop/main.ts "$@"
