@@ -11,6 +11,7 @@ import { openOpusSound } from "./opus-sound.ts";
 import { oncePerSetting, publishedBy } from "./published-by.ts";
 import { openMediaPort } from "./webrtc/transport/open-media-port.ts";
 import { createWebRtc } from "./webrtc/web-rtc.ts";
+import { viewerSecretOf } from "./viewer-secret.ts";
 import { webRtcMetrics } from "./web-rtc-metrics.ts";
 
 /** A way to viewers. A new one is one function here. */
@@ -51,6 +52,7 @@ function openLlHls(context: NodeContext, hub: StreamHub, admit: AdmitViewer): De
         hasPreloadHint: setting.hasPreloadHint,
       },
       ...(secret !== undefined && { secret }),
+      secretOf: (vhost) => viewerSecretOf(live.now, vhost),
     });
     group.add((reason) => guest.close(reason));
     return guest;

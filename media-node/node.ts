@@ -21,7 +21,7 @@ import { NodeReport } from "./node-report.ts";
 import { openersOf } from "./openers.ts";
 import { publishOvt } from "./ovt-origin.ts";
 import { PeerRedirects } from "./peer-redirects.ts";
-import { admitBySignedPolicy, admitByWebhooks, admitInTurn } from "./policy-admission.ts";
+import { admitBySignedPolicy, admitInTurn } from "./policy-admission.ts";
 import { Prewarm } from "./prewarm.ts";
 import { pullMetrics } from "./pull-metrics.ts";
 import { planPulls } from "./pull-planner.ts";
@@ -32,6 +32,7 @@ import { StreamClaims } from "./stream-claims.ts";
 import type { Clock } from "./time/clock.ts";
 import { admitByTicket } from "./viewer-admission.ts";
 import { openViewerDoors } from "./viewer-doors.ts";
+import { WebhookAdmission } from "./webhook-admission.ts";
 
 export interface NodeOptions {
   readonly config: ServerConfig;
@@ -113,7 +114,10 @@ async function wire(context: NodeContext, options: NodeOptions): Promise<Running
 
   const ovt = await publishOvt(context, hub);
   const byUrl = key ? admitByTicket(id, key, clock) : admitBySignedPolicy(configNow, clock);
-  const deliveries = await openDeliveries(context, hub, admitInTurn(byUrl, admitByWebhooks(configNow, clock)));
+  const webhooks = new WebhookAdmission({ configNow, clock, logger });
+  // Closed after the guests, which say who is gone.
+  group.add(() => webhooks.close());
+  const deliveries = await openDeliveries(context, hub, admitInTurn(byUrl, webhooks.admit));
   const redirects = new PeerRedirects({
     nodeId: id,
     key,

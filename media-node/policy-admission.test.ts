@@ -6,7 +6,10 @@ import { after, test } from "node:test";
 import { askControlServer } from "./admission-webhook.ts";
 import { parseServerXml } from "./config/parse-server-xml.ts";
 import type { ViewerTarget } from "./core/guest.ts";
-import { admitBySignedPolicy, admitByWebhooks, admitInTurn } from "./policy-admission.ts";
+import { admitBySignedPolicy, admitInTurn } from "./policy-admission.ts";
+import { silentLogger } from "./flow/logger.ts";
+import { until } from "../test/support/until.ts";
+import { WebhookAdmission } from "./webhook-admission.ts";
 import { ManualClock } from "./time/manual-clock.ts";
 
 /** What the control server answers next, and what it was asked. */
@@ -28,7 +31,8 @@ after(() => {
 const address = server.address();
 assert.ok(address && typeof address === "object");
 
-const vhost = (name: string, inside: string): string => `<VirtualHost><Name>${name}</Name>${inside}</VirtualHost>`;
+const vhost = (name: string, inside: string): string =>
+  `<VirtualHost><Name>${name}</Name><Host><Names><Name>${name}.example.com</Name></Names></Host>${inside}</VirtualHost>`;
 const enables = "<Enables><Publishers>webrtc,llhls</Publishers></Enables>";
 const { config } = parseServerXml(
   `<Server version="8"><Type>edge</Type><IP>*</IP><Bind><Publishers><LLHLS><Port>8080</Port></LLHLS></Publishers></Bind><VirtualHosts>
@@ -39,9 +43,10 @@ const { config } = parseServerXml(
 );
 assert.ok(config);
 const clock = new ManualClock();
+const webhooks = new WebhookAdmission({ configNow: () => config, clock, logger: silentLogger });
 const admit = admitInTurn(
   admitBySignedPolicy(() => config, clock),
-  admitByWebhooks(() => config, clock),
+  webhooks.admit,
 );
 
 const target = (name: string, rawQuery = "", baseUrl = "http://edge.example.com"): ViewerTarget => ({
@@ -53,6 +58,8 @@ const target = (name: string, rawQuery = "", baseUrl = "http://edge.example.com"
   query: new URLSearchParams(rawQuery),
   baseUrl,
   remoteAddress: "192.0.2.7",
+  peer: { address: "10.0.0.1", port: 4711 },
+  userAgent: "player",
 });
 const isAdmitted = async (...of: Parameters<typeof admit>): Promise<boolean> => (await admit(...of)).isAdmitted;
 
@@ -94,7 +101,7 @@ test("the control server is asked in OvenMediaEngine's words, signed", async () 
   const [{ headers, body } = { headers: {}, body: "" }] = asked;
   assert.equal(headers["x-ome-signature"], createHmac("sha1", "k").update(body).digest("base64url"));
   assert.deepEqual(JSON.parse(body), {
-    client: { address: "192.0.2.7" },
+    client: { address: "10.0.0.1", port: 4711, real_ip: "192.0.2.7", user_agent: "player" },
     request: {
       direction: "outgoing",
       protocol: "LLHLS",
@@ -113,6 +120,7 @@ test("whatever is not a clear yes of the control server is a no", async () => {
     { status: 200, body: "null" },
     { status: 200, body: "yes" },
     { status: 200, body: '{"allowed":true,"new_url":"http://edge.example.com:8080/app/other"}' },
+    { status: 200, body: '{"allowed":1}' },
     { status: 200, body: `{"allowed":true,"reason":"${"x".repeat(70_000)}"}` },
     { status: 500, body: '{"allowed":true}' },
     { status: 302, body: '{"allowed":true}' },
@@ -124,6 +132,81 @@ test("whatever is not a clear yes of the control server is a no", async () => {
   }
   const { admissionWebhooks } = config.vhosts[2]!;
   const nobody = { ...admissionWebhooks!, controlServerUrl: "http://127.0.0.1:1/" };
-  const request = { address: "192.0.2.7", protocol: "WebRTC", url: "ws://x/", wallMs: 0 } as const;
+  const client = { address: "192.0.2.7", realAddress: "192.0.2.7" };
+  const request = { client, protocol: "WebRTC", url: "ws://x/", wallMs: 0 } as const;
   assert.equal((await askControlServer(nobody, request)).isAllowed, false);
+});
+
+/** The body of the next question or notice that arrives. */
+async function nextAsked(): Promise<{ request: Record<string, string> }> {
+  await until("the control server to be asked", 5_000, () => asked.length > 0);
+  return JSON.parse(asked.shift()!.body);
+}
+
+test("a policy's stream_expire and the control server's lifetime end the session, the earlier of them", async () => {
+  const policy = { url_expire: clock.wallMs() + 1_000, stream_expire: clock.wallMs() + 60_000 };
+  const encoded = Buffer.from(JSON.stringify(policy)).toString("base64url");
+  const url = `http://edge.example.com:8080/app/stream/llhls.m3u8?policy=${encoded}`;
+  const signature = createHmac("sha1", "k").update(url).digest("base64url");
+  assert.deepEqual(await admit(target("signed", `policy=${encoded}&signature=${signature}`), "llhls"), {
+    isAdmitted: true,
+    endsAtMs: policy.stream_expire,
+  });
+  answer = { status: 200, body: '{"allowed":true,"lifetime":30000}' };
+  const admission = await webhooks.admit(target("asking"), "webrtc");
+  assert.ok(admission.isAdmitted);
+  assert.equal(admission.endsAtMs, clock.wallMs() + 30_000);
+  const both = admitInTurn(async () => ({ isAdmitted: true, endsAtMs: clock.wallMs() + 5 }), webhooks.admit);
+  const earlier = await both(target("asking"), "webrtc");
+  assert.equal(earlier.isAdmitted && earlier.endsAtMs, clock.wallMs() + 5);
+});
+
+test("the control server is told once that a viewer it admitted is gone", async () => {
+  answer = { status: 200, body: '{"allowed":true}' };
+  const admission = await webhooks.admit(target("asking", "a=1"), "webrtc");
+  assert.ok(admission.isAdmitted && admission.onEnd);
+  asked.length = 0;
+  admission.onEnd();
+  admission.onEnd();
+  const { request } = await nextAsked();
+  const url = "ws://edge.example.com:80/app/stream/llhls.m3u8?a=1";
+  assert.deepEqual([request["status"], request["url"], request["new_url"]], ["closing", url, url]);
+  await webhooks.close();
+  assert.equal(asked.length, 0);
+});
+
+test("a viewer refused by a later door was admitted by nobody: earlier ones are told", async () => {
+  answer = { status: 200, body: '{"allowed":true}' };
+  const refused = { isAdmitted: false, status: 403, reason: "no" } as const;
+  asked.length = 0;
+  assert.deepEqual(await admitInTurn(webhooks.admit, async () => refused)(target("asking"), "webrtc"), refused);
+  assert.equal((await nextAsked()).request["status"], "opening");
+  assert.equal((await nextAsked()).request["status"], "closing");
+});
+
+test("new_url puts another stream in place of the one asked for", async () => {
+  const given = async (newUrl: string, protocol: Parameters<typeof admit>[1]) => {
+    answer = { status: 200, body: JSON.stringify({ allowed: true, new_url: newUrl }) };
+    const admission = await webhooks.admit(target("asking", "a=1"), protocol);
+    if (!admission.isAdmitted) return admission.status;
+    const { vhost: of, app, stream, file, rawQuery } = admission.target ?? target("asking", "a=1");
+    return [of, app, stream, file, rawQuery].join(" ");
+  };
+  const unchanged = "asking app stream llhls.m3u8 a=1";
+  assert.equal(await given("http://asking.example.com:8080/in/cam?t=2", "llhls"), "asking in cam llhls.m3u8 t=2");
+  assert.equal(await given("http://asking.example.com/in/cam/abr.m3u8", "llhls"), "asking in cam abr.m3u8 ");
+  assert.equal(await given("ws://open.example.com:3333/in/cam/abr", "webrtc"), "open in cam abr ");
+  assert.equal(await given("http://open.example.com/in/cam", "whep"), "open in cam llhls.m3u8 ");
+  // Players of LL-HLS go on asking the host they know.
+  assert.equal(await given("http://open.example.com/in/cam/llhls.m3u8", "llhls"), 403);
+  assert.equal(await given("ws://nobody.example.com/in/cam", "webrtc"), 403);
+  // What is no URL changes nothing, as in OvenMediaEngine.
+  for (const none of [
+    "in/cam",
+    "http://asking.example.com",
+    "http://asking.example.com/in",
+    "ws://asking.example.com/a b/c",
+  ]) {
+    assert.equal(await given(none, "llhls"), unchanged, none);
+  }
 });

@@ -1,4 +1,3 @@
-import { askControlServer } from "./admission-webhook.ts";
 import {
   bearerOf,
   verifySignedPolicy,
@@ -6,7 +5,7 @@ import {
   type PolicyRequest,
 } from "./cluster/ticket/signed-policy.ts";
 import type { ServerConfig, VhostConfig } from "./config/server-config.ts";
-import type { AdmitViewer, ViewerTarget } from "./core/guest.ts";
+import type { Admitted, AdmitViewer, ViewerTarget } from "./core/guest.ts";
 import type { Clock } from "./time/clock.ts";
 
 const sentences: Record<PolicyRefusal, string> = {
@@ -21,8 +20,8 @@ const sentences: Record<PolicyRefusal, string> = {
 };
 
 /**
- * Admits viewers by the SignedPolicy of their virtual host. For nodes that viewers reach by the URL that was signed: where a
- * router sends them, it has checked the policy, and its ticket vouches.
+ * Admits viewers by the SignedPolicy of their virtual host, until its `stream_expire`. For nodes that viewers reach by the
+ * URL that was signed: where a router sends them, it has checked the policy, and its ticket vouches.
  */
 export function admitBySignedPolicy(configNow: () => ServerConfig, clock: Clock): AdmitViewer {
   return async (target, protocol, authorization) => {
@@ -31,53 +30,53 @@ export function admitBySignedPolicy(configNow: () => ServerConfig, clock: Clock)
     if (!policy?.publishers.includes(publisherOf(protocol))) return { isAdmitted: true };
     const request = { ...policyRequest(config, target, protocol), bearer: bearerOf(authorization) };
     const verdict = await verifySignedPolicy(policy, request, clock.wallMs());
-    if (verdict.isAdmitted) return { isAdmitted: true };
-    return { isAdmitted: false, status: 401, reason: sentences[verdict.refusal] };
+    if (!verdict.isAdmitted) return { isAdmitted: false, status: 401, reason: sentences[verdict.refusal] };
+    const { streamExpireMs } = verdict;
+    return { isAdmitted: true, ...(streamExpireMs !== undefined && { endsAtMs: streamExpireMs }) };
   };
 }
 
-/** Admits viewers as the control server of their virtual host says. */
-export function admitByWebhooks(configNow: () => ServerConfig, clock: Clock, ask = askControlServer): AdmitViewer {
-  return async (target, protocol) => {
-    const config = configNow();
-    const webhooks = vhostOf(config, target)?.admissionWebhooks;
-    const publisher = publisherOf(protocol);
-    if (!webhooks?.publishers.includes(publisher)) return { isAdmitted: true };
-    const { scheme, host, localPort, path, rawQuery, remoteAddress: address } = policyRequest(config, target, protocol);
-    const url = `${scheme}://${hasPort(host) ? host : `${host}:${localPort}`}${path}${rawQuery && `?${rawQuery}`}`;
-    const question = {
-      address,
-      protocol: publisher === "llhls" ? "LLHLS" : "WebRTC",
-      url,
-      wallMs: clock.wallMs(),
-    } as const;
-    const verdict = await ask(webhooks, question);
-    return verdict.isAllowed ? { isAdmitted: true } : { isAdmitted: false, status: 401, reason: verdict.reason };
-  };
-}
-
-/** Admits whom all admit, asked one after another until the first refusal. */
+/**
+ * Admits whom all admit, asked one after another until the first refusal. The earliest end holds; what one door puts in
+ * place of the target the next one sees.
+ */
 export function admitInTurn(...doors: readonly AdmitViewer[]): AdmitViewer {
   return async (target, protocol, authorization) => {
+    const given: Admitted[] = [];
+    let now = target;
     for (const admit of doors) {
-      const admission = await admit(target, protocol, authorization);
-      if (!admission.isAdmitted) return admission;
+      const admission = await admit(now, protocol, authorization);
+      if (!admission.isAdmitted) {
+        for (const { onEnd } of given) onEnd?.();
+        return admission;
+      }
+      given.push(admission);
+      now = admission.target ?? now;
     }
-    return { isAdmitted: true };
+    const ends = given.flatMap(({ endsAtMs }) => endsAtMs ?? []);
+    const closers = given.flatMap(({ onEnd }) => onEnd ?? []);
+    return {
+      isAdmitted: true,
+      ...(ends.length > 0 && { endsAtMs: Math.min(...ends) }),
+      ...(now !== target && { target: now }),
+      ...(closers.length > 0 && { onEnd: () => closers.forEach((close) => close()) }),
+    };
   };
 }
 
-function vhostOf({ vhosts }: ServerConfig, target: ViewerTarget): VhostConfig | undefined {
+export function vhostOf({ vhosts }: ServerConfig, target: ViewerTarget): VhostConfig | undefined {
   return vhosts.find(({ name }) => name === target.vhost);
 }
 
-function publisherOf(protocol: Parameters<AdmitViewer>[1]): "llhls" | "webrtc" {
+/** The publisher as policies name it: WHEP is WebRTC. */
+export function publisherOf(protocol: Parameters<AdmitViewer>[1]): "llhls" | "webrtc" {
   return protocol === "llhls" ? "llhls" : "webrtc";
 }
 
-function policyRequest(
+/** A viewer's request as OvenMediaEngine would see and sign it. */
+export function policyRequest(
   { bind }: ServerConfig,
-  { app, stream, file, rawQuery, baseUrl, remoteAddress }: ViewerTarget,
+  { app, stream, file, rawQuery, baseUrl, remoteAddress, peer }: ViewerTarget,
   protocol: Parameters<AdmitViewer>[1],
 ): PolicyRequest {
   const [base = "", host = ""] = baseUrl.split("://");
@@ -89,11 +88,7 @@ function policyRequest(
     localPort: (isTls ? tlsPort : port) ?? (isTls ? 443 : 80),
     path: `/${app}/${stream}${file === "" ? "" : `/${file}`}`,
     rawQuery,
-    // Nothing that a request says about other addresses is believed.
-    remoteAddress,
+    remoteAddress: peer?.address ?? remoteAddress,
+    realAddress: remoteAddress,
   };
-}
-
-function hasPort(host: string): boolean {
-  return /:\d+$/.test(host) && !host.endsWith("]");
 }

@@ -20,7 +20,7 @@ export function admitByTicket(nodeId: string, key: SigningKey | undefined, clock
     const scope = { node: nodeId, name: { vhost, app, stream }, protocol };
     const verdict = await verifyTicket(key, query.get(ticketQueryKey), scope, clock.wallMs());
     return verdict.admitted
-      ? { isAdmitted: true }
+      ? { isAdmitted: true, ...(verdict.sessionEndsMs !== undefined && { endsAtMs: verdict.sessionEndsMs }) }
       : { isAdmitted: false, status: 401, reason: sentences[verdict.refusal] };
   };
 }

@@ -80,6 +80,7 @@ function doorOf({ config, live, logger, address }: NodeContext, state: () => Nod
       return choice.kind === "vhost" ? { vhost: choice.vhost.name, ...splitPath(path) } : undefined;
     },
     scheme: config.hearth.publicUrl?.startsWith("https:") ? ("https" as const) : ("http" as const),
+    trustedProxies: () => live.now.hearth.trustedProxies,
     state,
     logger,
     portSetting: "Bind/Publishers/{LLHLS,WebRTC} in Server.xml",

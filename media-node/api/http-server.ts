@@ -25,6 +25,8 @@ export interface HttpServerOptions {
   readonly scheme: "http" | "https";
   /** Speaks TLS; with HTTP/2 to clients that offer it. */
   readonly tls?: { readonly certificates: Certificates; readonly hasHttp2: boolean };
+  /** Addresses and networks whose word about the viewer's address counts; as of now. */
+  readonly trustedProxies?: () => readonly string[];
   /** What `/-/readyz` and `/-/health` say: 200 while serving, 503 otherwise. */
   readonly state: () => NodeState;
   readonly logger: Logger;
@@ -141,8 +143,9 @@ class ViewerDoor implements HttpServer, PlainDoor {
   }
 
   serve(exchange: PlainExchange, { url, headers }: RequestHead, socket: Socket): boolean {
-    const { localPort, remoteAddress } = socket;
-    return this.#serve(exchange, { url, authority: headers.get("host"), localPort, remoteAddress });
+    const { localPort, remoteAddress, remotePort } = socket;
+    const header = (name: string): string | undefined => headers.get(name);
+    return this.#serve(exchange, { url, authority: headers.get("host"), localPort, remoteAddress, remotePort, header });
   }
 
   handOver(socket: Socket): void {
@@ -217,7 +220,8 @@ class ViewerDoor implements HttpServer, PlainDoor {
   }
 
   #targetOf(line: RequestLine): ViewerTarget | undefined {
-    return targetOf(line, this.#options.scheme, this.#options.resolve);
+    const { scheme, resolve, trustedProxies } = this.#options;
+    return targetOf(line, scheme, resolve, trustedProxies?.());
   }
 }
 
@@ -254,7 +258,15 @@ export function listenError(error: NodeJS.ErrnoException, port: number, setting:
 }
 
 function lineOf(request: IncomingMessage): RequestLine {
-  const { localPort, remoteAddress } = request.socket;
+  const { localPort, remoteAddress, remotePort } = request.socket;
   const { host, ":authority": authority } = request.headers;
-  return { url: request.url ?? "/", authority: host ?? authority?.toString(), localPort, remoteAddress };
+  const header = (name: string): string | undefined => request.headers[name]?.toString();
+  return {
+    url: request.url ?? "/",
+    authority: host ?? authority?.toString(),
+    localPort,
+    remoteAddress,
+    remotePort,
+    header,
+  };
 }

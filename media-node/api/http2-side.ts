@@ -56,9 +56,10 @@ export class Http2Side {
   #answer(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, raw: string[]): void {
     // A client that cancels is no error of ours; what must end with it has a listener of its own.
     stream.on("error", () => {});
-    const { localPort, remoteAddress } = stream.session?.socket ?? {};
+    const { localPort, remoteAddress, remotePort } = stream.session?.socket ?? {};
     const authority = (headers[":authority"] ?? headers.host)?.toString();
-    const line = { url: headers[":path"] ?? "/", authority, localPort, remoteAddress };
+    const header = (name: string): string | undefined => headers[name]?.toString();
+    const line = { url: headers[":path"] ?? "/", authority, localPort, remoteAddress, remotePort, header };
     const hasBody = headers[":method"] !== "GET" && headers[":method"] !== "HEAD";
     if (!hasBody && this.#options.serve(new Http2Exchange(stream, headers), line)) return;
     const request = new Http2ServerRequest(stream, headers, {}, raw);

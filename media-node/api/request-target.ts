@@ -1,4 +1,5 @@
 import type { ViewerTarget } from "../core/guest.ts";
+import { viewerAddress } from "./viewer-address.ts";
 
 /** Path and host of a request, resolved to a stream's name; undefined when no virtual host answers to `host`. */
 export type ResolveTarget = (
@@ -14,20 +15,34 @@ export interface RequestLine {
   readonly authority: string | undefined;
   readonly localPort: number | undefined;
   readonly remoteAddress: string | undefined;
+  readonly remotePort: number | undefined;
+  /** @param name in lower case */
+  readonly header: (name: string) => string | undefined;
 }
 
 /** Host names are at most 255 characters; more is an attack or a mistake. */
 const maxHostLength = 261;
 
-/** @returns undefined when the host is none of ours, or no host at all */
-export function targetOf(line: RequestLine, scheme: string, resolve: ResolveTarget): ViewerTarget | undefined {
+/**
+ * @param trustedProxies whose word about the viewer counts
+ * @returns undefined when the host is none of ours, or no host at all
+ */
+export function targetOf(
+  line: RequestLine,
+  scheme: string,
+  resolve: ResolveTarget,
+  trustedProxies: readonly string[] = [],
+): ViewerTarget | undefined {
   const { url } = line;
   const mark = url.indexOf("?");
   const authority = line.authority ?? `localhost:${line.localPort}`;
   if (authority.length > maxHostLength || !/^[\w.\-[\]:]+$/.test(authority)) return undefined;
   const name = resolve(hostOf(authority), mark < 0 ? url : url.slice(0, mark));
   const rawQuery = mark < 0 ? "" : url.slice(mark + 1);
-  return name && new Target(name, rawQuery, `${scheme}://${authority}`, line.remoteAddress ?? "");
+  if (!name) return undefined;
+  const { address, isTls } = viewerAddress(line.remoteAddress ?? "", line.header, trustedProxies);
+  const seen = isTls === undefined ? scheme : isTls ? "https" : "http";
+  return new Target(name, rawQuery, `${seen}://${authority}`, address, line);
 }
 
 /** Takes the query apart when it is asked for: most requests are for parts, which have none. */
@@ -39,6 +54,7 @@ class Target implements ViewerTarget {
   readonly rawQuery: string;
   readonly baseUrl: string;
   readonly remoteAddress: string;
+  readonly #line: RequestLine;
   #query: URLSearchParams | undefined;
 
   constructor(
@@ -46,6 +62,7 @@ class Target implements ViewerTarget {
     rawQuery: string,
     baseUrl: string,
     remoteAddress: string,
+    line: RequestLine,
   ) {
     this.vhost = vhost;
     this.app = app;
@@ -54,6 +71,15 @@ class Target implements ViewerTarget {
     this.rawQuery = rawQuery;
     this.baseUrl = baseUrl;
     this.remoteAddress = remoteAddress;
+    this.#line = line;
+  }
+
+  get peer(): { readonly address: string; readonly port: number } {
+    return { address: this.#line.remoteAddress ?? "", port: this.#line.remotePort ?? 0 };
+  }
+
+  get userAgent(): string {
+    return this.#line.header("user-agent") ?? "";
   }
 
   get query(): URLSearchParams {

@@ -172,6 +172,7 @@ function buildHearth(value: ServerValue["Hearth"], firstVhost: string): HearthCo
     ...(value?.OvtLink && { ovtLink: buildOvtLink(value.OvtLink) }),
     ovtDataToAll: value?.OvtDataToAll ?? false,
     ffmpeg: value?.Ffmpeg?.trim() || "ffmpeg",
+    trustedProxies: (value?.TrustedProxies?.Proxy ?? []).map((proxy) => proxy.trim()),
     graceTimeoutMs: value?.GraceTimeout ?? 30_000,
     locationMatching: value?.LocationMatching ?? "prefix",
   };

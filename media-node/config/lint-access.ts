@@ -129,6 +129,7 @@ function lintHearth({ value, config, warn, fail }: LintInput): void {
     fail(at, "bad-value", `"${address}" is not an IP address.`, "Write the address that viewers reach, without port.");
   }
   lintTrustedPeers(hearth, fail, warn);
+  lintProxies(hearth, fail, warn);
   const names = new Set(config.vhosts.map(({ name }) => name));
   for (const [index, stream] of (hearth.Prewarm?.Stream ?? []).entries()) {
     const parts = stream.trim().split("/");
@@ -151,6 +152,27 @@ function lintTrustedPeers(
     } else if (/\/0+$/.test(peer.trim())) {
       warn(at, "insecure", "The network is everybody: streams are handed out without a token.", "Name the peers.");
     }
+  }
+}
+
+function lintProxies(
+  { TrustedProxies: proxies, OperatorAddress: address, $ }: NonNullable<LintInput["value"]["Hearth"]>,
+  fail: LintInput["fail"],
+  warn: LintInput["warn"],
+): void {
+  for (const [index, proxy] of (proxies?.Proxy ?? []).entries()) {
+    const at = proxies!.$.item("Proxy", index);
+    if (!isAddressOrNetwork(proxy.trim())) {
+      fail(at, "bad-value", `"${proxy}" is neither an IP address nor a network.`, "Write 192.0.2.7 or 10.0.0.0/8.");
+    } else if (/\/0+$/.test(proxy.trim())) {
+      warn(at, "insecure", "Everybody is a trusted proxy: viewers say who they are.", "Name the proxies.");
+    }
+  }
+  if (!isAddressOrNetwork(address) || address.includes("/")) {
+    fail($.child("OperatorAddress"), "bad-value", `"${address}" is not an IP address.`, "Write 127.0.0.1 or 0.0.0.0.");
+  } else if (!isLocal(address)) {
+    const message = "The operators' port is open to others: the node starts with HEARTH_OPERATOR_TOKEN only.";
+    warn($.child("OperatorAddress"), "insecure", message, "Set the variable, and keep the port within your network.");
   }
 }
 

@@ -75,6 +75,7 @@ test("reads Hearth's own settings although OvenMediaEngine is told to skip them"
     drainTimeoutMs: 30_000,
     ovtLink: { trustedPeers: ["10.0.0.0/8"], requireTls: true },
     ovtDataToAll: true,
+    trustedProxies: [],
     graceTimeoutMs: 5000,
     locationMatching: "segments",
   });

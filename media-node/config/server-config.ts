@@ -183,6 +183,8 @@ export interface HearthConfig {
   readonly ovtDataToAll: boolean;
   /** Path or name of the program, or `off`. */
   readonly ffmpeg: string;
+  /** IP addresses and networks of proxies whose `X-Real-IP` and `X-Forwarded-…` count. */
+  readonly trustedProxies: readonly string[];
   readonly graceTimeoutMs: number;
   readonly locationMatching: MatchMode;
 }

@@ -254,6 +254,16 @@ const hearthSchema = group(
         ),
       },
     ),
+    TrustedProxies: group(
+      "Proxies in front of this node. Without them nobody's word about a viewer's address counts.",
+      {
+        Proxy: list(
+          text("IP address or network (`10.0.0.0/8`) whose X-Real-IP, X-Forwarded-For and X-Forwarded-Proto count.", {
+            isRequired: true,
+          }),
+        ),
+      },
+    ),
     OperatorPort: port("Metrics, reload, drain and the REST API."),
     OperatorAddress: text(
       "Where OperatorPort is opened. Any other address than the loopback one needs the token HEARTH_OPERATOR_TOKEN.",

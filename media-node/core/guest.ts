@@ -11,8 +11,12 @@ export interface ViewerTarget extends StreamName {
   readonly query: URLSearchParams;
   /** `http://host:port` as the viewer addressed this node: the base for absolute URLs in answers. */
   readonly baseUrl: string;
-  /** The viewer's address, for limits and logs. */
+  /** The viewer's address, for limits and logs: the socket's peer, or whom a trusted proxy speaks for. */
   readonly remoteAddress: string;
+  /** Of the socket, where it is known; the proxy's behind one. */
+  readonly peer?: { readonly address: string; readonly port: number };
+  /** `""` when the client sent none. */
+  readonly userAgent?: string;
 }
 
 /** A viewer who may watch, and for how long. */
@@ -22,7 +26,7 @@ export interface Admitted {
   readonly endsAtMs?: number;
   /** What the viewer gets in place of what was asked for: a control server said so. */
   readonly target?: ViewerTarget;
-  /** To be called once, when the session has ended or never came to be. */
+  /** To be called when the session has ended or never came to be; may be called twice. */
   readonly onEnd?: () => void;
 }
 

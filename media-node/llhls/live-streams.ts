@@ -23,7 +23,8 @@ export interface LiveStreamsOptions {
   readonly hub: StreamHub;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly secret: string | undefined;
+  /** Hides the file names of a virtual host's streams; undefined: anybody can tell them. */
+  readonly secretOf: (vhost: string) => string | undefined;
   readonly segmentMs: number;
   readonly partMs: number;
   readonly segmentCount: number;
@@ -85,14 +86,14 @@ export class LiveStreams {
   }
 
   #begin(name: StreamName, hold: StreamHold): LiveStream {
-    const { clock, logger, secret, segmentMs, partMs, segmentCount, onProgress } = this.#options;
+    const { clock, logger, secretOf, segmentMs, partMs, segmentCount, onProgress } = this.#options;
     const { stream } = hold;
     const log = logger.with({ app: name.app, stream: name.stream });
     const output = new StreamOutput(stream, {
       segmentMs,
       partMs,
       segmentCount,
-      streamKey: streamFileKey(name, stream.description, secret),
+      streamKey: streamFileKey(name, stream.description, secretOf(name.vhost)),
       logger: log,
       onProgress: (track) => onProgress(live, track),
     });

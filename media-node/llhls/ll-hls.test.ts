@@ -278,6 +278,55 @@ test("who is not admitted gets no master and starts no pull", async (t) => {
   assert.equal(room.sources.length, 0);
 });
 
+test("a viewer whose policy ends is refused from then on, and the end is told once", async (t) => {
+  let ended = 0;
+  const room = await Room.open(t, {
+    secretOf: () => "of the policy",
+    admit: async () => ({ isAdmitted: true, endsAtMs: room.clock.wallMs() + 5_000, onEnd: () => void ended++ }),
+  });
+  const { video } = await room.play(4_100);
+  room.clock.advance(3_000);
+  assert.equal((await room.fetch(video)).status, 200);
+  assert.equal((await room.fetch(video.split("?")[0]!)).status, 401, "a guarded stream needs the token");
+  assert.equal(ended, 0);
+  room.clock.advance(2_500);
+  assert.equal((await room.fetch(video)).status, 401);
+  assert.equal(ended, 1);
+  room.clock.advance(60_000);
+  assert.equal(ended, 1);
+});
+
+test("the end of a viewer is told when it stops asking, or never began", async (t) => {
+  let ended = 0;
+  const admit = async () => ({ isAdmitted: true, onEnd: () => void ended++ }) as const;
+  const room = await Room.open(t, { admit });
+  const { video } = await room.play(4_100);
+  for (let i = 0; i < 5; i++) {
+    room.clock.advance(9_000);
+    await room.fetch(video);
+  }
+  assert.equal(ended, 0);
+  room.clock.advance(12_000);
+  assert.equal(ended, 1);
+  const absent = await Room.open(t, { admit, open: () => Promise.reject(new NoSuchStream("404")) });
+  assert.equal((await absent.fetch("llhls.m3u8")).status, 404);
+  assert.equal(ended, 2);
+});
+
+test("a viewer who gets another stream than asked for is led to it", async (t) => {
+  const room = await Room.open(t, {
+    secretOf: () => "of the policy",
+    admit: async (target) =>
+      target.stream === "public" ? { isAdmitted: true, target: { ...target, stream: "stream" } } : refusal,
+  });
+  const refusal = { isAdmitted: false, status: 401, reason: "no" } as const;
+  const answer = fetch(`${room.node.baseUrl}/app/public/llhls.m3u8`);
+  await until("the source to be started", 5_000, () => room.sources.at(-1)?.sink !== undefined);
+  room.feed(4_100);
+  const child = /^\/app\/stream\/chunklist_0_video.*$/m.exec(await (await answer).text())?.[0];
+  assert.equal((await fetch(`${room.node.baseUrl}${child}`)).status, 200);
+});
+
 test("viewers are counted once each, and a stream nobody asks for is let go", async (t) => {
   const room = await Room.open(t);
   const { video } = await room.play(4_100);

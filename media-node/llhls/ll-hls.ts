@@ -1,11 +1,12 @@
 import { randomBytes } from "node:crypto";
-import type { AdmitViewer, HttpGuest, PlainExchange, ViewerTarget } from "../core/guest.ts";
+import type { Admitted, AdmitViewer, HttpGuest, PlainExchange, ViewerTarget } from "../core/guest.ts";
 import { streamKey as nameOf } from "../core/stream-name.ts";
 import type { StreamHub } from "../core/stream-hub.ts";
 import type { CloseReason } from "../flow/close-group.ts";
 import { messageOf } from "../flow/errors.ts";
 import type { Logger } from "../flow/logger.ts";
 import type { Clock } from "../time/clock.ts";
+import { AdmittedSessions } from "./admitted-sessions.ts";
 import { parseDirectives, type Directives } from "./directives.ts";
 import { HeldRequests, type HoldLimits } from "./held-requests.ts";
 import { LiveStreams, type LiveStream } from "./live-streams.ts";
@@ -51,6 +52,8 @@ export interface LlHlsOptions {
   readonly config: LlHlsConfig;
   /** Shared by all nodes: signs viewers' tokens and hides file names. Without it children are open to everybody. */
   readonly secret?: string;
+  /** The same for the viewers of one virtual host, where `secret` is not set: guarded ones need a secret. */
+  readonly secretOf?: (vhost: string) => string | undefined;
   readonly randomBytes?: (count: number) => Uint8Array;
 }
 
@@ -100,7 +103,8 @@ class LlHlsGuest implements LlHls {
   readonly #options: LlHlsOptions;
   readonly #held: HeldRequests;
   readonly #streams: LiveStreams;
-  readonly #tokens: ViewerTokens;
+  readonly #tokens = new Map<string | undefined, ViewerTokens>();
+  readonly #admitted: AdmittedSessions;
   readonly #texts: PlaylistTexts;
   readonly #targetSeconds: number;
   readonly #maxWaiting: number;
@@ -110,7 +114,7 @@ class LlHlsGuest implements LlHls {
 
   constructor(options: LlHlsOptions) {
     this.#options = options;
-    const { clock, config, hub, logger, secret } = options;
+    const { clock, config, hub, logger } = options;
     const { partMs, segmentMs } = config;
     if (!(partMs > 0) || !(segmentMs >= partMs)) throw new RangeError("parts must be positive and fit into segments");
     // No segment is longer than two cells of the grid.
@@ -118,11 +122,7 @@ class LlHlsGuest implements LlHls {
     const limits = { ...defaultLimits, ...config.holdLimits };
     this.#maxWaiting = limits.total;
     this.#held = new HeldRequests({ clock, limits, yieldLoop: (next) => void setImmediate(next) });
-    this.#tokens = createViewerTokens({
-      ...(secret !== undefined && { secret }),
-      ttlMs: config.sessionTtlMs ?? defaultSessionTtlMs,
-      randomBytes: options.randomBytes ?? randomBytes,
-    });
+    this.#admitted = new AdmittedSessions(clock);
     this.#texts = new PlaylistTexts({
       targetSeconds: this.#targetSeconds,
       partHoldBackMs: Math.max(config.partHoldBackMs ?? 0, 3 * partTargetMs(partMs)),
@@ -132,7 +132,7 @@ class LlHlsGuest implements LlHls {
       hub,
       clock,
       logger,
-      secret,
+      secretOf: (vhost) => this.#secretOf(vhost),
       segmentMs,
       partMs,
       segmentCount: Math.max(config.segmentCount, Math.ceil((3_000 * this.#targetSeconds) / segmentMs) + 1),
@@ -159,6 +159,7 @@ class LlHlsGuest implements LlHls {
     this.#isClosed = true;
     this.#held.close();
     this.#streams.close();
+    this.#admitted.close();
     await Promise.resolve();
   }
 
@@ -196,17 +197,28 @@ class LlHlsGuest implements LlHls {
     const session = target.query.get("session") ?? "";
     const request = { exchange, target, session, abort, deadlineMs: clock.nowMs() + maxHoldMs };
     if (name.kind === "master") await this.#answerMaster(request, name.playlist);
-    else if (!isKeyOf(name.key, target, this.#options.secret)) replyStatus(exchange, 404);
+    else if (!isKeyOf(name.key, target, this.#secretOf(target.vhost))) replyStatus(exchange, 404);
     else if (name.kind === "media") await this.#answerMedia(request, name);
     else await this.#answerFile(request, name);
   }
 
-  async #answerMaster(request: Request, playlist: string): Promise<void> {
-    const { exchange, target } = request;
-    if (!this.#isGenuine(request)) {
-      const admitted = await this.#options.admit(target, "llhls");
-      if (!admitted.isAdmitted) return replyRefusal(exchange, admitted.status, admitted.reason);
+  async #answerMaster(asked: Request, playlist: string): Promise<void> {
+    const { exchange } = asked;
+    if (this.#isGenuine(asked)) return this.#sendMaster(asked, playlist);
+    const admission = await this.#options.admit(asked.target, "llhls");
+    if (!admission.isAdmitted) return replyRefusal(exchange, admission.status, admission.reason);
+    const { target } = admission;
+    const named = target && parseFileName(target.file);
+    const given = named?.kind === "master" ? named.playlist : playlist;
+    try {
+      await this.#sendMaster(target ? { ...asked, target } : asked, given, admission);
+    } finally {
+      this.#admitted.settle(admission);
     }
+  }
+
+  async #sendMaster(request: Request, playlist: string, admission?: Admitted): Promise<void> {
+    const { exchange, target } = request;
     // OvenPlayer asks again after 202, and after no other status.
     const live = await this.#playable(request, () => replyStatus(exchange, 202, { "Retry-After": "1" }));
     if (!live) return;
@@ -216,41 +228,66 @@ class LlHlsGuest implements LlHls {
       replyStatus(exchange, 404);
       return;
     }
-    const token = this.#tokenFor(request, live);
+    const token = this.#tokenFor(request, live, admission);
     const legacy = target.query.get("_HLS_legacy");
     const childQuery = `session=${token}${legacy?.toUpperCase() === "YES" ? "&_HLS_legacy=YES" : ""}`;
-    const text = masterPlaylist(variants, { tracks: description.tracks, childQuery });
+    const childPath = admission?.target && { childPath: `/${target.app}/${target.stream}/` };
+    const text = masterPlaylist(variants, { tracks: description.tracks, childQuery, ...childPath });
     this.#egressBytes += replyText(exchange, new PreparedText(text), "no-cache, no-store");
   }
 
   /** Whether the request carries the token of a viewer this cluster admitted. Without a secret nothing proves that. */
   #isGenuine({ session, target }: Request): boolean {
-    const { clock, secret } = this.#options;
-    return secret !== undefined && this.#tokens.verify(session, nameOf(target), clock.wallMs());
+    const secret = this.#secretOf(target.vhost);
+    const nowMs = this.#options.clock.wallMs();
+    return secret !== undefined && this.#tokensOf(secret).verify(session, nameOf(target), nowMs);
+  }
+
+  #secretOf(vhost: string): string | undefined {
+    const { secret, secretOf } = this.#options;
+    return secret ?? secretOf?.(vhost);
+  }
+
+  /** Secrets are as many as an operator writes down. */
+  #tokensOf(secret: string | undefined): ViewerTokens {
+    const known = this.#tokens.get(secret);
+    if (known) return known;
+    const made = createViewerTokens({
+      ...(secret !== undefined && { secret }),
+      ttlMs: this.#options.config.sessionTtlMs ?? defaultSessionTtlMs,
+      randomBytes: this.#options.randomBytes ?? randomBytes,
+    });
+    this.#tokens.set(secret, made);
+    return made;
   }
 
   /** A returning viewer keeps the token it came with. */
-  #tokenFor(request: Request, live: LiveStream): string {
+  #tokenFor(request: Request, live: LiveStream, admission: Admitted | undefined): string {
     const { clock } = this.#options;
     const { session, target } = request;
-    const isKnown = this.#tokens.verify(session, nameOf(target), clock.wallMs());
-    const token = isKnown ? session : this.#tokens.issue(nameOf(target), clock.wallMs());
+    const tokens = this.#tokensOf(this.#secretOf(target.vhost));
+    const isKnown = tokens.verify(session, nameOf(target), clock.wallMs());
+    const token = isKnown ? session : tokens.issue(nameOf(target), clock.wallMs(), admission?.endsAtMs);
     live.viewers.saw(token, clock.nowMs());
+    if (admission) this.#admitted.begin(token, admission);
     return token;
   }
 
   async #answerMedia(request: Request, name: FileName & { kind: "media" }): Promise<void> {
     const { exchange, session, target } = request;
-    const { clock, secret } = this.#options;
+    const { clock } = this.#options;
     const directives = parseDirectives(target.query);
     if (!directives) return replyStatus(exchange, 400);
-    if (secret !== undefined && !this.#isGenuine(request)) return replyStatus(exchange, 401);
+    if (this.#secretOf(target.vhost) !== undefined && !this.#isGenuine(request)) return replyStatus(exchange, 401);
     const live = await this.#playable(request, () => replyStatus(exchange, 503, { "Retry-After": "1" }));
     if (!live) return;
     // Players who come from another edge are ahead of one that is still taking in what its origin remembers.
     const isFromElsewhere = session !== "" && !live.viewers.has(session);
     const isCatchingUp = isFromElsewhere && clock.nowMs() - live.beganMs < catchUpMs;
-    if (session.length <= maxSessionLength && session !== "") live.viewers.saw(session, clock.nowMs());
+    if (session.length <= maxSessionLength && session !== "") {
+      live.viewers.saw(session, clock.nowMs());
+      this.#admitted.saw(session);
+    }
     const track = live.output.streamKey === name.key ? live.output.track(name.trackId) : undefined;
     if (!track || track.type !== name.type) return replyStatus(exchange, 404);
     const readiness = readinessOf(track, directives, isCatchingUp);

@@ -59,11 +59,14 @@ export interface MasterPlaylistOptions {
   readonly tracks: readonly Track[];
   /** Appended to every URI, without `?`; may be empty. */
   readonly childQuery: string;
+  /** Path before the children's names, for a viewer who asked under another one: `/app/stream/`. */
+  readonly childPath?: string;
 }
 
 /** The master playlist (RFC 8216bis §4.4.6) with measured bit rates. */
-export function masterPlaylist(variants: readonly Variant[], { tracks, childQuery }: MasterPlaylistOptions): string {
-  const uri = (output: TrackOutput): string => `${output.playlistUri}${childQuery && `?${childQuery}`}`;
+export function masterPlaylist(variants: readonly Variant[], options: MasterPlaylistOptions): string {
+  const { tracks, childQuery, childPath = "" } = options;
+  const uri = (output: TrackOutput): string => `${childPath}${output.playlistUri}${childQuery && `?${childQuery}`}`;
   const lines = ["#EXTM3U", "#EXT-X-VERSION:9"];
   const audios = [...new Set(variants.filter(({ video }) => video).map(({ audio }) => audio))].filter(
     (a) => a !== undefined,

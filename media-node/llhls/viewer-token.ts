@@ -2,8 +2,8 @@ import { createHmac, timingSafeEqual } from "node:crypto";
 
 /** A viewer as a `session` query value: `{id}_{expiry}_{signature}`, or `{id}` alone where nothing is signed. */
 export interface ViewerTokens {
-  /** A new viewer of this stream. */
-  issue(stream: string, nowWallMs: number): string;
+  /** A new viewer of this stream. @param endsAtMs Unix ms after which the token is void, if that is before its time */
+  issue(stream: string, nowWallMs: number, endsAtMs?: number): string;
   /** True for a token any node with the same secret issued for this stream and that has not expired. */
   verify(token: string, stream: string, nowWallMs: number): boolean;
 }
@@ -26,9 +26,9 @@ export function createViewerTokens({ secret, ttlMs, randomBytes }: ViewerTokenOp
   const sign = (stream: string, id: string, expiry: string): Buffer =>
     createHmac("sha256", secret).update(`hearth llhls session\n${stream}\n${id}\n${expiry}`).digest().subarray(0, 16);
   return {
-    issue(stream, nowWallMs) {
+    issue(stream, nowWallMs, endsAtMs = Number.POSITIVE_INFINITY) {
       const id = newId();
-      const expiry = Math.floor((nowWallMs + ttlMs) / 1000).toString(36);
+      const expiry = Math.floor(Math.min(nowWallMs + ttlMs, endsAtMs) / 1000).toString(36);
       return `${id}_${expiry}_${sign(stream, id, expiry).toString("base64url")}`;
     },
     verify(token, stream, nowWallMs) {

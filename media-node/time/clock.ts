@@ -26,6 +26,20 @@ export const systemClock: Clock = {
   },
 };
 
+/** Timers of the platform hold 31 bits of milliseconds; a day is far within and lets a clock that was set be noticed. */
+const longestWaitMs = 86_400_000;
+
+/** Calls `fire` once, when the wall clock shows `wallMs` or later: at once for a time that is past. */
+export function atWallTime(clock: Clock, wallMs: number, fire: () => void): Timer {
+  const next = (): Timer => {
+    const leftMs = wallMs - clock.wallMs();
+    return clock.after(Math.min(longestWaitMs, Math.max(0, leftMs)), leftMs > longestWaitMs ? again : fire);
+  };
+  const again = (): void => void (timer = next());
+  let timer = next();
+  return { cancel: () => timer.cancel() };
+}
+
 /** Calls `tick` every `periodMs` until cancelled; a slow tick delays the next, they never overlap. */
 export function every(clock: Clock, periodMs: number, tick: () => void): Timer {
   let isCancelled = false;

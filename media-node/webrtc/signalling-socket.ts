@@ -1,10 +1,10 @@
 import type { WebSocket } from "ws";
-import type { ViewerTarget } from "../core/guest.ts";
+import type { Admitted, ViewerTarget } from "../core/guest.ts";
 import type { CloseReason } from "../flow/close-group.ts";
 import { messageOf, ProtocolError } from "../flow/errors.ts";
 import type { Logger } from "../flow/logger.ts";
 import { parseRemoteDescription } from "../sdp/remote-description.ts";
-import type { Clock, Timer } from "../time/clock.ts";
+import { atWallTime, type Clock, type Timer } from "../time/clock.ts";
 import { acceptAnswer, candidatesFor, createOffer, type LocalOffer } from "./negotiation.ts";
 import { randomUint32 } from "./random.ts";
 import { switchableRenditions, type PlayablePlaylist, type PlayableRendition } from "./renditions.ts";
@@ -59,11 +59,18 @@ export class SignallingSocket {
   readonly #clock: Clock;
   #offered: Offered | undefined;
   #deadline: Timer | undefined;
+  readonly #expiry: Timer | undefined;
   #ping: Timer;
   #heardMs: number;
   readonly #messages: TokenBucket;
 
-  constructor(socket: WebSocket, target: ViewerTarget, table: SessionTable, options: RoomOptions) {
+  constructor(
+    socket: WebSocket,
+    asked: ViewerTarget,
+    { target = asked, endsAtMs }: Admitted,
+    table: SessionTable,
+    options: RoomOptions,
+  ) {
     this.#socket = socket;
     this.#target = target;
     this.#options = options;
@@ -74,6 +81,7 @@ export class SignallingSocket {
     this.#messages = new TokenBucket(maxMessagesAtOnce, this.#heardMs);
     this.#deadline = this.#clock.after(firstMessageMs, () => this.#socket.close(closeCodes.policy, "no request"));
     this.#ping = this.#clock.after(pingMs, () => this.#onPing());
+    this.#expiry = endsAtMs === undefined ? undefined : atWallTime(this.#clock, endsAtMs, () => this.#expire());
     socket.on("message", (data, isBinary) => this.#onMessage(data, isBinary));
     socket.on("pong", () => void (this.#heardMs = this.#clock.nowMs()));
     socket.on("error", (error) => this.#log.debug("signalling socket failed", { error: messageOf(error) }));
@@ -92,6 +100,12 @@ export class SignallingSocket {
   close(reason: CloseReason): void {
     this.#endSession(reason);
     this.#socket.close(closeCodes.restart, reason.code);
+  }
+
+  /** The viewer's policy or the control server said when; a new session needs a new URL. */
+  #expire(): void {
+    this.#endSession({ code: "expired", message: "the viewer's policy ended" });
+    this.#socket.close(closeCodes.policy, "session expired");
   }
 
   #onMessage(data: unknown, isBinary: boolean): void {
@@ -285,6 +299,7 @@ export class SignallingSocket {
   #onClose(): void {
     this.#gone.abort();
     this.#ping.cancel();
+    this.#expiry?.cancel();
     this.#endSession({ code: "socket-closed" });
   }
 

@@ -460,3 +460,56 @@ test("signalling: messages over 64 KiB end the socket; who is not admitted gets 
   assert.equal(response.statusCode, 403);
   refused.terminate();
 });
+
+/** Admits for five seconds of the room's clock, and counts who is gone. */
+function fiveSeconds(now: () => number) {
+  const ends: number[] = [];
+  const admit: AdmitViewer = async () => ({
+    isAdmitted: true,
+    endsAtMs: now() + 5_000,
+    onEnd: () => void ends.push(now()),
+  });
+  return { admit, ends };
+}
+
+test("signalling: a session ends when the viewer's policy does", async (t) => {
+  let now = (): number => 0;
+  const { admit, ends } = fiveSeconds(() => now());
+  const { url, hub, guest } = await node(t, { admit });
+  now = () => hub.clock.wallMs();
+  const player = new Player(`${url}/app/live`);
+  await player.play();
+  hub.clock.advance(4_000);
+  assert.equal(guest.stats.sessions, 1);
+  hub.clock.advance(2_000);
+  await until(() => player.closeCode === 1008);
+  assert.equal(guest.stats.sessions, 0);
+  assert.equal(guest.stats.ended.expired, 1);
+  await until(() => ends.length > 0);
+});
+
+test("WHEP: a session ends when the viewer's policy does; who is admitted and gets nothing is told of, too", async (t) => {
+  let now = (): number => 0;
+  const { admit, ends } = fiveSeconds(() => now());
+  const { url, hub, guest } = await node(t, { admit });
+  now = () => hub.clock.wallMs();
+  assert.equal((await post(`${url}/app/live/whep`)).status, 201);
+  hub.clock.advance(6_000);
+  assert.deepEqual([guest.stats.sessions, guest.stats.ended.expired], [0, 1]);
+  assert.equal(ends.length, 1);
+  assert.equal((await post(`${url}/app/live/no-such-list?direction=whep`)).status, 422);
+  assert.equal(ends.length, 2);
+});
+
+test("what the control server puts in place of the stream is played; WHEP's session keeps the URL it was asked under", async (t) => {
+  const admit: AdmitViewer = async (target) => ({
+    isAdmitted: true,
+    target: { ...target, app: "app", stream: "live" },
+  });
+  const { url, hub } = await node(t, { admit });
+  const response = await post(`${url}/public/name/whep`);
+  assert.equal(response.status, 201);
+  assert.match(response.headers.get("location") ?? "", /\/public\/name\/whep-/);
+  await new Player(`${url}/public/name`).play();
+  assert.deepEqual(hub.viewers, { whep: 1, webrtc: 1 });
+});

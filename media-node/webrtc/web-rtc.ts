@@ -120,11 +120,13 @@ class SignallingDoor {
 
   async #admit(request: IncomingMessage, socket: Duplex, head: Buffer, target: ViewerTarget): Promise<void> {
     const admission = await this.#room.admit(target, "webrtc");
-    if (socket.destroyed) return;
     if (!admission.isAdmitted) return refuse(socket, admission.status, admission.reason);
+    // The handshake may fail or be given up at any time.
+    socket.once("close", () => admission.onEnd?.());
+    if (socket.destroyed) return admission.onEnd?.();
     if (this.#isClosed) return refuse(socket, 503, "this node takes no new viewers");
     this.#server.handleUpgrade(request, socket, head, (webSocket) => {
-      const signalling = new SignallingSocket(webSocket, target, this.#table, this.#room);
+      const signalling = new SignallingSocket(webSocket, target, admission, this.#table, this.#room);
       this.#sockets.add(signalling);
       webSocket.once("close", () => this.#sockets.delete(signalling));
     });

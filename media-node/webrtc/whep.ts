@@ -1,9 +1,9 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { AdmitViewer, ViewerTarget } from "../core/guest.ts";
+import type { Admitted, AdmitViewer, ViewerTarget } from "../core/guest.ts";
 import type { StreamHold } from "../core/stream-hub.ts";
 import { messageOf, ProtocolError } from "../flow/errors.ts";
 import { parseRemoteDescription, type RemoteDescription } from "../sdp/remote-description.ts";
-import type { Timer } from "../time/clock.ts";
+import { atWallTime, type Timer } from "../time/clock.ts";
 import { acceptOffer, candidatesFor, createAnswer } from "./negotiation.ts";
 import { randomToken } from "./random.ts";
 import { switchableRenditions } from "./renditions.ts";
@@ -93,6 +93,21 @@ export class Whep {
     if ("status" in offer) return offer;
     const admission = await this.#options.admit(target, "whep", request.headers.authorization);
     if (!admission.isAdmitted) return refused(request, target, admission);
+    const answer = await this.#play(offer, target, admission, signal).catch((thrown: unknown) => {
+      admission.onEnd?.();
+      throw thrown;
+    });
+    if (answer.status !== 201) admission.onEnd?.();
+    return answer;
+  }
+
+  async #play(
+    offer: RemoteDescription,
+    asked: ViewerTarget,
+    admission: Admitted,
+    signal: AbortSignal,
+  ): Promise<Answer> {
+    const target = admission.target ?? asked;
     const { rawQuery, remoteAddress: client } = target;
     const gateOptions = { ...this.#options, holdMs: this.#options.config.holdMs };
     const gate = await passGate(target, { protocol: "whep", rawQuery, client }, gateOptions, signal);
@@ -102,11 +117,12 @@ export class Whep {
       gate.hold.release();
       return tryLater(503, "this node takes no new viewers");
     }
-    return this.#open(gate.hold, offer, target);
+    return this.#open(gate.hold, offer, asked, admission);
   }
 
   /** Owns `hold`: a session takes it over, or it is released. */
-  #open(hold: StreamHold, offer: RemoteDescription, target: ViewerTarget): Answer {
+  #open(hold: StreamHold, offer: RemoteDescription, asked: ViewerTarget, admission: Admitted): Answer {
+    const { target = asked, endsAtMs, onEnd } = admission;
     let session: ViewerSession | undefined;
     try {
       const playlist = this.#table.playlistOf(hold.stream, target.file === "whep" ? "" : target.file);
@@ -115,7 +131,17 @@ export class Whep {
       if (!agreed) return { status: 422, body: "the offer has no codec that this stream is in" };
       const id = randomToken(this.#options.random, 24);
       const log = this.#options.logger.with({ app: target.app, stream: target.stream, viewer: target.remoteAddress });
-      session = this.#table.open(hold, log, () => void this.#sessions.delete(id));
+      let expiry: Timer | undefined;
+      const opened = this.#table.open(hold, log, () => {
+        this.#sessions.delete(id);
+        expiry?.cancel();
+        onEnd?.();
+      });
+      session = opened;
+      if (endsAtMs !== undefined) {
+        const reason = { code: "expired", message: "the viewer's policy ended" };
+        expiry = atWallTime(this.#options.clock, endsAtMs, () => opened.close(reason));
+      }
       const candidates = candidatesFor(this.#options.port, target.query.get("transport"));
       const { rtx } = this.#options.config;
       const { sdp, negotiated } = createAnswer(session.peer, offer, agreed, { ...this.#options, rtx, candidates });
@@ -126,7 +152,7 @@ export class Whep {
       if (playlist.isAuto) session.chooseAmong(renditions, () => {});
       const etag = `"${randomToken(this.#options.random, 8)}"`;
       if (!session.isEnded) this.#sessions.set(id, { session, etag });
-      return created(sdp, `${target.baseUrl}/${target.app}/${target.stream}/${sessionPrefix}${id}`, etag);
+      return created(sdp, `${asked.baseUrl}/${asked.app}/${asked.stream}/${sessionPrefix}${id}`, etag);
     } catch (thrown) {
       session?.close({ code: "refused", message: messageOf(thrown) });
       if (thrown instanceof ProtocolError) return { status: 400, body: thrown.message };

@@ -18,6 +18,7 @@ export interface LlHlsNodeOptions {
   readonly open: OpenSource;
   readonly config?: Partial<LlHlsConfig>;
   readonly secret?: string;
+  readonly secretOf?: (vhost: string) => string | undefined;
   readonly clock?: Clock;
   readonly admit?: AdmitViewer;
   /** Answers what the guest does not take. */
@@ -26,7 +27,15 @@ export interface LlHlsNodeOptions {
 
 /** One edge on an ephemeral loopback port that pulls every stream of application `app` from `open`. */
 export async function startLlHlsNode(options: LlHlsNodeOptions): Promise<LlHlsNode> {
-  const { open, config, secret, page, clock = systemClock, admit = async () => ({ isAdmitted: true }) } = options;
+  const {
+    open,
+    config,
+    secret,
+    secretOf,
+    page,
+    clock = systemClock,
+    admit = async () => ({ isAdmitted: true }),
+  } = options;
   const hub = new StreamHub({
     clock,
     logger: silentLogger,
@@ -53,6 +62,7 @@ export async function startLlHlsNode(options: LlHlsNodeOptions): Promise<LlHlsNo
     logger: silentLogger,
     config: { partMs: 200, segmentMs: 2_000, segmentCount: 10, ...config },
     ...(secret !== undefined && { secret }),
+    ...(secretOf && { secretOf }),
   });
   const server = createServer((request, response) => {
     const target = targetOf(request.url ?? "/", String(request.headers.host), request.socket.remoteAddress ?? "");
