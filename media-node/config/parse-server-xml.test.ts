@@ -60,7 +60,7 @@ test("reads Hearth's own settings although OvenMediaEngine is told to skip them"
       <OvtLink><TrustedPeers><Peer> 10.0.0.0/8 </Peer></TrustedPeers><RequireTLS>true</RequireTLS></OvtLink></Hearth>`),
     { NODE_ID: "edge-1" },
   );
-  assert.deepEqual(hearth, {
+  assert.partialDeepStrictEqual(hearth, {
     nodeId: "edge-1",
     publicUrl: "http://127.0.0.1:1",
     region: "eu",
