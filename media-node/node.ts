@@ -2,12 +2,14 @@ import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import type { Metric } from "./api/metrics.ts";
 import { listenForOperators, type OperatorAction, type OperatorServerOptions } from "./api/operator-server.ts";
+import { RestApi } from "./api/rest/rest-api.ts";
 import type { NodeRecord } from "./cluster/store/contract.ts";
 import { signNodeRecord } from "./cluster/store/node-record.ts";
 import { importSigningKey, type SigningKey } from "./cluster/ticket/signing-key.ts";
 import type { ParsedServerXml } from "./config/parse-server-xml.ts";
 import type { ServerConfig } from "./config/server-config.ts";
 import { ConfigReload, type ReloadOutcome } from "./config-reload.ts";
+import { StatisticsBook } from "./core/statistics-book.ts";
 import { StreamHub } from "./core/stream-hub.ts";
 import { streamKey } from "./core/stream-name.ts";
 import { openDeliveries, type Delivery } from "./deliveries.ts";
@@ -26,11 +28,13 @@ import { Prewarm } from "./prewarm.ts";
 import { pullMetrics } from "./pull-metrics.ts";
 import { planPulls } from "./pull-planner.ts";
 import { recentMsOf } from "./recent-media.ts";
+import { openApiPorts } from "./rest-wiring.ts";
 import { openStores, type NodeStores } from "./store-wiring.ts";
 import { Announcer } from "./stores/announcer.ts";
 import { StreamClaims } from "./stream-claims.ts";
 import type { Clock } from "./time/clock.ts";
 import { admitByTicket } from "./viewer-admission.ts";
+import { version } from "./version.ts";
 import { openViewerDoors } from "./viewer-doors.ts";
 import { WebhookAdmission } from "./webhook-admission.ts";
 
@@ -51,6 +55,8 @@ export interface RunningNode {
   /** The same over TLS, where a TLSPort is bound. */
   readonly tlsUrl: string | undefined;
   readonly ovtPort: number | undefined;
+  /** Of `Bind/Managers/API`. */
+  readonly apiPorts: readonly number[];
   readonly hub: StreamHub;
   /** Moves the viewers to other nodes; resolves when they are gone or `DrainTimeout` is over. The node is to be closed then. */
   drain(): Promise<DrainOutcome>;
@@ -111,6 +117,8 @@ async function wire(context: NodeContext, options: NodeOptions): Promise<Running
     recentMs: recentMsOf(config),
   });
   group.add((reason) => hub.close(reason));
+  const book = new StatisticsBook(hub, clock);
+  group.add(() => book.close());
 
   const ovt = await publishOvt(context, hub);
   const byUrl = key ? admitByTicket(id, key, clock) : admitBySignedPolicy(configNow, clock);
@@ -161,7 +169,10 @@ async function wire(context: NodeContext, options: NodeOptions): Promise<Running
   announceNow();
   const reload = readConfig && new ConfigReload({ read: readConfig, live, clock, logger });
   group.add(live.addListener(() => void hub.replan()));
+  const api = new RestApi({ configNow, hub, book, clock, logger, version, reloadCertificates });
+  const apiPorts = await openApiPorts(context, api);
   const operatorPort = await openOperatorDoor(context, {
+    handlers: [api.handle],
     describe: () => report.peek(),
     state: () => lifecycle.state,
     metrics: [...metricsOf(hub, report, ovt.metrics, deliveries), ...(reload?.metrics ?? [])],
@@ -182,6 +193,7 @@ async function wire(context: NodeContext, options: NodeOptions): Promise<Running
     url,
     tlsUrl,
     ovtPort: ovt.port,
+    apiPorts,
     hub,
     reloadCertificates,
     drain: () => lifecycle.drain(),

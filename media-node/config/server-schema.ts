@@ -32,7 +32,9 @@ const iceCandidatesSchema = group("Addresses that viewers are told to send their
 });
 
 const bindSchema = group("Where the node listens. Only what is written here opens a port.", {
-  Managers: group("The operators' side.", { API: pending(listeners("OvenMediaEngine's REST API.", 8081)) }),
+  Managers: group("The operators' side.", {
+    API: listeners("OvenMediaEngine's REST API; its subset is in docs/openapi.json.", 8081),
+  }),
   Providers: group("Ingest by others; Hearth pulls and needs no port for it.", {
     OVT: unused("Pulling by OVT needs no port."),
     RTSPC: unused("Pulling by RTSP needs no port."),

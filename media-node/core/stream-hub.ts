@@ -20,11 +20,25 @@ export interface StreamRequest {
   readonly client?: string;
 }
 
+/** One of the people behind a hold, as an operator sees and ends them. */
+export interface StreamHolder {
+  /** Unique on this node; tells nothing that would admit anybody. */
+  readonly id: string;
+  readonly address: string;
+  /** On the clock that never jumps. */
+  readonly sinceMs: number;
+  end(reason: CloseReason): void;
+}
+
 /** One holder's grip on a stream: as long as it is not released, the stream is in use. */
 export interface StreamHold {
   readonly stream: Stream;
   /** How many viewers stand behind this hold; counted per protocol. Starts at 1. */
   viewers: number;
+  /** Bytes of media sent on its behalf; set by who holds. */
+  sentBytes?: () => number;
+  /** The people behind it; set by who holds. */
+  holders?: () => readonly StreamHolder[];
   /** May be called twice. */
   release(): void;
 }
@@ -61,7 +75,19 @@ interface Entry {
   readonly stream: Stream;
   readonly pull: Pull | undefined;
   readonly holds: Map<StreamHold, StreamRequest["protocol"]>;
+  /** Bytes sent on behalf of holds that are released, by protocol. */
+  readonly sent: Record<string, number>;
   unusedSinceMs: number;
+}
+
+/** A live stream with who watches it. */
+export interface ListedStream {
+  readonly stream: Stream;
+  readonly pull: Pull | undefined;
+  /** By protocol. */
+  readonly viewers: Record<string, number>;
+  /** Bytes of media sent since the stream began, by protocol. */
+  readonly sent: Record<string, number>;
 }
 
 /** An unknown name is not looked up again for this long, so that asking for nonsense costs nothing. */
@@ -96,12 +122,49 @@ export class StreamHub {
   }
 
   /** Every live stream with its viewers by protocol. */
-  list(): { stream: Stream; pull: Pull | undefined; viewers: Record<string, number> }[] {
-    return [...this.#entries.values()].map(({ stream, pull, holds }) => {
-      const viewers: Record<string, number> = {};
-      for (const [hold, protocol] of holds) viewers[protocol] = (viewers[protocol] ?? 0) + hold.viewers;
-      return { stream, pull, viewers };
-    });
+  list(): ListedStream[] {
+    return [...this.#entries.values()].map(listed);
+  }
+
+  /** One of {@link list}. */
+  look(name: StreamName): ListedStream | undefined {
+    const entry = this.#entries.get(streamKey(name));
+    return entry && listed(entry);
+  }
+
+  /** Who watches the stream. */
+  holders(name: StreamName): { readonly protocol: StreamRequest["protocol"]; readonly holder: StreamHolder }[] {
+    const holds = this.#entries.get(streamKey(name))?.holds ?? [];
+    return [...holds].flatMap(([hold, protocol]) => (hold.holders?.() ?? []).map((holder) => ({ protocol, holder })));
+  }
+
+  /** Ends a stream for everybody, whoever feeds it; who asks for it again gets it again. False when there is none. */
+  async end(name: StreamName, reason: CloseReason): Promise<boolean> {
+    const isThere = this.#entries.has(streamKey(name));
+    await this.#remove(streamKey(name), reason);
+    return isThere;
+  }
+
+  /**
+   * Pulls a stream as `plan` says and not as the rules say; nobody holds it yet.
+   * @throws what the last attempt threw
+   */
+  async pull(name: StreamName, plan: PullPlan): Promise<"live" | "exists"> {
+    const key = streamKey(name);
+    if (this.#entries.has(key) || this.#opening.has(key)) return "exists";
+    const options = { ...this.#pullOptions(name, { protocol: "prewarm" }), plan: () => Promise.resolve(plan) };
+    const opening = Pull.open(name, plan, options, this.#abort.signal).then((pull) => this.#add(key, pull));
+    const others = opening.catch((thrown: unknown): AcquireResult => ({
+      kind: "unavailable",
+      reason: messageOf(thrown),
+    }));
+    this.#opening.set(key, others);
+    try {
+      await opening;
+      return "live";
+    } finally {
+      this.#opening.delete(key);
+    }
   }
 
   addListener(listener: StreamHubListener): () => void {
@@ -198,7 +261,7 @@ export class StreamHub {
 
   #add(key: string, pull: Pull): Entry {
     const { stream } = pull;
-    const entry: Entry = { stream, pull, holds: new Map(), unusedSinceMs: this.#options.clock.nowMs() };
+    const entry: Entry = { stream, pull, holds: new Map(), sent: {}, unusedSinceMs: this.#options.clock.nowMs() };
     this.#entries.set(key, entry);
     stream.addReader({ onSample() {}, onEnd: (reason) => void this.#remove(key, reason) });
     for (const listener of this.#listeners) listener.onStream(stream);
@@ -219,7 +282,10 @@ export class StreamHub {
       stream: entry.stream,
       viewers: 1,
       release: () => {
-        if (entry.holds.delete(hold) && entry.holds.size === 0) entry.unusedSinceMs = this.#options.clock.nowMs();
+        if (!entry.holds.delete(hold)) return;
+        const { protocol } = request;
+        entry.sent[protocol] = (entry.sent[protocol] ?? 0) + (hold.sentBytes?.() ?? 0);
+        if (entry.holds.size === 0) entry.unusedSinceMs = this.#options.clock.nowMs();
       },
     };
     entry.holds.set(hold, request.protocol);
@@ -240,6 +306,16 @@ export class StreamHub {
     this.#unknown.set(key, { untilMs: this.#options.clock.nowMs() + negativeCacheMs, result });
     return result;
   }
+}
+
+function listed({ stream, pull, holds, sent: before }: Entry): ListedStream {
+  const viewers: Record<string, number> = {};
+  const sent = { ...before };
+  for (const [hold, protocol] of holds) {
+    viewers[protocol] = (viewers[protocol] ?? 0) + hold.viewers;
+    if (hold.sentBytes) sent[protocol] = (sent[protocol] ?? 0) + hold.sentBytes();
+  }
+  return { stream, pull, viewers, sent };
 }
 
 /** Resolves with `promise`, or with undefined as soon as `signal` aborts. */

@@ -17,6 +17,8 @@ export interface LiveStream {
   /** When this node began to have it. */
   readonly beganMs: number;
   lastRequestMs: number;
+  /** Bodies handed to viewers' sockets. */
+  sentBytes: number;
 }
 
 export interface LiveStreamsOptions {
@@ -104,7 +106,10 @@ export class LiveStreams {
       hold,
       beganMs: clock.nowMs(),
       lastRequestMs: clock.nowMs(),
+      sentBytes: 0,
     };
+    hold.sentBytes = () => live.sentBytes;
+    hold.holders = () => live.viewers.list();
     output.start();
     this.#live.set(nameOf(name), live);
     log.info("llhls began", { streamKey: output.streamKey });

@@ -187,7 +187,7 @@ class LlHlsGuest implements LlHls {
     const file = live.output.track(name.trackId)?.file(target.file);
     if (!file) return false;
     live.output.publish();
-    this.#egressBytes += replyFile(exchange, file, `${name.type}/mp4`);
+    this.#sent(live, replyFile(exchange, file, `${name.type}/mp4`));
     return true;
   }
 
@@ -233,7 +233,12 @@ class LlHlsGuest implements LlHls {
     const childQuery = `session=${token}${legacy?.toUpperCase() === "YES" ? "&_HLS_legacy=YES" : ""}`;
     const childPath = admission?.target && { childPath: `/${target.app}/${target.stream}/` };
     const text = masterPlaylist(variants, { tracks: description.tracks, childQuery, ...childPath });
-    this.#egressBytes += replyText(exchange, new PreparedText(text), "no-cache, no-store");
+    this.#sent(live, replyText(exchange, new PreparedText(text), "no-cache, no-store"));
+  }
+
+  #sent(live: LiveStream, bytes: number): void {
+    this.#egressBytes += bytes;
+    live.sentBytes += bytes;
   }
 
   /** Whether the request carries the token of a viewer this cluster admitted. Without a secret nothing proves that. */
@@ -268,7 +273,7 @@ class LlHlsGuest implements LlHls {
     const tokens = this.#tokensOf(this.#secretOf(target.vhost));
     const isKnown = tokens.verify(session, nameOf(target), clock.wallMs());
     const token = isKnown ? session : tokens.issue(nameOf(target), clock.wallMs(), admission?.endsAtMs);
-    live.viewers.saw(token, clock.nowMs());
+    live.viewers.saw(token, clock.nowMs(), target.remoteAddress);
     if (admission) this.#admitted.begin(token, admission);
     return token;
   }
@@ -281,11 +286,12 @@ class LlHlsGuest implements LlHls {
     if (this.#secretOf(target.vhost) !== undefined && !this.#isGenuine(request)) return replyStatus(exchange, 401);
     const live = await this.#playable(request, () => replyStatus(exchange, 503, { "Retry-After": "1" }));
     if (!live) return;
+    if (live.viewers.isEnded(session)) return replyStatus(exchange, 403);
     // Players who come from another edge are ahead of one that is still taking in what its origin remembers.
     const isFromElsewhere = session !== "" && !live.viewers.has(session);
     const isCatchingUp = isFromElsewhere && clock.nowMs() - live.beganMs < catchUpMs;
     if (session.length <= maxSessionLength && session !== "") {
-      live.viewers.saw(session, clock.nowMs());
+      live.viewers.saw(session, clock.nowMs(), target.remoteAddress);
       this.#admitted.saw(session);
     }
     const track = live.output.streamKey === name.key ? live.output.track(name.trackId) : undefined;
@@ -301,7 +307,7 @@ class LlHlsGuest implements LlHls {
   #sendMedia({ exchange, session }: Request, live: LiveStream, track: TrackOutput, directives: Directives): void {
     const maxAge = `max-age=${6 * this.#targetSeconds}`;
     const cacheControl = directives.msn === undefined ? "no-cache" : session === "" ? maxAge : `private, ${maxAge}`;
-    this.#egressBytes += replyText(exchange, this.#texts.media(live.output, track, directives), cacheControl);
+    this.#sent(live, replyText(exchange, this.#texts.media(live.output, track, directives), cacheControl));
   }
 
   async #answerFile(request: Request, name: FileName & { kind: "init" | "segment" | "part" }): Promise<void> {
@@ -313,7 +319,7 @@ class LlHlsGuest implements LlHls {
       return replyStatus(exchange, 404);
     }
     const send = (file: PreparedFile): void => {
-      this.#egressBytes += replyFile(exchange, file, `${name.type}/mp4`);
+      this.#sent(live, replyFile(exchange, file, `${name.type}/mp4`));
     };
     const file = track.file(target.file);
     if (file) return send(file);

@@ -1,24 +1,59 @@
+import type { StreamHolder } from "../core/stream-hub.ts";
+import { shortHash } from "./short-hash.ts";
+
 /** A viewer counts until this long after the last request. */
 const presentMs = 10_000;
 /** Viewers remembered per stream; more are served but not counted one by one. */
 const maxRemembered = 100_000;
+/** Viewers that an operator sent away and that may not come back with the same token. */
+const maxEnded = 10_000;
+
+interface Viewer {
+  readonly address: string;
+  readonly sinceMs: number;
+  seenMs: number;
+}
 
 /** Who watches one stream on this node, by session token. */
 export class Viewers {
-  readonly #seenMs = new Map<string, number>();
+  readonly #viewers = new Map<string, Viewer>();
+  readonly #ended = new Set<string>();
 
   /** True when this token was here lately, and so was checked already. */
   has(token: string): boolean {
-    return this.#seenMs.has(token);
+    return this.#viewers.has(token);
   }
 
-  saw(token: string, nowMs: number): void {
-    if (this.#seenMs.has(token) || this.#seenMs.size < maxRemembered) this.#seenMs.set(token, nowMs);
+  /** True when an operator sent this viewer away. */
+  isEnded(token: string): boolean {
+    return this.#ended.has(token);
+  }
+
+  saw(token: string, nowMs: number, address = ""): void {
+    const known = this.#viewers.get(token);
+    if (known) known.seenMs = nowMs;
+    else if (this.#viewers.size < maxRemembered) this.#viewers.set(token, { address, sinceMs: nowMs, seenMs: nowMs });
   }
 
   /** Forgets who is gone. */
   count(nowMs: number): number {
-    for (const [token, seenMs] of this.#seenMs) if (nowMs - seenMs > presentMs) this.#seenMs.delete(token);
-    return this.#seenMs.size;
+    for (const [token, { seenMs }] of this.#viewers) if (nowMs - seenMs > presentMs) this.#viewers.delete(token);
+    return this.#viewers.size;
+  }
+
+  /** As an operator sees them: the id tells nothing of the token. */
+  list(): StreamHolder[] {
+    return [...this.#viewers].map(([token, { address, sinceMs }]) => ({
+      id: shortHash(`viewer ${token}`),
+      address,
+      sinceMs,
+      end: () => this.#end(token),
+    }));
+  }
+
+  #end(token: string): void {
+    this.#viewers.delete(token);
+    if (this.#ended.size >= maxEnded) this.#ended.delete(this.#ended.values().next().value!);
+    this.#ended.add(token);
   }
 }

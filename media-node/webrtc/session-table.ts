@@ -7,7 +7,7 @@ import type { Clock } from "../time/clock.ts";
 import type { WebRtcConfig } from "./config.ts";
 import type { MediaPort } from "./media-port.ts";
 import { playableTracksOf, type PlayableTracks } from "./playable-tracks.ts";
-import type { RandomBytes } from "./random.ts";
+import { randomToken, type RandomBytes } from "./random.ts";
 import { playablePlaylistOf, type PlayablePlaylist } from "./renditions.ts";
 import { StreamCounters, type StreamStats } from "./stream-counters.ts";
 import { StreamFanOut } from "./stream-fan-out.ts";
@@ -82,7 +82,7 @@ export class SessionTable {
   }
 
   /** Opens a place for one viewer; the session owns `hold` from here on. */
-  open(hold: StreamHold, logger: Logger, onEnd: (reason: CloseReason) => void): ViewerSession {
+  open(hold: StreamHold, logger: Logger, address: string, onEnd: (reason: CloseReason) => void): ViewerSession {
     const entry = this.#entry(hold.stream);
     entry.sessions++;
     this.#opened++;
@@ -105,6 +105,10 @@ export class SessionTable {
         },
       });
       this.#sessions.add(session);
+      const id = randomToken(this.#options.random, 12);
+      const sinceMs = this.#options.clock.nowMs();
+      hold.sentBytes = () => session.sentBytes;
+      hold.holders = () => [{ id, address, sinceMs, end: (reason) => session.close(reason) }];
       return session;
     } catch (thrown) {
       leave();

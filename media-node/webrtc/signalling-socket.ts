@@ -183,7 +183,9 @@ export class SignallingSocket {
       gate.hold.release();
       return this.#fail(503, "This node takes no new viewers", closeCodes.tryLater);
     }
-    const session = this.#table.open(gate.hold, this.#log, (reason) => this.#onSessionEnd(session, reason));
+    const session = this.#table.open(gate.hold, this.#log, this.#target.remoteAddress, (reason) =>
+      this.#onSessionEnd(session, reason),
+    );
     try {
       this.#offer(session, playlist, query.get("transport"));
     } catch (thrown) {

@@ -67,7 +67,7 @@ class Room {
   async negotiate(formats: readonly SenderFormat[], rendition?: PlayableRendition) {
     const result = await this.hub.hub.acquire({ vhost: "default", app: "app", stream: "live" }, { protocol: "webrtc" });
     assert.equal(result.kind, "stream");
-    const session: ViewerSession = this.table.open(result.hold, silentLogger, () => {});
+    const session: ViewerSession = this.table.open(result.hold, silentLogger, "192.0.2.1", () => {});
     session.accept(
       { cname: "cname", formats },
       { fingerprints: ["sha-256 AB"] },

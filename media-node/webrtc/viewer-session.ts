@@ -58,6 +58,8 @@ export class ViewerSession implements FanOutViewer {
   #negotiated: Negotiated | undefined;
   #rendition: PlayableRendition | undefined;
   #sections: readonly Section[] = [];
+  /** By sections that are gone. */
+  #sentBefore = 0;
   #reports: SenderReports | undefined;
   #startedMs = Number.NEGATIVE_INFINITY;
   #nextReportMs = Number.NEGATIVE_INFINITY;
@@ -86,6 +88,13 @@ export class ViewerSession implements FanOutViewer {
   /** The viewer's own estimate of what it can receive (REMB), bits per second; 0 = none yet. */
   get receiverEstimate(): number {
     return this.#estimate;
+  }
+
+  /** RTP payload sent, in bytes. */
+  get sentBytes(): number {
+    let bytes = this.#sentBefore;
+    for (const { sender } of this.#sections) bytes += sender.octets;
+    return bytes;
   }
 
   get roundTripMs(): number {
@@ -190,6 +199,7 @@ export class ViewerSession implements FanOutViewer {
       counters.take(sender, retransmitter);
       sender.close();
     }
+    this.#sentBefore = this.sentBytes;
     this.#sections = [];
     fanOut.remove(this);
     counters.remove(this);

@@ -132,7 +132,7 @@ export class Whep {
       const id = randomToken(this.#options.random, 24);
       const log = this.#options.logger.with({ app: target.app, stream: target.stream, viewer: target.remoteAddress });
       let expiry: Timer | undefined;
-      const opened = this.#table.open(hold, log, () => {
+      const opened = this.#table.open(hold, log, target.remoteAddress, () => {
         this.#sessions.delete(id);
         expiry?.cancel();
         onEnd?.();

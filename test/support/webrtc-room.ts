@@ -11,6 +11,8 @@ export class TestHub {
   readonly clock = new ManualClock();
   readonly sources: ManualSource[] = [];
   readonly hub: StreamHub;
+  /** By scheme; a test may add to it. */
+  readonly openers = new Map<string, OpenSource>();
   /** Set to let `later` be pulled. */
   isLaterThere = false;
 
@@ -26,7 +28,7 @@ export class TestHub {
       clock: this.clock,
       logger: silentLogger,
       nodeId: "test",
-      openers: new Map([["test", open]]),
+      openers: this.openers.set("test", open),
       plan: (name) => Promise.resolve(planFor(name.stream)),
     });
   }

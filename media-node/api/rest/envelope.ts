@@ -1,0 +1,40 @@
+import type { ServerResponse } from "node:http";
+
+/** What a call comes to, before it is written: OvenMediaEngine's envelope around `response`. */
+export interface RestAnswer {
+  readonly statusCode: number;
+  /** Without `[HTTP]` and code around it; `OK` for what went well. */
+  readonly message: string;
+  readonly response?: unknown;
+}
+
+/** A call that cannot be done; its answer is its message in the envelope. */
+export class RestError extends Error {
+  override readonly name = "RestError";
+  readonly statusCode: number;
+
+  constructor(statusCode: number, message: string) {
+    super(message);
+    this.statusCode = statusCode;
+  }
+}
+
+export const ok = (response?: unknown): RestAnswer => ({ statusCode: 200, message: "OK", response });
+
+export const readOnly = (what: string, name: string): RestError =>
+  new RestError(403, `The ${what} is read-only: [${name}]`);
+
+export const notThere = (what: string, name: string): RestError =>
+  new RestError(404, `Could not find the ${what}: [${name}]`);
+
+/** Writes `{"statusCode":…,"message":…,"response":…}`; failures read `[HTTP] <text> (<code>)`, as in OvenMediaEngine. */
+export function sendAnswer(response: ServerResponse, { statusCode, message, response: value }: RestAnswer): void {
+  const isGood = statusCode < 300;
+  const body = {
+    statusCode,
+    message: isGood ? message : `[HTTP] ${message} (${statusCode})`,
+    ...(value !== undefined && { response: value }),
+  };
+  response.writeHead(statusCode, { "Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-store" });
+  response.end(`${JSON.stringify(body)}\n`);
+}

@@ -1,0 +1,293 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test, type TestContext } from "node:test";
+import { settle, TestHub } from "../../../test/support/webrtc-room.ts";
+import { parseServerXml } from "../../config/parse-server-xml.ts";
+import type { ServerConfig } from "../../config/server-config.ts";
+import { StatisticsBook } from "../../core/statistics-book.ts";
+import { silentLogger } from "../../flow/logger.ts";
+import { listenForApi } from "./api-server.ts";
+import { RestApi } from "./rest-api.ts";
+
+const token = "ome-access-token";
+const authorization = `Basic ${Buffer.from(token).toString("base64")}`;
+
+function configOf(): ServerConfig {
+  const parsed = parseServerXml(
+    `<?xml version="1.0"?><Server version="8"><Name>n</Name><Type>edge</Type><IP>*</IP><Bind></Bind><VirtualHosts><VirtualHost>
+     <Name>default</Name><Host><Names><Name>*</Name></Names></Host>
+     <Origins><Origin><Location>/app/</Location><Pass><Scheme>ovt</Scheme><Urls><Url>user:geheim@origin:9000/app/</Url></Urls></Pass></Origin></Origins>
+     <SignedPolicy><PolicyQueryKeyName>policy</PolicyQueryKeyName><SignatureQueryKeyName>signature</SignatureQueryKeyName><SecretKey>geheim</SecretKey></SignedPolicy>
+     <Applications><Application><Name>app</Name><Type>live</Type><Providers><OVT /></Providers><Publishers><OVT /><WebRTC /><LLHLS /></Publishers></Application>
+     <Application><Name>*</Name><Type>live</Type><Providers><OVT /></Providers><Publishers><LLHLS /></Publishers></Application></Applications>
+     </VirtualHost></VirtualHosts></Server>`,
+    { path: "Server.xml", env: {} },
+  );
+  return parsed.config!;
+}
+
+interface Envelope {
+  readonly statusCode: number;
+  readonly message: string;
+  readonly response?: unknown;
+}
+
+async function node(t: TestContext) {
+  const room = new TestHub();
+  const book = new StatisticsBook(room.hub, room.clock);
+  const reloads: string[] = [];
+  const config = configOf();
+  const api = new RestApi({
+    configNow: () => config,
+    hub: room.hub,
+    book,
+    clock: room.clock,
+    logger: silentLogger,
+    version: "1.2.3",
+    reloadCertificates: () => (reloads.push("reload"), []),
+  });
+  const server = await listenForApi({ api, port: 0, address: "127.0.0.1", accessToken: token });
+  t.after(async () => {
+    book.close();
+    await room.hub.close({ code: "shutdown" });
+    await server.close();
+  });
+  const ask = async (method: string, path: string, body?: unknown): Promise<Envelope> => {
+    const answer = await fetch(`http://127.0.0.1:${server.port}/v1${path}`, {
+      method,
+      headers: { authorization },
+      ...(body !== undefined && { body: typeof body === "string" ? body : JSON.stringify(body) }),
+    });
+    const envelope = (await answer.json()) as Envelope;
+    assert.equal(answer.status, envelope.statusCode, "the status is that of the envelope");
+    return envelope;
+  };
+  const watch = async (stream: string, app = "app") => {
+    const result = await room.hub.acquire({ vhost: "default", app, stream }, { protocol: "whep" });
+    assert.equal(result.kind, "stream");
+    return result.kind === "stream" ? result.hold : assert.fail();
+  };
+  return { room, book, ask, watch, reloads, url: `http://127.0.0.1:${server.port}` };
+}
+
+const streams = "/vhosts/default/apps/app/streams";
+
+test("without the token nothing is told, not even which paths there are", async (t) => {
+  const { url } = await node(t);
+  for (const path of ["/v1/version", "/v1/nothing", "/"]) {
+    for (const given of [undefined, "Basic !!!", `Bearer x`, `Basic ${Buffer.from("x").toString("base64")}`]) {
+      const answer = await fetch(`${url}${path}`, given === undefined ? {} : { headers: { authorization: given } });
+      assert.equal(answer.status, 401);
+      assert.equal(answer.headers.get("www-authenticate"), 'Basic realm="OvenMediaEngine"');
+      assert.deepEqual(await answer.json(), { statusCode: 401, message: "[HTTP] Invalid credential (401)" });
+    }
+  }
+});
+
+test("lists virtual hosts and applications; what Server.xml declares is read-only", async (t) => {
+  const { ask, watch } = await node(t);
+  assert.deepEqual(await ask("GET", "/version"), {
+    statusCode: 200,
+    message: "OK",
+    response: { version: "1.2.3", server: "Hearth" },
+  });
+  assert.deepEqual((await ask("GET", "/vhosts")).response, ["default"]);
+  assert.deepEqual((await ask("GET", "/vhosts/default/apps")).response, ["app"]);
+  const app = (await ask("GET", "/vhosts/default/apps/app")).response as Record<string, unknown>;
+  assert.deepEqual(
+    [app["name"], app["dynamic"], Object.keys(app["publishers"] as object)],
+    ["app", false, ["ovt", "webrtc", "llhls"]],
+  );
+  for (const [method, path, message] of [
+    ["DELETE", "/vhosts/default", "[HTTP] The VirtualHost is read-only: [default] (403)"],
+    ["PATCH", "/vhosts/default/apps/app", "[HTTP] The Application is read-only: [app] (403)"],
+    ["GET", "/vhosts/zz", "[HTTP] Could not find the virtual host: [zz] (404)"],
+    ["GET", "/nothing", "[HTTP] Controller not found (404)"],
+    ["GET", "/vhosts/default/things", "[HTTP] Controller not found (404)"],
+    ["GET", "/vhosts/%zz", "[HTTP] Controller not found (404)"],
+  ] as const) {
+    assert.equal((await ask(method, path)).message, message);
+  }
+  await watch("live", "made");
+  const made = (await ask("GET", "/vhosts/default/apps/made")).response as Record<string, unknown>;
+  assert.equal(made["dynamic"], true);
+  assert.equal((await ask("DELETE", "/vhosts/default/apps/made")).statusCode, 200);
+  assert.equal((await ask("GET", "/vhosts/default/apps/made")).statusCode, 404);
+});
+
+test("no secret of the configuration is shown", async (t) => {
+  const { ask } = await node(t);
+  assert.doesNotMatch(JSON.stringify(await ask("GET", "/vhosts/default")), /geheim/);
+});
+
+test("shows a stream with its tracks under OvenMediaEngine's names, and DELETE ends it, whoever feeds it", async (t) => {
+  const { ask, watch } = await node(t);
+  const hold = await watch("live");
+  assert.deepEqual((await ask("GET", streams)).response, ["live"]);
+  const shown = (await ask("GET", `${streams}/live`)).response as {
+    input: { sourceUrl: string; createdTime: string; tracks: { type: string; video?: Record<string, unknown> }[] };
+    outputs: unknown[];
+  };
+  assert.equal(shown.input.sourceUrl, "test://live");
+  assert.match(shown.input.createdTime, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00$/);
+  assert.deepEqual(shown.outputs, []);
+  const video = shown.input.tracks.find(({ type }) => type === "Video")!.video!;
+  for (const name of [
+    "codec",
+    "width",
+    "height",
+    "framerateLatest",
+    "bitrateLatest",
+    "keyFrameIntervalLatest",
+    "hasBframes",
+  ])
+    assert.ok(name in video, name);
+  assert.equal((await ask("DELETE", `${streams}/live`)).statusCode, 200);
+  assert.ok(hold.stream.isClosed);
+  assert.equal((await ask("DELETE", `${streams}/live`)).statusCode, 404);
+  assert.deepEqual((await ask("GET", streams)).response, []);
+});
+
+test("pulls what it is told to, and says what is wrong with what it cannot", async (t) => {
+  const { ask, room } = await node(t);
+  const post = (body: unknown, path = streams) => ask("POST", path, body);
+  for (const body of [
+    "{",
+    [],
+    {},
+    { name: "x" },
+    { name: "x", urls: [] },
+    { name: "x", urls: [1] },
+    { name: "a/b", urls: ["rtsp://c"] },
+  ])
+    assert.equal((await post(body)).statusCode, 400, JSON.stringify(body));
+  assert.equal((await post({ name: "x", urls: ["rtsp://c/1"], properties: { retryCount: "2" } })).statusCode, 400);
+  assert.equal((await post({ name: "x", urls: ["rtsp://c/1"] }, "/vhosts/default/apps/none/streams")).statusCode, 404);
+  for (const url of ["file:///etc/passwd", "http://c/1", "rtsp:///", "rtsp://c /"])
+    assert.equal((await post({ name: "x", urls: [url] })).statusCode, 502, url);
+  assert.deepEqual((await ask("GET", streams)).response, []);
+  assert.equal(
+    (await post({ name: "cam", urls: ["rtsp://u:geheim@c/1"] })).statusCode,
+    502,
+    "nothing speaks rtsp here",
+  );
+  assert.doesNotMatch(JSON.stringify(await post({ name: "cam", urls: ["rtsp://u:geheim@c/1"] })), /geheim/);
+  room.openers.set("rtsp", room.openers.get("test")!);
+  const body = { name: "cam", urls: ["rtsp://u:geheim@c/1"], properties: { persistent: true, retryCount: 2 } };
+  assert.equal((await post(body)).statusCode, 201);
+  assert.equal((await post(body)).statusCode, 409);
+  assert.equal(room.hub.look({ vhost: "default", app: "app", stream: "cam" })?.pull?.plan.isPersistent, true);
+  assert.doesNotMatch(JSON.stringify(await ask("GET", `${streams}/cam`)), /geheim/);
+});
+
+test("lists viewers, and sends one of them away", async (t) => {
+  const { ask, watch } = await node(t);
+  const hold = await watch("live");
+  const ended: string[] = [];
+  hold.holders = () =>
+    ["a", "b"].map((id) => ({
+      id,
+      address: "192.0.2.1",
+      sinceMs: 0,
+      end: ({ code }) => void ended.push(`${id} ${code}`),
+    }));
+  const viewers = (await ask("GET", `${streams}/live/viewers`)).response as { id: string; protocol: string }[];
+  assert.deepEqual(
+    viewers.map(({ id, protocol }) => [id, protocol]),
+    [
+      ["a", "whep"],
+      ["b", "whep"],
+    ],
+  );
+  assert.equal((await ask("DELETE", `${streams}/live/viewers/b`)).statusCode, 200);
+  assert.deepEqual(ended, ["b kicked"]);
+  assert.equal((await ask("DELETE", `${streams}/live/viewers/c`)).statusCode, 404);
+});
+
+test("counts bytes and connections of the stream, its application, its virtual host and the node", async (t) => {
+  const { ask, watch, room } = await node(t);
+  const hold = await watch("live");
+  hold.sentBytes = () => 5_000;
+  room.clock.advance(1_000);
+  for (const scope of ["", "/vhosts/default", "/vhosts/default/apps/app", `${streams}/live`]) {
+    const figures = (await ask("GET", `/stats/current${scope}`)).response as Record<string, unknown>;
+    assert.equal(figures["totalBytesOut"], 5_000, scope);
+    assert.equal(figures["lastThroughputOut"], 5_000, scope);
+    assert.equal(figures["maxThroughputOut"], 40_000, scope);
+    assert.equal((figures["connections"] as Record<string, number>)["webrtc"], 1, scope);
+    assert.equal(figures["totalConnections"], 1, scope);
+  }
+  hold.release();
+  room.clock.advance(1_000);
+  const later = (await ask("GET", "/stats/current")).response as Record<string, unknown>;
+  assert.deepEqual([later["totalBytesOut"], later["totalConnections"], later["maxTotalConnections"]], [5_000, 0, 1]);
+  assert.equal((await ask("GET", `/stats/current${streams}/none`)).statusCode, 404);
+});
+
+test("reloads certificates", async (t) => {
+  const { ask, reloads } = await node(t);
+  for (const path of [
+    "/vhosts:reloadAllCertificates",
+    "/vhosts/default:reloadCertificate",
+    "/managers/api:reloadCertificate",
+  ])
+    assert.equal((await ask("POST", path)).statusCode, 200, path);
+  assert.equal(reloads.length, 3);
+  assert.equal((await ask("POST", "/vhosts/zz:reloadCertificate")).statusCode, 404);
+});
+
+test("malformed calls get 4xx, and nothing else happens", async (t) => {
+  const { ask } = await node(t);
+  const bytes = [
+    "",
+    "null",
+    "[]",
+    '"x"',
+    '{"name":{}}',
+    `{"name":"${"x".repeat(300)}","urls":["rtsp://c"]}`,
+    "\0",
+    "{".repeat(1_000),
+  ];
+  for (const body of bytes) {
+    const { statusCode } = await ask("POST", streams, body);
+    assert.ok(statusCode >= 400 && statusCode < 500, `${body.slice(0, 20)}: ${statusCode}`);
+  }
+  assert.equal((await ask("POST", streams, "x".repeat(1_100_000))).statusCode, 413);
+});
+
+/** Every path and method of the OpenAPI file is asked, and every answer is one that the file announces, and looks so. */
+test("docs/openapi.json says what the server does", async (t) => {
+  const { ask, watch } = await node(t);
+  const document = JSON.parse(readFileSync(new URL("../../../docs/openapi.json", import.meta.url), "utf8")) as {
+    paths: Record<string, Record<string, { responses: Record<string, Response>; requestBody?: unknown }>>;
+  };
+  type Response = { content?: { "application/json"?: { schema?: { properties?: { response?: Shape } } } } };
+  type Shape = { type?: string; required?: string[] };
+  let asked = 0;
+  for (const [path, methods] of Object.entries(document.paths)) {
+    for (const [method, { responses, requestBody }] of Object.entries(methods)) {
+      const hold = await watch("live");
+      hold.holders = () => [{ id: "a", address: "", sinceMs: 0, end: () => {} }];
+      const concrete = path
+        .replace("{vhost}", "default")
+        .replace("{app}", method === "delete" && path.endsWith("{app}") ? "none" : "app")
+        .replace("{stream}", "live")
+        .replace("{viewer}", "a");
+      const answer = await ask(
+        method.toUpperCase(),
+        concrete,
+        requestBody ? { name: "x", urls: ["rtsp://c"] } : undefined,
+      );
+      const announced = responses[String(answer.statusCode)];
+      assert.ok(announced, `${method} ${path} answered ${answer.statusCode}, which the file does not announce`);
+      const shape = announced.content?.["application/json"]?.schema?.properties?.response;
+      if (shape?.type === "array") assert.ok(Array.isArray(answer.response), `${method} ${path}`);
+      for (const name of shape?.required ?? [])
+        assert.ok(name in (answer.response as object), `${method} ${path}: ${name}`);
+      hold.release();
+      await settle();
+      asked++;
+    }
+  }
+  assert.ok(asked >= 20, `${asked} calls`);
+});
