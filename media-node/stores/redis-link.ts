@@ -69,7 +69,12 @@ export class RedisLink<Client extends LinkClient> {
       const start = (attempt: Attempt<Client>, client: Client): void => {
         used = attempt;
         command(client).then(
-          (value) => finish(() => resolve(value)),
+          (value) =>
+            finish(() => {
+              // Not sooner: what takes connections and drops them, a proxy without its server, is not back.
+              this.#backoff.reset();
+              resolve(value);
+            }),
           (thrown: unknown) => finish(() => reject(this.#judge(attempt, thrown))),
         );
       };
@@ -143,7 +148,6 @@ export class RedisLink<Client extends LinkClient> {
 
   #onReady(attempt: Attempt<Client>, client: Client): void {
     attempt.isReady = true;
-    this.#backoff.reset();
     this.#options.logger.info("store connected");
     this.#isDown = false;
     const waiters = [...this.#waiters];

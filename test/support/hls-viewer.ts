@@ -23,6 +23,11 @@ export class HlsViewer {
     this.#running = this.#run();
   }
 
+  /** When the last media was complete, by `performance.now()`. */
+  get lastMs(): number | undefined {
+    return this.#lastMs;
+  }
+
   get node(): string | undefined {
     return this.nodes.at(-1);
   }

@@ -56,6 +56,11 @@ export class LoadViewer {
   /** From the click until the first picture was complete. */
   firstPictureMs = Number.NaN;
   isOver = false;
+  /** How often the signalling told it to stop and ask anew: it was moved to another node. */
+  moves = 0;
+  /** When media last came from the node it is with, by `performance.now()`. */
+  lastMs: number | undefined;
+  #nowMs = 0;
   readonly #options: LoadViewerOptions;
   readonly #clickedMs = performance.now();
   readonly #streams = new Map<number, Received>();
@@ -97,6 +102,7 @@ export class LoadViewer {
   /** Takes what came and sends what is due: checks, consent, reports. Call it every millisecond or two. */
   tick(nowMs: number): void {
     if (this.isOver || this.#remote.port === 0) return;
+    this.#nowMs = nowMs;
     this.#socket.drain(this.#take);
     if (nowMs >= this.#nextCheckMs) {
       this.#nextCheckMs = nowMs + (this.#isConnected ? consentMs * (0.8 + Math.random() * 0.4) : repeatCheckMs);
@@ -137,6 +143,7 @@ export class LoadViewer {
       const message = JSON.parse(data.toString("utf8")) as { command?: string; code?: number; error?: string };
       if (message.error !== undefined) timedOut.reject(new Error(message.error));
       else if (message.command === "offer") this.#answer(message as unknown as Offer);
+      else if (message.command === "stop") this.#startAnew();
     });
     this.#web.send('{"command":"request_offer"}');
     try {
@@ -144,6 +151,19 @@ export class LoadViewer {
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  /** As OvenPlayer does when it is told to stop: the connection goes, the socket stays, and an offer is asked for again. */
+  #startAnew(): void {
+    this.moves++;
+    this.lastMs = undefined;
+    this.#dtls?.free();
+    this.#dtls = undefined;
+    this.#isConnected = false;
+    this.#remote.port = 0;
+    this.#streams.clear();
+    this.#opening.length = 0;
+    this.#web.send('{"command":"request_offer"}');
   }
 
   #answer({ id, sdp, candidates }: Offer): void {
@@ -243,6 +263,7 @@ export class LoadViewer {
   #receiveMedia(bytes: Buffer): void {
     const second = bytes[1]!;
     if (second >= 192 && second <= 223) return;
+    this.lastMs = this.#nowMs;
     this.packets++;
     this.bytes += bytes.length;
     const ssrc = bytes.readUInt32BE(8);

@@ -1,0 +1,116 @@
+// Viewers by the hundred, as real clusters have them: some watch by WebRTC over the router's managed signalling, some by LL-HLS
+// with content steering, some by LL-HLS that knows nothing but its URL. They are told nothing about nodes that die.
+import { HlsViewer } from "./hls-viewer.ts";
+import { LoadViewer } from "./load-viewer.ts";
+import { until } from "./until.ts";
+
+/** One viewer, of whatever kind. */
+export interface Viewer {
+  readonly kind: "webrtc" | "steered" | "plain";
+  /** When media last came: ms of `performance.now()`; undefined before the first. */
+  readonly lastMediaMs: number | undefined;
+  /** How often it went to another node. */
+  readonly moves: number;
+  close(): void | Promise<void>;
+}
+
+const kinds = ["webrtc", "steered", "plain"] as const;
+const tickMs = 2;
+/** A viewer that got nothing for this long is not playing: parts come each half second, packets all the time. */
+const playingMs = 1_500;
+
+export class Audience {
+  readonly viewers: Viewer[] = [];
+  readonly #router: string;
+  readonly #web = new Set<LoadViewer>();
+  readonly #ticking: NodeJS.Timeout;
+
+  /** @param router its URL */
+  constructor(router: string) {
+    this.#router = router;
+    this.#ticking = setInterval(() => {
+      const nowMs = performance.now();
+      for (const viewer of this.#web) viewer.tick(nowMs);
+    }, tickMs);
+  }
+
+  /** A third of each kind, some at a time; resolves when all of them play. */
+  async gather(count: number, { atOnce = 20, withinMs = 60_000 } = {}): Promise<void> {
+    for (let from = 0; from < count; from += atOnce) {
+      const some = Array.from({ length: Math.min(atOnce, count - from) }, (_, index) => kinds[(from + index) % 3]!);
+      await Promise.all(some.map((kind) => this.#join(kind)));
+      await until("those who joined play", withinMs, () => this.playing() === this.viewers.length);
+    }
+  }
+
+  /** Viewers who got media within the last second and a half. */
+  playing(): number {
+    const nowMs = performance.now();
+    return this.viewers.filter(({ lastMediaMs }) => nowMs - (lastMediaMs ?? -Infinity) < playingMs).length;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.viewers.map(async (viewer) => viewer.close()));
+    clearInterval(this.#ticking);
+  }
+
+  async #join(kind: Viewer["kind"]): Promise<void> {
+    if (kind !== "webrtc") {
+      const viewer = new HlsViewer(`${this.#router}/app/stream/llhls.m3u8${kind === "steered" ? "?steering=1" : ""}`);
+      this.viewers.push({
+        kind,
+        get lastMediaMs() {
+          return viewer.lastMs;
+        },
+        get moves() {
+          return Math.max(0, viewer.nodes.length - 1);
+        },
+        close: () => viewer.close(),
+      });
+      return;
+    }
+    const url = `${this.#router.replace("http", "ws")}/app/stream?managed=1`;
+    const options = { checkEvery: 1_000_000, isGenuine: () => true };
+    const viewer = await LoadViewer.join(url, options, (one) => this.#web.add(one));
+    this.viewers.push({
+      kind,
+      get lastMediaMs() {
+        return viewer.lastMs;
+      },
+      get moves() {
+        return viewer.moves;
+      },
+      close: () => {
+        this.#web.delete(viewer);
+        viewer.close();
+      },
+    });
+  }
+}
+
+/**
+ * Watches an audience from the moment a node was taken from it.
+ * @param sinceMs ms of `performance.now()` at which it was taken
+ * @param expected how many were there
+ * @param forMs watched at most
+ * @returns milliseconds until each who moved had media of another node, in order of size; who plays nothing at the end counts
+ *   as Infinity
+ */
+export async function watchMoves(
+  audience: Audience,
+  { sinceMs, expected, forMs }: { sinceMs: number; expected: number; forMs: number },
+): Promise<readonly number[]> {
+  const before = new Map(audience.viewers.map((viewer) => [viewer, viewer.moves]));
+  const backMs = new Map<Viewer, number>();
+  while (backMs.size < expected && performance.now() - sinceMs < forMs) {
+    await new Promise((resolve) => setTimeout(resolve, 25));
+    for (const viewer of audience.viewers) {
+      const { moves, lastMediaMs } = viewer;
+      if (moves > before.get(viewer)! && lastMediaMs !== undefined && !backMs.has(viewer))
+        backMs.set(viewer, lastMediaMs - sinceMs);
+    }
+  }
+  for (const viewer of audience.viewers)
+    if (performance.now() - (viewer.lastMediaMs ?? -Infinity) > playingMs) backMs.set(viewer, Number.POSITIVE_INFINITY);
+  return [...backMs.values()].toSorted((a, b) => a - b);
+}
