@@ -8,7 +8,7 @@ export interface OvtListener {
   close(): Promise<void>;
 }
 
-/** Dead edges send nothing, so the kernel asks: after 30 s, three times. */
+/** Dead edges send nothing, so the kernel asks: after 30 s, and ends the connection 10 s later. */
 const keepAliveMs = 30_000;
 
 /** Listens for edges on TCP and hands each connection to `accept`, which owns it from then on. */

@@ -8,7 +8,7 @@ import { PeerGuard } from "./peer-guard.ts";
 import type { EncodedSample } from "./sample-encoder.ts";
 import { SendQueue } from "./send-queue.ts";
 import type { SampleBatch } from "./stream-outlet.ts";
-import { messageBytes } from "../../test/support/scripted-origin.ts";
+import { decodeTrace } from "../../test/support/ovt-fixtures.ts";
 import { requestBytes } from "../../test/support/scripted-edge.ts";
 
 function packet(firstByte: number, payloadType: number, payload: Uint8Array): Buffer {
@@ -69,10 +69,15 @@ test("an origin takes eight requests before a session, 64 KiB each", () => {
   assert.throws(() => other.receive(long, 0, 0), { code: "OVT_MESSAGE_TOO_LONG" });
 });
 
-test("an answer's bytes are one write", () => {
-  const reader = edge();
-  reader.push(messageBytes({ id: 1 }));
-  assert.ok(reader.isAtBoundary);
+test("an answer is one write, however many packets it takes", () => {
+  const dialogue = new OvtOriginDialogue(0);
+  dialogue.receive(requestBytes({ application: "describe", id: 1, target: "ovt://o:1/a/s" }), 0, 0);
+  assert.equal(dialogue.nextRequest()?.application, "describe");
+  dialogue.answer(200, "ok", { nowMs: 0, wallMs: 0 }, { filler: "x".repeat(100_000) });
+  const bytes = dialogue.takeOutput()!;
+  assert.equal(dialogue.takeOutput(), undefined);
+  const { messages, packets, rest } = decodeTrace(bytes);
+  assert.deepEqual([messages.length, packets.length, rest], [1, 4, 0]);
 });
 
 test("a token covers its stream, its app or all, until it expires, and nothing signed otherwise counts", () => {

@@ -31,9 +31,11 @@ function identityOf(key: Buffer): string {
  * record is awaited, since a handshake that is begun costs much more memory than a peer that only says it wants one.
  */
 export function hearGreeting(connection: Duplex, onHeard: (isTls: boolean) => void): void {
-  let heard = Buffer.alloc(0);
+  let before: Buffer | undefined;
   const onData = (chunk: Uint8Array): void => {
-    heard = heard.length === 0 ? Buffer.from(chunk) : Buffer.concat([heard, chunk]);
+    // A copy: what the socket read lies in a piece of memory of its own, which costs more than its few bytes.
+    const heard = before ? Buffer.concat([before, chunk]) : Buffer.from(chunk);
+    before = heard;
     const isTls = heard[0] === handshakeByte;
     const wanted = isTls ? recordHeaderLength + (heard.length < recordHeaderLength ? 0 : heard.readUInt16BE(3)) : 1;
     if (heard.length < Math.min(wanted, maxGreetingBytes)) return;

@@ -120,6 +120,20 @@ test("plays without a describe", async () => {
   await origin.close();
 });
 
+test("an origin that was started again, and one that stands in for it, describe the tracks with the same ids", async () => {
+  const described: string[] = [];
+  for (let i = 0; i < 2; i++) {
+    const { origin } = await openLive();
+    const edge = new ScriptedEdge(origin.publisher);
+    const { contents } = JSON.parse(JSON.stringify(await edge.ask("describe")));
+    described.push(JSON.stringify(contents.stream.tracks));
+    edge.close();
+    await origin.close();
+  }
+  assert.equal(described[0], described[1]);
+  assert.match(described[0]!, /"id":0.*"id":1/);
+});
+
 test("play is granted to an OvenMediaEngine edge when media can follow at once, and refused by a silent stream", async () => {
   const clock = new ManualClock();
   const { origin, fed } = await openLive(0, { clock });

