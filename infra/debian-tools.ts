@@ -14,6 +14,7 @@ const tools = [
     isThere: () => runs("xz", "--version") && runs("curl", "--version"),
     packages: ["xz-utils", "curl"],
   },
+  { name: "python3", isThere: () => runs("python3", "--version"), packages: ["python3"] },
   { name: "gdnsd", isThere: () => existsSync("/usr/sbin/gdnsd"), packages: ["gdnsd"] },
   { name: "Chromium", isThere: () => existsSync("/usr/bin/chromium"), packages: ["chromium"] },
   {
