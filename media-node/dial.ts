@@ -1,42 +1,79 @@
-import { connect, isIP, type Socket } from "node:net";
+import type { LookupAddress } from "node:dns";
+import { lookup as resolveName } from "node:dns/promises";
+import { connect as connectSocket, isIP, type Socket } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
-import { TransportError } from "./flow/errors.ts";
+import { messageOf, TransportError } from "./flow/errors.ts";
+import { raceAddresses } from "./happy-eyeballs.ts";
+import { systemClock } from "./time/clock.ts";
 
 /** Connecting takes longer than this only when nobody is there. */
 const connectTimeoutMs = 3_000;
 
+/** What a name stands for, and how one address is connected to; tests put their own in place. */
+export interface DialOptions {
+  readonly lookup?: (host: string) => Promise<readonly LookupAddress[]>;
+  readonly connect?: (address: string, port: number) => Socket;
+}
+
 /**
- * Opens a TCP connection, trying every address of the name (RFC 8305).
+ * Opens a TCP connection to whichever address of the name answers first (RFC 8305).
+ * @param host a name, an IPv4 address, or an IPv6 address with or without brackets
  * @throws {TransportError} with a sentence an operator understands
  */
-export function dialTcp(host: string, port: number, signal: AbortSignal): Promise<Socket> {
+export async function dialTcp(
+  host: string,
+  port: number,
+  signal: AbortSignal,
+  { lookup = lookupAll, connect = connectTo }: DialOptions = {},
+): Promise<Socket> {
   const where = `${host}:${port}`;
-  return new Promise((resolve, reject) => {
-    const socket = connect({ host: host.replace(/^\[(.*)\]$/, "$1"), port, autoSelectFamily: true, noDelay: true });
-    const fail = (error: TransportError): void => {
-      signal.removeEventListener("abort", onAbort);
-      socket.destroy();
-      reject(error);
-    };
-    const onAbort = (): void => fail(new TransportError("DIAL_ABORTED", `connecting to ${where} was given up`));
-    if (signal.aborted) return onAbort();
-    signal.addEventListener("abort", onAbort, { once: true });
-    const onError = (error: NodeJS.ErrnoException): void => {
-      fail(new TransportError("DIAL_FAILED", `cannot connect to ${where}: ${reasonOf(error)}`, { cause: error }));
-    };
-    socket.once("error", onError);
-    socket.setTimeout(connectTimeoutMs, () =>
-      fail(new TransportError("DIAL_TIMEOUT", `${where} does not answer within ${connectTimeoutMs / 1000} s`)),
-    );
-    socket.once("connect", () => {
-      socket.setTimeout(0);
-      socket.removeAllListeners("timeout");
-      socket.off("error", onError);
-      signal.removeEventListener("abort", onAbort);
-      socket.setKeepAlive(true, 30_000);
-      resolve(socket);
+  const name = host.replace(/^\[(.*)\]$/, "$1");
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), connectTimeoutMs);
+  const ends = AbortSignal.any([signal, late.signal]);
+  try {
+    signal.throwIfAborted();
+    const family = isIP(name);
+    const addresses = family === 0 ? await untilAborted(lookup(name), ends) : [{ address: name, family }];
+    const socket = await raceAddresses(addresses, {
+      clock: systemClock,
+      signal: ends,
+      connect: (address) => connect(address, port),
     });
-  });
+    socket.setKeepAlive(true, 30_000);
+    return socket;
+  } catch (cause) {
+    if (signal.aborted) throw new TransportError("DIAL_ABORTED", `connecting to ${where} was given up`, { cause });
+    if (late.signal.aborted) {
+      const sentence = `${where} does not answer within ${connectTimeoutMs / 1000} s`;
+      throw new TransportError("DIAL_TIMEOUT", sentence, { cause });
+    }
+    throw new TransportError("DIAL_FAILED", `cannot connect to ${where}: ${reasonOf(cause)}`, { cause });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function lookupAll(host: string): Promise<readonly LookupAddress[]> {
+  const addresses = await resolveName(host, { all: true, verbatim: true });
+  if (addresses.length === 0) throw Object.assign(new Error("no address"), { code: "ENOTFOUND" });
+  return addresses;
+}
+
+function connectTo(address: string, port: number): Socket {
+  return connectSocket({ host: address, port, noDelay: true });
+}
+
+/** A resolver cannot be told to stop; its answer is not waited for. */
+async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = (): void => aborted.reject(new Error("aborted"));
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    return await Promise.race([promise, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
 }
 
 /**
@@ -110,7 +147,7 @@ const reasons: Record<string, string> = {
   ECONNRESET: "it closed the connection",
 };
 
-function reasonOf(error: NodeJS.ErrnoException): string {
-  // With several addresses the error is an AggregateError without a text of its own.
-  return reasons[error.code ?? ""] ?? (error.message || error.code || "unknown error");
+function reasonOf(error: unknown): string {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  return reasons[code] ?? (messageOf(error) || code || "unknown error");
 }
