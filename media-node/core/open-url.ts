@@ -13,6 +13,8 @@ export interface OpenUrlOptions {
   /** Nodes for which this stream is pulled, handed to the opener. */
   readonly via?: readonly string[];
   readonly counters: PullCounters;
+  /** Time for one attempt to connect, describe and play; default 6 s. */
+  readonly attemptTimeoutMs?: number;
 }
 
 export interface OpenedSource {
@@ -20,8 +22,8 @@ export interface OpenedSource {
   readonly url: string;
 }
 
-/** Time for one attempt to connect, describe and play. */
-const attemptTimeoutMs = 6_000;
+/** Longer than an origin takes that has to pull the stream itself. */
+const defaultAttemptTimeoutMs = 6_000;
 
 /**
  * Opens one URL within a deadline; a source that is played by this node already is refused.
@@ -55,7 +57,7 @@ export async function openUrl(
 async function openInTime(
   url: string,
   { signal, ignoresSourceClock, isProbe }: Parameters<typeof openUrl>[1],
-  { clock, nodeId, openers, via }: OpenUrlOptions,
+  { clock, nodeId, openers, via, attemptTimeoutMs = defaultAttemptTimeoutMs }: OpenUrlOptions,
 ): Promise<Source> {
   const scheme = url.slice(0, url.indexOf(":")).toLowerCase();
   const open = openers.get(scheme);

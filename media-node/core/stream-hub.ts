@@ -61,6 +61,8 @@ export interface StreamHubOptions {
   readonly openers: ReadonlyMap<string, OpenSource>;
   readonly recentMs?: number;
   readonly limits?: Partial<PullLimits>;
+  /** Time for one attempt to open a source; default 6 s. */
+  readonly attemptTimeoutMs?: number;
   /** 0 ≤ x < 1 */
   readonly random?: () => number;
 }
@@ -242,7 +244,7 @@ export class StreamHub {
   }
 
   #pullOptions(name: StreamName, request: StreamRequest): PullOptions {
-    const { clock, logger, nodeId, openers, recentMs, random } = this.#options;
+    const { clock, logger, nodeId, openers, recentMs, random, attemptTimeoutMs } = this.#options;
     return {
       clock,
       logger,
@@ -250,6 +252,7 @@ export class StreamHub {
       openers,
       counters: this.counters,
       ...(random && { random }),
+      ...(attemptTimeoutMs !== undefined && { attemptTimeoutMs }),
       ...(recentMs !== undefined && { recentMs }),
       ...(request.via && { via: request.via }),
       plan: async () => {
