@@ -369,7 +369,15 @@ export class RtspSession implements Source {
       if (!this.#media.hasPackets)
         this.#fail(new TransportError("RTSP_UDP_SILENT", "no datagram from the server gets through"));
     });
-    const tick = (): void => this.#media.timeout();
+    let lastMs = this.#nowMs();
+    let wasLate = false;
+    const tick = (): void => {
+      // When this process was held up, what is missing may be waiting in the socket: it is read before the next tick.
+      const isLate = this.#nowMs() - lastMs > reorderTickMs * 2;
+      if (!isLate || wasLate) this.#media.timeout();
+      wasLate = isLate && !wasLate;
+      lastMs = this.#nowMs();
+    };
     this.#timers.add(every(this.#options.clock, reorderTickMs, () => this.#guard(tick)));
   }
 
