@@ -74,19 +74,25 @@ const formats: ReadonlyMap<string, ReadFormat> = new Map<string, ReadFormat>([
   ["PCMA", readG711],
 ]);
 
-/** Which tracks of a description to play. The same description gives the same track ids on every connection. */
+/**
+ * Which tracks of a description to play. Pictures have even ids and sound odd ones, counted by kind: servers such as VLC
+ * list their tracks in another order after each restart, and viewers' tracks must stay what they were.
+ */
 export function planSession(description: SessionDescription): SessionPlan {
   const media: MediaPlan[] = [];
   const ignored: IgnoredMedia[] = [];
+  const nextId = { video: 0, audio: 1 };
   for (const [mediaIndex, section] of description.media.entries()) {
-    const planned = planMedia(section, mediaIndex);
+    const kind = section.kind === "audio" ? "audio" : "video";
+    const planned = planMedia(section, mediaIndex, nextId[kind]);
+    if (section.kind === kind) nextId[kind] += 2;
     if ("reason" in planned) ignored.push(planned);
     else media.push(planned);
   }
   return { media, ignored };
 }
 
-function planMedia(media: SdpMedia, mediaIndex: number): MediaPlan | IgnoredMedia {
+function planMedia(media: SdpMedia, mediaIndex: number, id: number): MediaPlan | IgnoredMedia {
   const refuse = (encoding: string, reason: string): IgnoredMedia => ({
     mediaIndex,
     kind: media.kind,
@@ -108,7 +114,7 @@ function planMedia(media: SdpMedia, mediaIndex: number): MediaPlan | IgnoredMedi
       reorderFrames: format.reorderFrames,
       createDepacketizer: format.createDepacketizer,
       track: {
-        id: mediaIndex,
+        id,
         kind: media.kind,
         codec: format.codec,
         name: media.kind === "video" ? "Video" : "Audio",

@@ -49,8 +49,9 @@ export class ReceivedMedia implements PacketSink {
     this.#timeline = new RtpTimeline({ epochMs: hearthEpochMs, ignoresSenderReports });
   }
 
+  /** Ascending by id. */
   get tracks(): readonly Track[] {
-    return this.#media.map(({ receiver }) => receiver.track);
+    return this.#media.map(({ receiver }) => receiver.track).toSorted((a, b) => a.id - b.id);
   }
 
   /** By track id: what was lost so far. */
