@@ -73,8 +73,8 @@ export class RtspFaultProxy implements AsyncDisposable {
     for (const socket of link) socket.on("error", onGone).on("close", onGone);
     let rewriting = Promise.resolve();
     client.on("data", (chunk: Buffer) => {
-      if (this.#faults === undefined) return void server.write(chunk);
-      rewriting = rewriting.then(async () => void server.write(await this.#withOwnPorts(chunk)));
+      if (this.#faults === undefined) server.write(chunk);
+      else rewriting = rewriting.then(async () => void server.write(await this.#withOwnPorts(chunk)));
     });
     server.on("data", (chunk: Buffer) => void client.write(chunk));
   }

@@ -23,7 +23,7 @@ export async function startVlcServer(file: string): Promise<VlcServer> {
   await chmod(home, 0o777);
   const port = await freePort();
   const sout = `#rtp{sdp=rtsp://127.0.0.1:${port}/live}`;
-  const child = spawn("cvlc", ["--no-plugins-cache", "--loop", file, "--sout", sout, "--sout-keep"], {
+  const child = spawn("/usr/bin/cvlc", ["--no-plugins-cache", "--loop", file, "--sout", sout, "--sout-keep"], {
     ...(process.getuid?.() === 0 && { uid: nobody, gid: nobody }),
     env: { HOME: home, PATH: process.env["PATH"] },
     stdio: ["ignore", "ignore", "pipe"],
