@@ -43,9 +43,11 @@ const elapsedMs = performance.now() - beganMs;
 const { user, system } = process.cpuUsage(before);
 for (const source of sources) await source.close({ code: "done" });
 
-const share = (user + system) / 1_000 / elapsedMs;
-const kernelShare = system / 1_000 / elapsedMs;
 const expected = (cameras * 25 * elapsedMs) / 1_000;
+// Where the cameras' process does not get its time, fewer pictures come: what they cost is what counts.
+const fullRate = expected / pictures;
+const share = ((user + system) / 1_000 / elapsedMs) * fullRate;
+const kernelShare = (system / 1_000 / elapsedMs) * fullRate;
 const p99 = latencies.toSorted((a, b) => a - b)[Math.floor(latencies.length * 0.99)]!;
 const [load = 0] = loadavg();
 console.log(
@@ -53,6 +55,7 @@ console.log(
     `${(kernelShare * 100).toFixed(1)} % of it in the kernel; ${((share / cameras) * 1e6).toFixed(0)} µs of CPU a camera and second`,
 );
 console.log(`latency p99 ${p99.toFixed(1)} ms; load average ${load.toFixed(1)}`);
-assert.ok(pictures > expected * 0.98, `${pictures} of ${expected.toFixed(0)} pictures came`);
+assert.ok(pictures > expected / 2, `${pictures} of ${expected.toFixed(0)} pictures came`);
+if (load < quietLoad) assert.ok(pictures > expected * 0.98, `${pictures} of ${expected.toFixed(0)} pictures came`);
 assert.ok(share <= 0.6 * (cameras / 200), "more than 60 % of a core for 200 cameras");
 if (load < quietLoad) assert.ok(p99 <= 15, `p99 ${p99} ms`);

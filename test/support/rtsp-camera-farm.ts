@@ -1,9 +1,9 @@
 // A process of its own: prints its port, and is any number of cameras of 2.5 Mbit/s, one a connection, until its input ends.
 import { createServer, type AddressInfo, type Socket } from "node:net";
-import { serializeInterleavedFrame } from "../../media-node/rtsp/interleaved-frame.ts";
+import { interleavedHeaderLength, serializeInterleavedFrame } from "../../media-node/rtsp/interleaved-frame.ts";
 import { RtspDeframer } from "../../media-node/rtsp/rtsp-deframer.ts";
 import { headerOf, type RtspRequest } from "../../media-node/rtsp/rtsp-message.ts";
-import { h264, videoSdp } from "./scripted-camera.ts";
+import { videoSdp } from "./scripted-camera.ts";
 
 const framesPerSecond = 25;
 const packetsPerFrame = 9;
@@ -13,6 +13,19 @@ const groupFrames = Number(process.argv[2] ?? 50);
 /** Cameras are not in step: each sends in its own slice of a picture's time. */
 const sliceMs = 5;
 const slices = 1_000 / framesPerSecond / sliceMs;
+
+const packetBytes = interleavedHeaderLength + 12 + payloadBytes;
+/** A picture in fragments (RFC 6184 §5.8), but for its numbers, times and kind. */
+const picture = Buffer.concat(
+  Array.from({ length: packetsPerFrame }, (_, place) => {
+    const isLast = place === packetsPerFrame - 1;
+    const packet = Buffer.alloc(12 + payloadBytes, 0x55);
+    packet.fill(0, 0, 12);
+    packet.set([0x80, isLast ? 0xe0 : 0x60]);
+    packet.set([0x7c, place === 0 ? 0x80 : isLast ? 0x40 : 0, 0x88], 12);
+    return serializeInterleavedFrame({ channel: 0, payload: packet });
+  }),
+);
 
 class Camera {
   readonly #socket: Socket;
@@ -48,18 +61,16 @@ class Camera {
   send(nowMs: number): void {
     if (!this.#isPlaying) return;
     const isKey = this.#frame % groupFrames === 0;
-    const packets = Array.from({ length: packetsPerFrame }, (_, place) => {
-      const isLast = place === packetsPerFrame - 1;
-      const packet = Buffer.alloc(12 + payloadBytes, 0x55);
-      packet.set([0x80, isLast ? 0xe0 : 0x60]);
-      packet.writeUInt16BE(this.#sequence++ & 0xffff, 2);
-      packet.writeUInt32BE((this.#frame * 3_600) >>> 0, 4);
-      packet.set([0x7c, (place === 0 ? 0x80 : isLast ? 0x40 : 0) | (isKey ? 5 : 1), 0x88], 12);
-      if (isLast) packet.writeDoubleBE(nowMs, packet.length - 8);
-      return serializeInterleavedFrame({ channel: 0, payload: packet });
-    });
+    const bytes = Buffer.from(picture);
+    for (let place = 0; place < packetsPerFrame; place++) {
+      const at = place * packetBytes + interleavedHeaderLength;
+      bytes.writeUInt16BE(this.#sequence++ & 0xffff, at + 2);
+      bytes.writeUInt32BE((this.#frame * 3_600) >>> 0, at + 4);
+      bytes[at + 13]! |= isKey ? 5 : 1;
+    }
+    bytes.writeDoubleBE(nowMs, bytes.length - 8);
     this.#frame++;
-    this.#socket.write(Buffer.concat(packets));
+    this.#socket.write(bytes);
   }
 }
 
