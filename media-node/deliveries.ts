@@ -6,9 +6,12 @@ import type { StreamName } from "./core/stream-name.ts";
 import type { StreamHub } from "./core/stream-hub.ts";
 import { SettingError, TransportError } from "./flow/errors.ts";
 import { createLlHls } from "./llhls/ll-hls.ts";
+import { mediaPorts, openMediaWorkers } from "./media-workers.ts";
 import type { NodeContext } from "./node-context.ts";
 import { openOpusSound } from "./opus-sound.ts";
 import { oncePerSetting, publishedBy } from "./published-by.ts";
+import { defaultWebRtcConfig } from "./webrtc/config.ts";
+import { newCertificate } from "./webrtc/transport/certificate.ts";
 import { openMediaPort } from "./webrtc/transport/open-media-port.ts";
 import { createWebRtc } from "./webrtc/web-rtc.ts";
 import { viewerSecretOf } from "./viewer-secret.ts";
@@ -64,11 +67,13 @@ function openLlHls(context: NodeContext, hub: StreamHub, admit: AdmitViewer): De
 
 async function openWebRtc(context: NodeContext, hub: StreamHub, admit: AdmitViewer): Promise<Delivery | undefined> {
   const { config, live, clock, logger, address, group } = context;
-  const { signalling, iceCandidates } = config.bind.webrtc;
+  const { signalling } = config.bind.webrtc;
   const setting = publishersOf(context).find(({ webrtc }) => webrtc)?.webrtc;
   if (!isOpen(signalling) || !setting) return undefined;
+  const certificate = newCertificate(clock.wallMs());
   const mediaPort = await openMediaPort({
-    port: iceCandidates[0]?.ports[0]?.first ?? 10_000,
+    port: mediaPorts(config)[0]!,
+    certificate,
     ...(address !== undefined && { addresses: [address] }),
     ...(config.hearth.advertisedAddresses.length > 0 && { advertisedAddresses: config.hearth.advertisedAddresses }),
     clock,
@@ -79,13 +84,16 @@ async function openWebRtc(context: NodeContext, hub: StreamHub, admit: AdmitView
   group.add(() => mediaPort.close());
   const sound = openOpusSound(context, hub);
   const rtx = setting.hasRtx === undefined ? {} : { rtx: setting.hasRtx };
+  const settings = { ...defaultWebRtcConfig, ...rtx, createDefaultPlaylist: setting.hasDefaultPlaylist };
+  const workers = openMediaWorkers(context, settings, certificate);
   const guest = createWebRtc({
     hub: sound.hub,
     port: mediaPort,
     admit,
     clock,
     logger,
-    config: { ...rtx, createDefaultPlaylist: setting.hasDefaultPlaylist },
+    config: settings,
+    workers,
   });
   group.add((reason) => guest.close(reason));
   return {
@@ -98,8 +106,8 @@ async function openWebRtc(context: NodeContext, hub: StreamHub, admit: AdmitView
       findStream: (name) => hub.find(name),
     }),
     drain: () => guest.drain(),
-    egressBytes: () => mediaPort.stats["bytesOut"] ?? 0,
-    metrics: [...webRtcMetrics(guest), ...sound.metrics],
+    egressBytes: () => (mediaPort.stats["bytesOut"] ?? 0) + (workers.stats.port["bytesOut"] ?? 0),
+    metrics: [...webRtcMetrics(guest, workers), ...sound.metrics],
   };
 }
 

@@ -1,6 +1,7 @@
 import type { Metric } from "./api/metrics.ts";
 import type { StreamStats } from "./webrtc/stream-counters.ts";
 import type { WebRtcGuest } from "./webrtc/web-rtc.ts";
+import type { WorkerPool, WorkerPoolStats } from "./webrtc/workers/worker-pool.ts";
 
 /** Streams that get series of their own; those with the most viewers come first. */
 const maxStreams = 200;
@@ -22,8 +23,24 @@ const perStream: readonly {
 ];
 
 /** `hearth_webrtc_…`, by stream where it helps to know which. */
-export function webRtcMetrics(guest: Pick<WebRtcGuest, "stats">): Metric[] {
+export function webRtcMetrics(guest: Pick<WebRtcGuest, "stats">, workers?: Pick<WorkerPool, "stats">): Metric[] {
+  const ofWorkers = (of: (stats: WorkerPoolStats) => number) => () => (workers ? of(workers.stats) : 0);
   return [
+    {
+      name: "hearth_webrtc_workers",
+      help: "Threads that send media, the main one not counted",
+      read: ofWorkers((stats) => stats.workers),
+    },
+    {
+      name: "hearth_webrtc_worker_failures_total",
+      help: "Media threads that ended by themselves",
+      read: ofWorkers((stats) => stats.failures),
+    },
+    {
+      name: "hearth_webrtc_worker_samples_dropped_total",
+      help: "Samples that a media thread was too slow to take",
+      read: ofWorkers((stats) => stats.dropped),
+    },
     { name: "hearth_webrtc_sessions", help: "WebRTC sessions, negotiating ones too", read: () => guest.stats.sessions },
     { name: "hearth_webrtc_sessions_opened_total", help: "Sessions opened", read: () => guest.stats.opened },
     {

@@ -133,8 +133,15 @@ export const applicationSchema = group("A name space of streams, and what is don
     Multiplex: unused("Multiplexed channels."),
   }),
   Publishers: group("How streams of this application are delivered.", {
-    AppWorkerCount: unused("Threads."),
-    StreamWorkerCount: unused("Threads."),
+    AppWorkerCount: integer("Times `StreamWorkerCount`: threads beside the main one that send WebRTC, at most.", {
+      fallback: 1,
+      min: 0,
+      max: 128,
+    }),
+    StreamWorkerCount: integer(
+      "Never more threads than other cores, or than further ports in `IceCandidates`; 0 keeps to the main thread.",
+      { fallback: 8, min: 0, max: 128 },
+    ),
     DelayBufferTimeMs: unused("Delay before delivery."),
     MaxConnection: maxConnection,
     WebRTC: webrtcSchema,

@@ -24,7 +24,7 @@ export function buildApplication(value: ApplicationValue): ApplicationConfig {
     providers,
     publishers: {
       ovt: publishers?.OVT !== undefined,
-      ...(publishers?.WebRTC && { webrtc: buildWebrtc(publishers.WebRTC) }),
+      ...(publishers?.WebRTC && { webrtc: buildWebrtc(publishers.WebRTC, publishers) }),
       ...(publishers?.LLHLS && { llhls: buildLlhls(publishers.LLHLS) }),
     },
   };
@@ -36,7 +36,10 @@ export function buildCrossDomains(value: ValueOf<typeof crossDomainsSchema>): Cr
   return { urls: value.Url, headers: value.Header.map(({ Key, Value }) => ({ key: Key, value: Value })) };
 }
 
-function buildWebrtc(value: NonNullable<PublishersValue["WebRTC"]>): WebrtcPublisherConfig {
+function buildWebrtc(
+  value: NonNullable<PublishersValue["WebRTC"]>,
+  { AppWorkerCount, StreamWorkerCount }: NonNullable<PublishersValue>,
+): WebrtcPublisherConfig {
   const crossDomains = buildCrossDomains(value.CrossDomains);
   return {
     timeoutMs: value.Timeout,
@@ -44,6 +47,7 @@ function buildWebrtc(value: NonNullable<PublishersValue["WebRTC"]>): WebrtcPubli
     ...(value.PlayoutDelay && { playoutDelay: { minMs: value.PlayoutDelay.Min, maxMs: value.PlayoutDelay.Max } }),
     ...(value.BandwidthEstimation === "REMB" && { bandwidthEstimation: "REMB" as const }),
     hasDefaultPlaylist: value.CreateDefaultPlaylist,
+    maxThreads: Math.max(1, AppWorkerCount) * StreamWorkerCount,
     ...(crossDomains && { crossDomains }),
   };
 }

@@ -121,6 +121,8 @@ export interface WebrtcPublisherConfig {
   readonly playoutDelay?: { readonly minMs: number; readonly maxMs: number };
   readonly bandwidthEstimation?: "REMB";
   readonly hasDefaultPlaylist: boolean;
+  /** Threads that may send media beside the main one. */
+  readonly maxThreads: number;
   readonly crossDomains?: CrossDomainsConfig;
 }
 

@@ -46,6 +46,12 @@ export interface RemotePeer {
   readonly icePwd?: string | undefined;
 }
 
+/** What a viewer names its place by (RFC 8445 §5.3). */
+export interface IceCredentials {
+  readonly iceUfrag: string;
+  readonly icePwd: string;
+}
+
 /** One viewer's ICE, DTLS and SRTP state. */
 export interface PeerTransport {
   readonly iceUfrag: string;
@@ -77,8 +83,11 @@ export interface MediaPort {
   readonly candidates: readonly IceCandidate[];
   /** Of this node's certificate, as `a=fingerprint` takes it: `sha-256 AA:BB:…`. */
   readonly fingerprint: string;
-  /** A place for one viewer, reachable by its ufrag from now on; closed if not connected within 15 s. */
-  open(events: PeerEvents): PeerTransport;
+  /**
+   * A place for one viewer, reachable by its ufrag from now on; closed if not connected within 15 s.
+   * @param credentials default new ones
+   */
+  open(events: PeerEvents, credentials?: IceCredentials): PeerTransport;
   /** Hands everything queued to the kernel. */
   flush(): void;
   /** Datagrams and bytes in and out, what was dropped and why; and which tier was chosen at start (`"ffi-gso"`, `"ffi"`, `"portable"`). */

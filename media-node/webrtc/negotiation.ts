@@ -12,10 +12,11 @@ import {
   type LocalMedia,
 } from "../sdp/local-description.ts";
 import type { RemoteDescription, RtpCodec } from "../sdp/remote-description.ts";
-import type { MediaPort, PeerTransport } from "./media-port.ts";
+import type { IceCredentials } from "./media-port.ts";
 import { randomSsrc, randomToken, type RandomBytes } from "./random.ts";
 import type { PlayablePlaylist } from "./renditions.ts";
 import type { SenderFormat } from "./track-sender.ts";
+import type { PortFacts } from "./viewer-place.ts";
 
 /** What we put into every description of one session. */
 interface Identity {
@@ -45,13 +46,13 @@ export interface Negotiated {
 }
 
 export interface NegotiationOptions {
-  readonly port: MediaPort;
+  readonly port: PortFacts;
   readonly random: RandomBytes;
   readonly rtx: boolean;
 }
 
 /** Offers every codec of the playlist's renditions, the first rendition's first. */
-export function createOffer(peer: PeerTransport, playlist: PlayablePlaylist, options: NegotiationOptions): LocalOffer {
+export function createOffer(peer: IceCredentials, playlist: PlayablePlaylist, options: NegotiationOptions): LocalOffer {
   const identity = createIdentity(options.random);
   const sections = (["video", "audio"] as const).flatMap((kind) => offeredSection(kind, playlist, options));
   const sdp = serializeLocalDescription({
@@ -163,7 +164,7 @@ export function acceptOffer(
 
 /** Writes the answer to a viewer's offer, with all candidates: nothing can follow later. */
 export function createAnswer(
-  peer: PeerTransport,
+  peer: IceCredentials,
   offer: RemoteDescription,
   { accepted, codecs }: NonNullable<ReturnType<typeof acceptOffer>>,
   options: NegotiationOptions & { readonly candidates: readonly string[] },
@@ -229,7 +230,7 @@ function createIdentity(random: RandomBytes): Identity {
  * Our candidates as text, best first.
  * @param transport the viewer's `?transport=`: `tcp` leaves out UDP where there is TCP, anything else changes nothing
  */
-export function candidatesFor(port: MediaPort, transport: string | null): string[] {
+export function candidatesFor(port: PortFacts, transport: string | null): string[] {
   const tcp = port.candidates.filter(({ protocol }) => protocol === "tcp");
   const wanted = transport?.toLowerCase() === "tcp" && tcp.length > 0 ? tcp : port.candidates;
   return wanted.map(candidateValue);

@@ -9,9 +9,11 @@ import type { MediaPort } from "./media-port.ts";
 import { playableTracksOf, type PlayableTracks } from "./playable-tracks.ts";
 import { randomToken, type RandomBytes } from "./random.ts";
 import { playablePlaylistOf, type PlayablePlaylist } from "./renditions.ts";
-import { StreamCounters, type StreamStats } from "./stream-counters.ts";
+import { mergedStats, StreamCounters, type StreamStats } from "./stream-counters.ts";
 import { StreamFanOut } from "./stream-fan-out.ts";
+import type { ViewerPlace } from "./viewer-place.ts";
 import { ViewerSession } from "./viewer-session.ts";
+import type { WorkerPool } from "./workers/worker-pool.ts";
 
 /** What all parts of the room share. */
 export interface RoomOptions {
@@ -23,6 +25,8 @@ export interface RoomOptions {
   readonly config: WebRtcConfig;
   /** Runs a function in a later turn of the event loop: `setImmediate`. */
   readonly defer: (run: () => void) => void;
+  /** Threads that take viewers beside this one; the caller closes it. */
+  readonly workers?: WorkerPool | undefined;
 }
 
 interface StreamEntry {
@@ -34,11 +38,13 @@ interface StreamEntry {
 /** All sessions of the node, and the one fan-out each of their streams has. */
 export class SessionTable {
   readonly #options: RoomOptions;
-  readonly #sessions = new Set<ViewerSession>();
+  readonly #sessions = new Set<ViewerPlace>();
   readonly #streams = new Map<Stream, StreamEntry>();
   readonly #explained = new WeakSet<Stream>();
   readonly #ended: Record<string, number> = {};
   #opened = 0;
+  /** Sessions of this thread. */
+  #local = 0;
   #isDraining = false;
 
   constructor(options: RoomOptions) {
@@ -61,9 +67,14 @@ export class SessionTable {
 
   /** Figures of every stream that has viewers, by `vhost/app/stream`. */
   get streams(): Record<string, StreamStats> {
-    return Object.fromEntries(
-      [...this.#streams].map(([stream, { counters }]) => [streamKey(stream.name), counters.stats]),
-    );
+    const streams: Record<string, StreamStats> = {};
+    const add = (name: string, stats: StreamStats): void => {
+      const known = streams[name];
+      streams[name] = known ? mergedStats(known, stats) : stats;
+    };
+    for (const [stream, { counters }] of this.#streams) add(streamKey(stream.name), counters.stats);
+    for (const [name, stats] of this.#options.workers?.streamStats() ?? []) add(name, stats);
+    return streams;
   }
 
   /** From now on nobody new is taken. */
@@ -82,11 +93,32 @@ export class SessionTable {
   }
 
   /** Opens a place for one viewer; the session owns `hold` from here on. */
-  open(hold: StreamHold, logger: Logger, address: string, onEnd: (reason: CloseReason) => void): ViewerSession {
+  open(hold: StreamHold, logger: Logger, address: string, onEnd: (reason: CloseReason) => void): ViewerPlace {
+    this.#opened++;
+    const left = (viewer: ViewerPlace, reason: CloseReason): void => {
+      this.#sessions.delete(viewer);
+      this.#ended[reason.code] = (this.#ended[reason.code] ?? 0) + 1;
+      onEnd(reason);
+    };
+    const { workers } = this.#options;
+    const elsewhere: ViewerPlace | undefined = workers?.place(this.#local, hold, logger, (reason) =>
+      left(elsewhere!, reason),
+    );
+    const viewer = elsewhere ?? this.#openHere(hold, logger, left);
+    this.#sessions.add(viewer);
+    const id = randomToken(this.#options.random, 12);
+    const sinceMs = this.#options.clock.nowMs();
+    hold.sentBytes = () => viewer.sentBytes;
+    hold.holders = () => [{ id, address, sinceMs, end: (reason) => viewer.close(reason) }];
+    return viewer;
+  }
+
+  #openHere(hold: StreamHold, logger: Logger, left: (viewer: ViewerPlace, reason: CloseReason) => void): ViewerPlace {
     const entry = this.#entry(hold.stream);
     entry.sessions++;
-    this.#opened++;
+    this.#local++;
     const leave = (): void => {
+      this.#local--;
       if (--entry.sessions === 0) this.#streams.delete(hold.stream);
     };
     try {
@@ -98,17 +130,10 @@ export class SessionTable {
         fanOut,
         counters,
         onEnd: (reason) => {
-          this.#sessions.delete(session);
-          this.#ended[reason.code] = (this.#ended[reason.code] ?? 0) + 1;
           leave();
-          onEnd(reason);
+          left(session, reason);
         },
       });
-      this.#sessions.add(session);
-      const id = randomToken(this.#options.random, 12);
-      const sinceMs = this.#options.clock.nowMs();
-      hold.sentBytes = () => session.sentBytes;
-      hold.holders = () => [{ id, address, sinceMs, end: (reason) => session.close(reason) }];
       return session;
     } catch (thrown) {
       leave();

@@ -19,7 +19,7 @@ import {
 } from "./signalling-messages.ts";
 import { passGate } from "./stream-gate.ts";
 import { TokenBucket } from "./token-bucket.ts";
-import type { ViewerSession } from "./viewer-session.ts";
+import type { ViewerPlace } from "./viewer-place.ts";
 
 /** What a socket is closed with (RFC 6455 §7.4); players ignore it, operators and proxies do not. */
 const closeCodes = { done: 1000, policy: 1008, internal: 1011, restart: 1012, tryLater: 1013, notFound: 4404 } as const;
@@ -34,9 +34,12 @@ const maxMessagesPerSecond = 5;
 /** A socket that does not take our few messages is not being read. */
 const maxBufferedBytes = 1024 * 1024;
 
+/** Ends after which the same stream can be offered again. */
+const restartable: readonly string[] = ["tracks-changed", "worker-failed"];
+
 /** A session that was offered on this socket. */
 interface Offered {
-  readonly session: ViewerSession;
+  readonly session: ViewerPlace;
   readonly offer: LocalOffer;
   readonly playlist: PlayablePlaylist;
   renditions: readonly PlayableRendition[];
@@ -194,8 +197,9 @@ export class SignallingSocket {
     }
   }
 
-  #offer(session: ViewerSession, playlist: PlayablePlaylist, transport: string | null): void {
-    const { port, random, config } = this.#options;
+  #offer(session: ViewerPlace, playlist: PlayablePlaylist, transport: string | null): void {
+    const { random, config } = this.#options;
+    const { port } = session;
     const offer = createOffer(session.peer, playlist, { port, random, rtx: config.rtx });
     this.#offered = { session, offer, playlist, renditions: [], current: undefined, isAuto: playlist.isAuto };
     const id = randomUint32(random) >>> 1 || 1;
@@ -261,13 +265,13 @@ export class SignallingSocket {
   }
 
   /** The transport or the stream ended; a player that can start again is told to, on this socket. */
-  #onSessionEnd(session: ViewerSession, reason: CloseReason): void {
+  #onSessionEnd(session: ViewerPlace, reason: CloseReason): void {
     if (this.#offered?.session !== session) return;
     this.#offered = undefined;
     this.#cancelDeadline();
     const id = this.#dialogue.id;
     this.#dialogue.ended();
-    const canRestart = reason.code === "tracks-changed" && id !== undefined;
+    const canRestart = restartable.includes(reason.code) && id !== undefined;
     if (canRestart) this.#send(stopMessage(id));
     else this.#socket.close(reason.code === "stream-ended" ? closeCodes.tryLater : closeCodes.done, reason.code);
   }

@@ -90,3 +90,22 @@ export class StreamCounters {
     return sum;
   }
 }
+
+/** Of one stream whose viewers are in two places. */
+export function mergedStats(a: StreamStats, b: StreamStats): StreamStats {
+  const weighted = (of: (stats: StreamStats) => number): number =>
+    a.viewers + b.viewers === 0 ? 0 : (of(a) * a.viewers + of(b) * b.viewers) / (a.viewers + b.viewers);
+  return {
+    viewers: a.viewers + b.viewers,
+    packets: a.packets + b.packets,
+    bytes: a.bytes + b.bytes,
+    retransmitted: a.retransmitted + b.retransmitted,
+    notRetransmitted: a.notRetransmitted + b.notRetransmitted,
+    drops: a.drops + b.drops,
+    nacks: a.nacks + b.nacks,
+    keyframeRequests: a.keyframeRequests + b.keyframeRequests,
+    malformedRtcp: a.malformedRtcp + b.malformedRtcp,
+    lossShare: weighted(({ lossShare }) => lossShare),
+    roundTripMs: weighted(({ roundTripMs }) => roundTripMs),
+  };
+}

@@ -8,7 +8,7 @@ import type { Clock, Timer } from "../time/clock.ts";
 import type { WebRtcConfig } from "./config.ts";
 import type { MediaPort } from "./media-port.ts";
 import { randomUint32, type RandomBytes } from "./random.ts";
-import { TrackFanOut } from "./track-fan-out.ts";
+import { TrackFanOut, type NewPacketizer } from "./track-fan-out.ts";
 import type { TrackSender } from "./track-sender.ts";
 
 /** What the fan-out calls on each of its viewers. */
@@ -30,6 +30,8 @@ export interface FanOutOptions {
   readonly config: WebRtcConfig;
   /** Runs a function in a later turn of the event loop, as soon as other work had its chance: `setImmediate`. */
   readonly defer: (run: () => void) => void;
+  /** Default by the track's codec. */
+  readonly newPacketizer?: NewPacketizer;
 }
 
 /** Viewers served in one turn: about two milliseconds of work, so that nothing else waits longer. */
@@ -94,7 +96,12 @@ export class StreamFanOut {
     const track = this.stream.track(id);
     if (!track) return undefined;
     try {
-      const fanOut = new TrackFanOut(track, this.#offsetOf(track), this.#options.config.maxPacketBytes);
+      const fanOut = new TrackFanOut(
+        track,
+        this.#offsetOf(track),
+        this.#options.config.maxPacketBytes,
+        this.#options.newPacketizer,
+      );
       this.#tracks.set(id, fanOut);
       this.#fillWithRecent(fanOut);
       return fanOut;

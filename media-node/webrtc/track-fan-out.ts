@@ -4,6 +4,9 @@ import { createPacketizer, type Packetizer } from "../rtp/packetizer.ts";
 import { PacketHistory, type PacketFrame } from "./packet-history.ts";
 import type { TrackSender } from "./track-sender.ts";
 
+/** Makes what cuts a track's samples into packets; undefined when it has no RTP payload format. */
+export type NewPacketizer = (track: Track, maxPacketBytes: number) => Packetizer | undefined;
+
 /** Long enough for a late NACK after a lost key frame and for the burst of a joining viewer. */
 const historyMs = 4_000;
 const historyBytes = 16 * 1024 * 1024;
@@ -18,6 +21,7 @@ export class TrackFanOut {
   readonly arriving = new Set<TrackSender>();
   readonly #maxPacketBytes: number;
   readonly #timestampOffset: number;
+  readonly #newPacketizer: NewPacketizer;
   #track: Track;
   #packetizer: Packetizer;
   #latestPts = Number.NEGATIVE_INFINITY;
@@ -27,11 +31,12 @@ export class TrackFanOut {
    * @param timestampOffset random, equal for all tracks of a stream that share an RTP clock rate
    * @throws {ProtocolError} when the track's decoder configuration is unreadable
    */
-  constructor(track: Track, timestampOffset: number, maxPacketBytes: number) {
+  constructor(track: Track, timestampOffset: number, maxPacketBytes: number, newPacketizer = cutting) {
     this.#maxPacketBytes = maxPacketBytes;
     this.#timestampOffset = timestampOffset;
     this.#track = track;
-    this.#packetizer = packetizerOf(track, maxPacketBytes);
+    this.#newPacketizer = newPacketizer;
+    this.#packetizer = this.#packetizerOf(track);
   }
 
   get track(): Track {
@@ -56,7 +61,13 @@ export class TrackFanOut {
   describe(track: Track): void {
     if (track === this.#track) return;
     this.#track = track;
-    this.#packetizer = packetizerOf(track, this.#maxPacketBytes);
+    this.#packetizer = this.#packetizerOf(track);
+  }
+
+  #packetizerOf(track: Track): Packetizer {
+    const packetizer = this.#newPacketizer(track, this.#maxPacketBytes);
+    if (!packetizer) throw new Error(`${track.codec} has no RTP payload format here`);
+    return packetizer;
   }
 
   /** Packetizes without sending: what was published before the first viewer came. */
@@ -78,11 +89,8 @@ export class TrackFanOut {
   }
 }
 
-function packetizerOf(track: Track, maxPacketBytes: number): Packetizer {
-  const packetizer = createPacketizer(track.codec, { maxPacketBytes, decoderConfig: track.decoderConfig });
-  if (!packetizer) throw new Error(`${track.codec} has no RTP payload format here`);
-  return packetizer;
-}
+const cutting: NewPacketizer = ({ codec, decoderConfig }, maxPacketBytes) =>
+  createPacketizer(codec, { maxPacketBytes, decoderConfig });
 
 /** `pts` of a track in ticks of its RTP clock, modulo 2³². */
 export function rtpTicks(pts: number, timescale: number, clockRate: number): number {

@@ -17,7 +17,7 @@ import { defaultWebRtcConfig, type WebRtcConfig } from "./config.ts";
 import type { PlayableRendition } from "./renditions.ts";
 import { SessionTable } from "./session-table.ts";
 import type { SenderFormat } from "./track-sender.ts";
-import type { ViewerSession } from "./viewer-session.ts";
+import { ViewerSession } from "./viewer-session.ts";
 
 const video: SenderFormat = {
   kind: "video",
@@ -67,7 +67,8 @@ class Room {
   async negotiate(formats: readonly SenderFormat[], rendition?: PlayableRendition) {
     const result = await this.hub.hub.acquire({ vhost: "default", app: "app", stream: "live" }, { protocol: "webrtc" });
     assert.equal(result.kind, "stream");
-    const session: ViewerSession = this.table.open(result.hold, silentLogger, "192.0.2.1", () => {});
+    const session = this.table.open(result.hold, silentLogger, "192.0.2.1", () => {});
+    assert.ok(session instanceof ViewerSession);
     session.accept(
       { cname: "cname", formats },
       { fingerprints: ["sha-256 AB"] },

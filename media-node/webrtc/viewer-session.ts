@@ -7,7 +7,7 @@ import { parseRtcp, serializeRtcp, type RtcpPacket } from "../rtp/rtcp.ts";
 import type { Clock } from "../time/clock.ts";
 import { AutoRendition } from "./auto-rendition.ts";
 import type { WebRtcConfig } from "./config.ts";
-import type { MediaPort, PeerTransport, RemotePeer } from "./media-port.ts";
+import type { IceCredentials, MediaPort, PeerEvents, PeerTransport, RemotePeer } from "./media-port.ts";
 import type { Negotiated } from "./negotiation.ts";
 import type { RandomBytes } from "./random.ts";
 import type { PlayableRendition } from "./renditions.ts";
@@ -15,6 +15,7 @@ import { Retransmitter } from "./retransmitter.ts";
 import { SenderReports } from "./sender-reports.ts";
 import type { FanOutViewer, StreamFanOut } from "./stream-fan-out.ts";
 import { TrackSender } from "./track-sender.ts";
+import type { PortFacts, ViewerPlace } from "./viewer-place.ts";
 import type { StreamCounters } from "./stream-counters.ts";
 
 /** What the first report waits for, and how long until the next: between half a second and one. */
@@ -38,6 +39,10 @@ export interface ViewerSessionOptions {
   readonly logger: Logger;
   readonly random: RandomBytes;
   readonly config: WebRtcConfig;
+  /** Default new ones. */
+  readonly credentials?: IceCredentials;
+  /** Media begins to flow, in these codecs. */
+  readonly onConnected?: (codecs: string) => void;
   /** Called once, whatever ended it. */
   readonly onEnd: (reason: CloseReason) => void;
 }
@@ -52,7 +57,7 @@ interface Section {
  * One viewer: a transport, and a sender for each section agreed on. It exists from our first description on, sends from
  * the moment the transport is connected, and gives everything back when it ends.
  */
-export class ViewerSession implements FanOutViewer {
+export class ViewerSession implements FanOutViewer, ViewerPlace {
   readonly peer: PeerTransport;
   readonly #options: ViewerSessionOptions;
   #negotiated: Negotiated | undefined;
@@ -75,10 +80,15 @@ export class ViewerSession implements FanOutViewer {
 
   constructor(options: ViewerSessionOptions) {
     this.#options = options;
-    this.peer = options.port.open({
+    const events: PeerEvents = {
       onState: (state, reason) => this.#onState(state, reason),
       onRtcp: (packet) => this.#onRtcp(packet),
-    });
+    };
+    this.peer = options.port.open(events, options.credentials);
+  }
+
+  get port(): PortFacts {
+    return this.#options.port;
   }
 
   get isEnded(): boolean {
@@ -101,7 +111,6 @@ export class ViewerSession implements FanOutViewer {
     return this.#reports?.roundTripMs ?? 0;
   }
 
-  /** Both sides agreed. Media flows as soon as the transport is connected. */
   accept(negotiated: Negotiated, remote: RemotePeer, rendition: PlayableRendition): void {
     if (this.#negotiated || this.#end) return;
     this.#negotiated = negotiated;
@@ -110,10 +119,6 @@ export class ViewerSession implements FanOutViewer {
     if (this.peer.state === "connected") this.#start();
   }
 
-  /**
-   * Goes over to other tracks of the same codecs, picture with its next key frame.
-   * @param onSwitched called when the viewer really gets the new rendition
-   */
   switchTo(rendition: PlayableRendition, onSwitched: () => void): void {
     this.#rendition = rendition;
     let waiting = this.#sections.length;
@@ -129,10 +134,6 @@ export class ViewerSession implements FanOutViewer {
     }
   }
 
-  /**
-   * Begins or ends choosing among renditions by the viewer's estimates.
-   * @param onSwitched called with each rendition when the viewer really gets it
-   */
   chooseAmong(renditions: readonly PlayableRendition[], onSwitched: (rendition: PlayableRendition) => void): void {
     const current = this.#rendition;
     const nowMs = this.#options.clock.nowMs();
@@ -180,7 +181,6 @@ export class ViewerSession implements FanOutViewer {
     this.close({ code: "stream-ended", message: reason.code });
   }
 
-  /** Says goodbye and lets go of transport, tracks and stream. Later calls do nothing. */
   close(reason: CloseReason): void {
     if (this.#end) return;
     this.#end = reason;
@@ -262,7 +262,9 @@ export class ViewerSession implements FanOutViewer {
       if (source) sender.start(source, nowMs);
     }
     port.flush();
-    logger.info("viewer connected", { sections: formats.map(({ codec }) => codec).join("+") });
+    const codecs = formats.map(({ codec }) => codec).join("+");
+    logger.info("viewer connected", { sections: codecs });
+    this.#options.onConnected?.(codecs);
   }
 
   #onRtcp(bytes: Uint8Array): void {

@@ -15,6 +15,7 @@ import { SessionTable, type RoomOptions } from "./session-table.ts";
 import { SignallingSocket } from "./signalling-socket.ts";
 import type { StreamStats } from "./stream-counters.ts";
 import { Whep } from "./whep.ts";
+import type { WorkerPool } from "./workers/worker-pool.ts";
 
 export interface WebRtcOptions {
   readonly hub: Pick<StreamHub, "acquire">;
@@ -25,6 +26,8 @@ export interface WebRtcOptions {
   readonly logger: Logger;
   readonly config?: Partial<WebRtcConfig>;
   readonly random?: RandomBytes;
+  /** Threads that take viewers beside this one; closed by the caller. */
+  readonly workers?: WorkerPool | undefined;
 }
 
 /** Figures for `/metrics`. */
@@ -59,6 +62,7 @@ export function createWebRtc(options: WebRtcOptions): WebRtcGuest {
     random: options.random ?? randomBytes,
     config: { ...defaultWebRtcConfig, ...options.config },
     defer: setImmediate,
+    workers: options.workers,
   };
   const table = new SessionTable(room);
   const whep = new Whep(table, room);

@@ -9,7 +9,7 @@ import { randomToken } from "./random.ts";
 import { switchableRenditions } from "./renditions.ts";
 import type { RoomOptions, SessionTable } from "./session-table.ts";
 import { passGate } from "./stream-gate.ts";
-import type { ViewerSession } from "./viewer-session.ts";
+import type { ViewerPlace } from "./viewer-place.ts";
 
 const maxBodyBytes = 64 * 1024;
 const bodyMs = 10_000;
@@ -37,7 +37,7 @@ interface Answer {
 }
 
 interface WhepSession {
-  readonly session: ViewerSession;
+  readonly session: ViewerPlace;
   readonly etag: string;
 }
 
@@ -123,7 +123,7 @@ export class Whep {
   /** Owns `hold`: a session takes it over, or it is released. */
   #open(hold: StreamHold, offer: RemoteDescription, asked: ViewerTarget, admission: Admitted): Answer {
     const { target = asked, endsAtMs, onEnd } = admission;
-    let session: ViewerSession | undefined;
+    let session: ViewerPlace | undefined;
     try {
       const playlist = this.#table.playlistOf(hold.stream, target.file === "whep" ? "" : target.file);
       if ("refusal" in playlist) return { status: 422, body: playlist.refusal };
@@ -142,9 +142,10 @@ export class Whep {
         const reason = { code: "expired", message: "the viewer's policy ended" };
         expiry = atWallTime(this.#options.clock, endsAtMs, () => opened.close(reason));
       }
-      const candidates = candidatesFor(this.#options.port, target.query.get("transport"));
-      const { rtx } = this.#options.config;
-      const { sdp, negotiated } = createAnswer(session.peer, offer, agreed, { ...this.#options, rtx, candidates });
+      const candidates = candidatesFor(session.port, target.query.get("transport"));
+      const { random, config } = this.#options;
+      const answering = { port: session.port, random, rtx: config.rtx, candidates };
+      const { sdp, negotiated } = createAnswer(session.peer, offer, agreed, answering);
       const codecOf = (kind: string) => negotiated.formats.find((format) => format.kind === kind)?.codec;
       const codecs = { video: codecOf("video"), audio: codecOf("audio") };
       const renditions = switchableRenditions(playlist, codecs);

@@ -116,6 +116,11 @@ export class LoadViewer {
     }
   }
 
+  /** Of the node's media socket that serves it. */
+  get remotePort(): number {
+    return this.#remote.port;
+  }
+
   /** Packets that the sequence numbers say are missing. */
   get lost(): number {
     let lost = 0;

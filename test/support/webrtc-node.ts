@@ -1,10 +1,16 @@
+import { randomBytes } from "node:crypto";
 import { StreamHub } from "../../media-node/core/stream-hub.ts";
 import type { OpenSource } from "../../media-node/core/source.ts";
 import { silentLogger } from "../../media-node/flow/logger.ts";
 import { systemClock } from "../../media-node/time/clock.ts";
 import type { IceCandidate, MediaPort, PeerEvents, PeerTransport } from "../../media-node/webrtc/media-port.ts";
+import { defaultWebRtcConfig } from "../../media-node/webrtc/config.ts";
+import { newCertificate } from "../../media-node/webrtc/transport/certificate.ts";
+import { newIceCredentials } from "../../media-node/webrtc/transport/front-door.ts";
 import { openMediaPort } from "../../media-node/webrtc/transport/open-media-port.ts";
 import { createWebRtc, type WebRtcGuest } from "../../media-node/webrtc/web-rtc.ts";
+import { startWorkerThread } from "../../media-node/webrtc/workers/start-worker.ts";
+import { WorkerPool, type WorkerThread } from "../../media-node/webrtc/workers/worker-pool.ts";
 import { HttpDoor } from "./http-door.ts";
 
 /** The WebRTC room on a real port, with every stream pulled from one source. */
@@ -13,11 +19,16 @@ export interface WebRtcNode extends AsyncDisposable {
   readonly url: string;
   readonly hub: StreamHub;
   readonly guest: WebRtcGuest;
+  readonly workers: WorkerPool;
+  /** Media threads, as they were started. */
+  readonly threads: readonly WorkerThread[];
 }
 
 export interface WebRtcNodeOptions {
   /** What viewers are told to connect to; default loopback. */
   readonly address?: string;
+  /** Media threads, the first of which starts with the first viewer; default none. */
+  readonly maxWorkers?: number;
   /** Changes the candidates that viewers are told, given the port they were opened on. */
   readonly candidates?: (candidates: readonly IceCandidate[]) => Promise<readonly IceCandidate[]>;
 }
@@ -41,14 +52,37 @@ export async function openWebRtcNode(open: OpenSource, options: WebRtcNodeOption
         isPersistent: false,
       }),
   });
+  const certificate = newCertificate(Date.now());
   const port = await openMediaPort({
     addresses: [address],
     advertisedAddresses: [address],
+    certificate,
     clock: systemClock,
     logger: silentLogger,
   });
   const candidates = await (options.candidates?.(port.candidates) ?? Promise.resolve(port.candidates));
+  const threads: WorkerThread[] = [];
+  const start = startWorkerThread(defaultWebRtcConfig, () => ({
+    addresses: [address],
+    advertisedAddresses: [address],
+    port: 0,
+    certificate,
+  }));
+  const workers = new WorkerPool({
+    maxWorkers: options.maxWorkers ?? 0,
+    viewersPerThread: 0,
+    start: (...given) => {
+      const thread = start(...given);
+      threads.push(thread);
+      return thread;
+    },
+    clock: systemClock,
+    logger: silentLogger,
+    config: defaultWebRtcConfig,
+    newCredentials: () => newIceCredentials(randomBytes),
+  });
   const guest = createWebRtc({
+    workers,
     hub,
     port: new PortBehind(port, candidates),
     admit: () => Promise.resolve({ isAdmitted: true }),
@@ -60,9 +94,12 @@ export async function openWebRtcNode(open: OpenSource, options: WebRtcNodeOption
     url: await door.open(),
     hub,
     guest,
+    workers,
+    threads,
     async [Symbol.asyncDispose]() {
       await guest.close({ code: "shutdown" });
       await door.close();
+      await workers.close();
       await port.close();
       await hub.close({ code: "shutdown" });
     },

@@ -1,7 +1,7 @@
 import { messageOf } from "../../flow/errors.ts";
 import type { Logger } from "../../flow/logger.ts";
 import type { Clock, Timer } from "../../time/clock.ts";
-import type { MediaPort, PeerEvents, PeerTransport } from "../media-port.ts";
+import type { IceCredentials, MediaPort, PeerEvents, PeerTransport } from "../media-port.ts";
 import { hostCandidates } from "./candidates.ts";
 import type { DtlsEngine } from "./dtls-engine.ts";
 import { HandshakeQueue } from "./handshake-queue.ts";
@@ -21,6 +21,12 @@ export interface FrontDoorOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly randomBytes: (length: number) => Uint8Array;
+}
+
+/** RFC 8445 §5.3: at least 24 and 128 bits of randomness, from the alphabet of base64. */
+export function newIceCredentials(randomBytes: (length: number) => Uint8Array): IceCredentials {
+  const text = (bytes: number): string => Buffer.from(randomBytes(bytes)).toString("base64url").replace(/[-_]/g, "A");
+  return { iceUfrag: text(9), icePwd: text(24) };
 }
 
 /** While viewers connect. */
@@ -73,11 +79,8 @@ export class FrontDoor implements PeerHost {
     return Buffer.from(this.#randomBytes(bytes)).toString("hex");
   }
 
-  open(events: PeerEvents): PeerTransport {
-    // RFC 8445 §5.3: at least 24 and 128 bits of randomness, from the alphabet of base64.
-    const text = (bytes: number): string =>
-      Buffer.from(this.#randomBytes(bytes)).toString("base64url").replace(/[-_]/g, "A");
-    const peer = new Peer(this, events, text(9), text(24));
+  open(events: PeerEvents, credentials = newIceCredentials(this.#randomBytes)): PeerTransport {
+    const peer = new Peer(this, events, credentials.iceUfrag, credentials.icePwd);
     this.#peers.set(peer.iceUfrag, peer);
     this.#connecting.add(peer);
     this.#schedule();
@@ -197,7 +200,7 @@ export class FrontDoor implements PeerHost {
       candidates: hostCandidates(advertised, { udp, tcp }),
       fingerprint,
       tier,
-      open: (events) => this.open(events),
+      open: (events, credentials) => this.open(events, credentials),
       flush: () => {
         for (const front of fronts) front.outlet.flush();
         for (const front of tcpFronts) front.flush();

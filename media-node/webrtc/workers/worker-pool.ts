@@ -1,0 +1,276 @@
+import type { Stream } from "../../core/stream.ts";
+import { streamKey } from "../../core/stream-name.ts";
+import type { StreamHold } from "../../core/stream-hub.ts";
+import type { CloseReason } from "../../flow/close-group.ts";
+import type { Logger } from "../../flow/logger.ts";
+import type { Clock, Timer } from "../../time/clock.ts";
+import type { WebRtcConfig } from "../config.ts";
+import type { IceCredentials } from "../media-port.ts";
+import type { StreamStats } from "../stream-counters.ts";
+import type { PortFacts, ViewerPlace } from "../viewer-place.ts";
+import { RemoteViewer } from "./remote-viewer.ts";
+import { newSharedRing } from "./shared-ring.ts";
+import { StreamRelay } from "./stream-relay.ts";
+import { WorkerLink } from "./worker-link.ts";
+import type { WorkerReport, WorkerStreamStats } from "./worker-messages.ts";
+
+/** A thread as the pool sees it. */
+export interface WorkerThread {
+  terminate(): Promise<void>;
+}
+
+export interface WorkerPoolOptions {
+  /** 0 = every viewer stays in this thread. */
+  readonly maxWorkers: number;
+  /** A further worker is started whenever there are so many viewers for each thread that serves. */
+  readonly viewersPerThread: number;
+  /** Starts worker number `index`. `onExit` is called once, also when it could not be started. */
+  readonly start: (
+    index: number,
+    ring: SharedArrayBuffer,
+    onReport: (report: WorkerReport) => void,
+    onExit: (cause: string) => void,
+  ) => WorkerThread;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly config: WebRtcConfig;
+  readonly newCredentials: () => IceCredentials;
+}
+
+export interface WorkerPoolStats {
+  /** Threads that serve now, this one not counted. */
+  readonly workers: number;
+  /** Threads that ended by themselves. */
+  readonly failures: number;
+  /** Samples that a worker was too slow to take. */
+  readonly dropped: number;
+  /** Sums of the workers' ports, at most a second old. */
+  readonly port: Readonly<Record<string, number>>;
+}
+
+interface MediaWorker {
+  readonly index: number;
+  readonly link: WorkerLink;
+  readonly thread: WorkerThread;
+  readonly viewers: Map<number, RemoteViewer>;
+  facts: PortFacts | undefined;
+  portStats: Readonly<Record<string, number>>;
+  streamStats: WorkerStreamStats;
+}
+
+/** Half a second of a hundred streams. */
+const ringBytes = 8 << 20;
+const restartMs = 1_000;
+const unblockMs = 5;
+
+/**
+ * Threads that send media, beside the one that signals. They are started as viewers come, so that a node with few of them
+ * has one thread; a viewer stays where it was placed. A thread that fails ends its own viewers, and is started again.
+ */
+export class WorkerPool {
+  readonly #options: WorkerPoolOptions;
+  readonly #workers = new Map<number, MediaWorker>();
+  readonly #relays = new Map<Stream, StreamRelay>();
+  readonly #restarts = new Set<Timer>();
+  #unblock: Timer | undefined;
+  #wanted = 0;
+  #nextViewer = 1;
+  #nextStream = 1;
+  #failures = 0;
+  #dropped = 0;
+  #isClosed = false;
+
+  constructor(options: WorkerPoolOptions) {
+    this.#options = options;
+  }
+
+  get stats(): WorkerPoolStats {
+    const port: Record<string, number> = {};
+    let dropped = this.#dropped;
+    let workers = 0;
+    for (const { facts, portStats, link } of this.#workers.values()) {
+      if (facts) workers++;
+      dropped += link.dropped;
+      for (const [name, value] of Object.entries(portStats)) {
+        if (Number.isFinite(value)) port[name] = (port[name] ?? 0) + value;
+      }
+    }
+    return { workers, failures: this.#failures, dropped, port };
+  }
+
+  /** Of each worker's streams, by name; at most a second old. */
+  *streamStats(): Iterable<readonly [stream: string, stats: StreamStats]> {
+    const names = new Map([...this.#relays.values()].map(({ id, stream }) => [id, streamKey(stream.name)]));
+    for (const { streamStats } of this.#workers.values()) {
+      for (const [id, stats] of streamStats) {
+        const name = names.get(id);
+        if (name !== undefined) yield [name, stats];
+      }
+    }
+  }
+
+  /**
+   * A place for one viewer in another thread; undefined when this one should take it.
+   * @param localViewers served by this thread now
+   */
+  place(
+    localViewers: number,
+    hold: StreamHold,
+    logger: Logger,
+    onEnd: (reason: CloseReason) => void,
+  ): ViewerPlace | undefined {
+    const worker = this.#choose(localViewers);
+    if (!worker?.facts) return undefined;
+    const relay = this.#relayOf(hold.stream);
+    relay.attach(worker.link);
+    const id = this.#nextViewer++;
+    const viewer = new RemoteViewer({
+      id,
+      stream: relay.id,
+      hold,
+      port: worker.facts,
+      credentials: this.#options.newCredentials(),
+      logger,
+      send: (command) => {
+        worker.link.command(command);
+        this.#watch(worker.link);
+      },
+      onEnd: (reason) => {
+        worker.viewers.delete(id);
+        relay.detach(worker.link);
+        if (relay.isUnused) this.#dropRelay(relay);
+        onEnd(reason);
+      },
+    });
+    worker.viewers.set(id, viewer);
+    return viewer;
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#unblock?.cancel();
+    for (const timer of this.#restarts) timer.cancel();
+    for (const relay of this.#relays.values()) this.#dropRelay(relay);
+    await Promise.all([...this.#workers.values()].map(({ thread }) => thread.terminate()));
+  }
+
+  #choose(localViewers: number): MediaWorker | undefined {
+    let fewest: MediaWorker | undefined;
+    let viewers = localViewers;
+    for (const worker of this.#workers.values()) {
+      viewers += worker.viewers.size;
+      if (worker.facts && worker.viewers.size < (fewest?.viewers.size ?? Infinity)) fewest = worker;
+    }
+    this.#grow(viewers);
+    // This thread has other work too: it counts its viewers twice.
+    return fewest && fewest.viewers.size <= 2 * localViewers ? fewest : undefined;
+  }
+
+  #grow(viewers: number): void {
+    const { maxWorkers, viewersPerThread } = this.#options;
+    if (this.#isClosed || this.#wanted >= maxWorkers || viewers < viewersPerThread * (this.#wanted + 1)) return;
+    this.#start(this.#wanted++);
+  }
+
+  #start(index: number): void {
+    const ring = newSharedRing(ringBytes);
+    let hasExited = false;
+    const thread = this.#options.start(
+      index,
+      ring,
+      (report) => this.#receive(worker, report),
+      (cause) => {
+        if (!hasExited) this.#onExit(worker, cause);
+        hasExited = true;
+      },
+    );
+    const link = new WorkerLink(ring);
+    const worker: MediaWorker = {
+      index,
+      link,
+      thread,
+      viewers: new Map(),
+      facts: undefined,
+      portStats: {},
+      streamStats: [],
+    };
+    this.#workers.set(index, worker);
+  }
+
+  #receive(worker: MediaWorker, report: WorkerReport): void {
+    switch (report.type) {
+      case "ready":
+        worker.facts = { candidates: report.candidates, fingerprint: report.fingerprint };
+        this.#options.logger.info("media worker serves", { worker: worker.index, send: report.tier });
+        return;
+      case "failed":
+        return this.#options.logger.error("media worker failed", { worker: worker.index, error: report.message });
+      case "keyframe":
+        return this.#streamOf(report.stream)?.requestKeyframe(report.track);
+      case "log":
+        return this.#options.logger[report.level](report.event, { ...report.fields, worker: worker.index });
+      case "stats":
+        worker.portStats = report.port;
+        worker.streamStats = report.streams;
+        for (const [id, bytes] of report.sent) {
+          const viewer = worker.viewers.get(id);
+          if (viewer) viewer.sentBytes = bytes;
+        }
+        return;
+      default:
+        worker.viewers.get(report.viewer)?.receive(report);
+    }
+  }
+
+  #onExit(worker: MediaWorker, cause: string): void {
+    this.#workers.delete(worker.index);
+    this.#dropped += worker.link.dropped;
+    if (this.#isClosed) return;
+    this.#failures++;
+    this.#options.logger.error("media worker ended", { worker: worker.index, viewers: worker.viewers.size, cause });
+    for (const relay of this.#relays.values()) relay.forget(worker.link);
+    for (const viewer of worker.viewers.values()) viewer.end({ code: "worker-failed", message: cause });
+    const timer = this.#options.clock.after(restartMs, () => {
+      this.#restarts.delete(timer);
+      this.#start(worker.index);
+    });
+    this.#restarts.add(timer);
+  }
+
+  #relayOf(stream: Stream): StreamRelay {
+    const known = this.#relays.get(stream);
+    if (known) return known;
+    const { clock, logger, config } = this.#options;
+    const relay = new StreamRelay(stream, this.#nextStream++, {
+      clock,
+      logger,
+      maxPacketBytes: config.maxPacketBytes,
+      burstMaxAgeMs: config.burstMaxAgeMs,
+      onEnd: () => this.#relays.delete(stream),
+    });
+    this.#relays.set(stream, relay);
+    return relay;
+  }
+
+  #dropRelay(relay: StreamRelay): void {
+    relay.close();
+    this.#relays.delete(relay.stream);
+  }
+
+  #streamOf(id: number): Stream | undefined {
+    for (const relay of this.#relays.values()) if (relay.id === id) return relay.stream;
+    return undefined;
+  }
+
+  /** A full ring is tried again until it took what waits. */
+  #watch(link: WorkerLink): void {
+    if (!link.isBlocked || this.#unblock) return;
+    this.#unblock = this.#options.clock.after(unblockMs, () => {
+      this.#unblock = undefined;
+      for (const worker of this.#workers.values()) {
+        worker.link.resume();
+        this.#watch(worker.link);
+      }
+    });
+  }
+}

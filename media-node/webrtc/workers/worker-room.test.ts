@@ -1,0 +1,206 @@
+// Both ends of a media worker in one thread: what viewers get there is what they would get here.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { MemoryMediaPort } from "../../../test/support/memory-media-port.ts";
+import { opusSample, videoSample } from "../../../test/support/synthetic-stream.ts";
+import { MemoryLogger, TestHub } from "../../../test/support/webrtc-room.ts";
+import { silentLogger } from "../../flow/logger.ts";
+import { serializeRtcp } from "../../rtp/rtcp.ts";
+import { defaultWebRtcConfig } from "../config.ts";
+import { SessionTable } from "../session-table.ts";
+import type { SenderFormat } from "../track-sender.ts";
+import { RingReader } from "./shared-ring.ts";
+import { WorkerPool } from "./worker-pool.ts";
+import type { WorkerReport } from "./worker-messages.ts";
+import { WorkerRoom } from "./worker-room.ts";
+
+const rtx = { rtxSsrc: undefined, rtxPayloadType: undefined };
+const video: SenderFormat = { kind: "video", codec: "h264", ssrc: 11, payloadType: 98, ...rtx };
+const audio: SenderFormat = { kind: "audio", codec: "opus", ssrc: 21, payloadType: 110, ...rtx };
+const name = { vhost: "default", app: "app", stream: "live" };
+
+/** A main thread and its workers, whose rings are read when the test says so. */
+class Threads {
+  readonly hub = new TestHub();
+  readonly here = new MemoryMediaPort();
+  readonly logger = new MemoryLogger();
+  readonly workers: { port: MemoryMediaPort; room: WorkerRoom; reader: RingReader; onExit: (cause: string) => void }[] =
+    [];
+  readonly pool: WorkerPool;
+  readonly table: SessionTable;
+  frame = 0;
+
+  constructor(viewersPerThread = 0) {
+    const { clock } = this.hub;
+    const random = (length: number): Uint8Array => new Uint8Array(length).fill(0x12);
+    const shared = { clock, random, config: defaultWebRtcConfig, defer: setImmediate };
+    this.pool = new WorkerPool({
+      ...shared,
+      logger: this.logger,
+      maxWorkers: 1,
+      viewersPerThread,
+      newCredentials: () => ({ iceUfrag: "ufrag", icePwd: "password" }),
+      start: (index, ring, onReport, onExit) => {
+        const port = new MemoryMediaPort();
+        const report = (message: WorkerReport): void => onReport(message);
+        const room = new WorkerRoom({ ...shared, port, logger: this.logger, report });
+        this.workers[index] = { port, room, reader: new RingReader(ring), onExit };
+        queueMicrotask(() =>
+          report({ type: "ready", candidates: port.candidates, fingerprint: "sha-256 WW", tier: "memory" }),
+        );
+        return { terminate: () => Promise.resolve() };
+      },
+    });
+    this.table = new SessionTable({
+      ...shared,
+      hub: this.hub.hub,
+      port: this.here,
+      logger: this.logger,
+      workers: this.pool,
+    });
+  }
+
+  async join(onEnd: (code: string) => void = () => {}) {
+    const result = await this.hub.hub.acquire(name, { protocol: "webrtc" });
+    assert.ok(result.kind === "stream");
+    const viewer = this.table.open(result.hold, silentLogger, "192.0.2.1", ({ code }) => onEnd(code));
+    const playlist = this.table.playlistOf(result.hold.stream, "");
+    assert.ok(!("refusal" in playlist));
+    viewer.accept(
+      { cname: "cname", formats: [video, audio] },
+      { fingerprints: ["sha-256 AB"] },
+      playlist.renditions[0]!,
+    );
+    this.run();
+    return viewer;
+  }
+
+  run(): void {
+    for (const { reader, room } of this.workers) reader.drain((record) => room.receive(record));
+  }
+
+  play(frames: number): void {
+    for (let i = 0; i < frames; i++, this.frame++) {
+      this.hub.source.push(opusSample(this.frame));
+      this.hub.source.push(videoSample(this.frame, { isKeyframe: this.frame % 30 === 0, bytes: 3_000 }));
+      this.run();
+      this.hub.clock.advance(1000 / 30);
+    }
+  }
+}
+
+/** One viewer here, then one in the worker that the first made start, of a stream 45 pictures old. */
+async function twoViewers(t: Threads) {
+  await t.hub.hub.acquire(name, { protocol: "prewarm" });
+  t.play(45);
+  await t.join();
+  t.here.peers[0]!.connect();
+  await Promise.resolve();
+  const ended: string[] = [];
+  const viewer = await t.join((code) => ended.push(code));
+  const worker = t.workers[0]!;
+  worker.port.peers[0]?.connect();
+  return { viewer, worker, ended, local: t.here.peers[0]!, remote: worker.port.peers[0]! };
+}
+
+test("a viewer in another thread gets the same packets, from the last key frame on", async () => {
+  const t = new Threads();
+  const { local, remote, viewer } = await twoViewers(t);
+  assert.equal(t.here.peers.length, 1, "the second viewer is not here");
+  assert.equal(viewer.port.fingerprint, "sha-256 WW");
+  assert.equal(remote.iceUfrag, "ufrag0");
+  t.play(40);
+  const payloads = (peer: typeof local, type: number): string[] =>
+    peer.of(type).map(({ payload, marker }) => `${marker} ${Buffer.from(payload).toString("base64")}`);
+  assert.ok(payloads(local, 98).length > 100);
+  assert.deepEqual(payloads(remote, 98), payloads(local, 98));
+  assert.deepEqual(payloads(remote, 110), payloads(local, 110));
+  const times = new Set(remote.of(98).map(({ timestamp }) => timestamp));
+  assert.equal(times.size, 15 + 40);
+  assert.equal(t.table.streams["default/app/live"]!.viewers, 1, "the worker's figures come with its next report");
+  assert.equal(t.table.size, 2);
+});
+
+test("its wishes reach the source, its end reaches signalling, and the stream's end reaches it", async () => {
+  const t = new Threads();
+  const { worker, remote, ended } = await twoViewers(t);
+  remote.receive(serializeRtcp([{ type: "pli", senderSsrc: 1, mediaSsrc: 11 }]));
+  t.hub.clock.advance(2_000);
+  remote.receive(serializeRtcp([{ type: "pli", senderSsrc: 1, mediaSsrc: 11 }]));
+  assert.ok(t.hub.source.keyframeRequests.length > 0);
+  assert.equal(t.hub.viewers["webrtc"], 2);
+  remote.receive(serializeRtcp([{ type: "bye", ssrcs: [11] }]));
+  assert.deepEqual(ended, ["bye"]);
+  assert.equal(t.hub.viewers["webrtc"], 1, "the hold is given back");
+  t.run();
+  assert.deepEqual(worker.room.streamStats, [], "a worker without viewers of a stream has no stream");
+
+  const again: string[] = [];
+  await t.join((code) => again.push(code));
+  worker.port.peers.at(-1)!.connect();
+  await t.hub.hub.close({ code: "shutdown" });
+  t.run();
+  assert.deepEqual(again, ["stream-ended"]);
+  assert.equal(t.table.size, 0);
+});
+
+test("closing a viewer from here ends it there", async () => {
+  const t = new Threads();
+  const { worker, viewer, remote, ended } = await twoViewers(t);
+  viewer.close({ code: "deleted" });
+  viewer.close({ code: "deleted" });
+  t.run();
+  assert.equal(remote.state, "closed");
+  assert.equal(worker.room.viewers, 0);
+  assert.deepEqual(ended, ["deleted"]);
+});
+
+test("a worker that fails ends its own viewers, counted, and is started again", async () => {
+  const t = new Threads();
+  const { worker, ended } = await twoViewers(t);
+  worker.onExit("out of memory");
+  assert.deepEqual(ended, ["worker-failed"]);
+  assert.deepEqual([t.pool.stats.workers, t.pool.stats.failures, t.table.size], [0, 1, 1]);
+  assert.equal(t.table.stats.ended["worker-failed"], 1);
+  await t.join();
+  assert.equal(t.here.peers.length, 2, "meanwhile viewers are served here");
+  t.hub.clock.advance(1_000);
+  await Promise.resolve();
+  assert.equal(t.pool.stats.workers, 1);
+  await t.join();
+  assert.equal(t.workers[0]!.port.peers.length, 1, "the new worker has the new viewer");
+});
+
+test("a worker that does not keep up loses media up to a key frame, never a command", async () => {
+  const t = new Threads();
+  const { worker, remote } = await twoViewers(t);
+  const { reader } = worker;
+  const big = (isKeyframe: boolean): void =>
+    t.hub.source.push(videoSample(t.frame++, { isKeyframe, bytes: 1_000_000 }));
+  for (let i = 0; i < 12; i++) big(false);
+  assert.ok(t.pool.stats.dropped > 0);
+  const viewer = t.join();
+  reader.drain((record) => worker.room.receive(record));
+  await viewer;
+  t.hub.clock.advance(1_000);
+  t.run();
+  assert.equal(worker.room.viewers, 2, "the viewer who came meanwhile is there");
+  const before = remote.of(98).length;
+  t.hub.source.push(videoSample(t.frame++, { isKeyframe: false, bytes: 1_000 }));
+  t.run();
+  t.hub.clock.advance(100);
+  assert.equal(remote.of(98).length, before, "nothing that does not join up");
+  t.hub.source.push(videoSample(t.frame++, { isKeyframe: true, bytes: 1_000 }));
+  t.run();
+  t.hub.clock.advance(100);
+  assert.ok(remote.of(98).length > before);
+});
+
+test("with few viewers no thread is started", async () => {
+  const t = new Threads(100);
+  for (let i = 0; i < 99; i++) await t.join();
+  assert.equal(t.workers.length, 0);
+  await t.join();
+  await t.join();
+  assert.equal(t.workers.length, 1);
+});
