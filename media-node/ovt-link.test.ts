@@ -143,7 +143,7 @@ test("a rule with the scheme ovts pulls within TLS: neither names nor media stan
   const tap = await openTap(origin.ovtPort!);
   try {
     assert.equal(await edgeGets(tap.port, { HEARTH_SECRET: secret }, "OVTS"), true);
-    assert.equal(tap.crossed().includes("cam"), false);
+    assert.equal(tap.crossed().includes("app/cam"), false);
     assert.ok(tap.crossed().length > 20_000);
     assert.equal(
       await edgeGets(origin.ovtPort, { HEARTH_SECRET: "another secret, quite as long as the first" }, "ovts"),

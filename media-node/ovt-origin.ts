@@ -58,9 +58,16 @@ function onlyPublished(live: NodeContext["live"], hub: StreamHub): Pick<StreamHu
 /** `hearth_ovt_{connections_opened,…}`: whatever the publisher counts. */
 function metricsOf(publisher: OvtPublisher): Metric[] {
   const counts = Object.entries(publisher.stats).flatMap(([key, value]) => (typeof value === "number" ? [key] : []));
-  return counts.map((key) => ({
+  const faults: Metric = {
+    name: "hearth_ovt_faults",
+    help: "OVT connections ended because of their peer, by code: OVT_UNAUTHORIZED, OVT_TLS, OVT_STALLED, …",
+    labelNames: ["code"],
+    read: () => Object.entries(publisher.stats.faults).map(([code, value]) => ({ labels: { code }, value })),
+  };
+  const numbers = counts.map((key) => ({
     name: `hearth_ovt_${key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}`,
     help: `OVT publisher: ${key}`,
     read: () => Number(Reflect.get(publisher.stats, key)),
   }));
+  return [...numbers, faults];
 }

@@ -79,11 +79,12 @@ export async function secureAsEdge(connection: Duplex, secret: string, signal: A
   });
 }
 
-/** The origin's side: calls `onSecure` once the peer has proved itself; a peer that cannot is closed. */
+/** The origin's side: calls `onSecure` once the peer has proved itself; a peer that cannot is closed, and `onStranger` told. */
 export function secureAsOrigin(
   connection: Duplex,
   secrets: readonly string[],
   onSecure: (secured: Duplex) => void,
+  onStranger: () => void,
 ): void {
   const keys = new Map(secrets.map(keyOf).map((key) => [identityOf(key), key]));
   const options: TlsOptions = { ...common, pskCallback: (_socket, identity) => keys.get(identity) ?? null };
@@ -92,6 +93,7 @@ export function secureAsOrigin(
   const fail = (): void => {
     secured.destroy();
     connection.destroy();
+    onStranger();
   };
   secured.once("error", fail);
   secured.once("secure", () => {

@@ -37,6 +37,8 @@ export interface OriginHost {
   readonly stats: OriginStats;
   resolveVhost(host: string): string | undefined;
   onSession(connection: OriginConnection): void;
+  /** Counts a connection that ended because of its peer. */
+  onFault(code: string, remote: string): void;
   outletOf(hold: StreamHold): StreamOutlet;
   leaveOutlet(outlet: StreamOutlet, tap: OutletTap): void;
 }
@@ -294,8 +296,7 @@ export class OriginConnection {
   }
 
   #abandon(code: string): void {
-    const { faults } = this.#host.stats;
-    faults[code] = (faults[code] ?? 0) + 1;
+    this.#host.onFault(code, this.remote);
     // Strangers may come in thousands: they are counted, and only lost edges are worth a line.
     if (this.#session) this.#log.warn("ovt session dropped", { code });
     else this.#log.debug("ovt connection dropped", { code });

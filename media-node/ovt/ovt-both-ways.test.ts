@@ -175,3 +175,15 @@ test("a pull in a circle is refused at once", async () => {
   assert.equal(nodes["a"]!.publisher.stats.connectionsOpened, 1);
   for (const node of Object.values(nodes)) await node.close();
 });
+
+test("a chain of more than eight nodes is a mistake", async () => {
+  const origin = openTestNode("origin", { fed: { cam: new FedSource() } });
+  const edge = new ScriptedEdge(origin.publisher);
+  const via = Array.from({ length: 9 }, (_, i) => `node-${i}`);
+  const ask = (length: number) =>
+    edge.ask("describe", { x_hearth: { nodeId: "edge", via: via.slice(0, length), recentMs: 0 } });
+  assert.equal((await ask(8))["code"], 200);
+  assert.equal((await ask(9))["code"], 404);
+  edge.close();
+  await origin.close();
+});

@@ -53,6 +53,9 @@ interface Guest {
 }
 
 const tickMs = 250;
+/** Peers that are not of the cluster, or whose secret differs. */
+const refusals = new Set(["OVT_UNAUTHORIZED", "OVT_TLS", "OVT_PLAIN_TEXT"]);
+const refusalsEveryMs = 10_000;
 /** How long a publisher that closes waits for slow edges to take what they were promised. */
 const closeWithinMs = 2_000;
 
@@ -81,6 +84,8 @@ export class OvtPublisher {
     faults: {},
   };
   #encodedBefore = 0;
+  /** Peers turned away since the last line about them. */
+  #refused = { count: 0, code: "", remote: "", saidMs: Number.NEGATIVE_INFINITY };
   #closing: Promise<void> | undefined;
 
   /** @throws {SettingError} when `trustedPeers` holds what is no address or network */
@@ -103,6 +108,7 @@ export class OvtPublisher {
       sendsDataToOthers: options.sendsDataToOthers ?? false,
       stats: this.#stats,
       outletOf: (hold) => this.#outletOf(hold),
+      onFault: (code, remote) => this.#onFault(code, remote),
       onSession: (connection) => void this.#idle.delete(connection),
       leaveOutlet: (outlet, tap) => this.#leaveOutlet(outlet, tap),
     };
@@ -180,9 +186,12 @@ export class OvtPublisher {
     connection.on("error", () => connection.destroy());
     connection.once("close", forget);
     hearGreeting(connection, (isTls) => {
-      if (isTls) secureAsOrigin(connection, secrets, adopt);
+      if (isTls) secureAsOrigin(connection, secrets, adopt, () => this.#onFault("OVT_TLS", remote));
       else if (!requiresTls || this.#host.guard.isTrusted(remote)) adopt(connection);
-      else connection.destroy();
+      else {
+        this.#onFault("OVT_PLAIN_TEXT", remote);
+        connection.destroy();
+      }
     });
   }
 
@@ -214,6 +223,20 @@ export class OvtPublisher {
     this.#ticker.cancel();
   }
 
+  #onFault(code: string, remote: string): void {
+    const { faults } = this.#stats;
+    faults[code] = (faults[code] ?? 0) + 1;
+    if (refusals.has(code)) this.#refused = { ...this.#refused, count: this.#refused.count + 1, code, remote };
+  }
+
+  /** Strangers may come in thousands, and so may edges with another secret: one line for all of them now and then. */
+  #sayRefused(nowMs: number): void {
+    const { count, code, remote, saidMs } = this.#refused;
+    if (count === 0 || nowMs - saidMs < refusalsEveryMs) return;
+    this.#refused = { ...this.#refused, count: 0, saidMs: nowMs };
+    this.#options.logger.warn("ovt peers were turned away", { count, lastCode: code, lastRemote: remote });
+  }
+
   #isCrowded(remote: string): boolean {
     const { maxConnections = 10_000, maxIdlePerAddress = 256 } = this.#options;
     if (this.#connections.size + this.#guests.size >= maxConnections) return true;
@@ -227,6 +250,7 @@ export class OvtPublisher {
   #tick(): void {
     const nowMs = this.#options.clock.nowMs();
     for (const connection of this.#connections) connection.tick(nowMs);
+    this.#sayRefused(nowMs);
     for (const { connection, byMs } of this.#guests) if (nowMs >= byMs) connection.destroy();
   }
 

@@ -98,6 +98,7 @@ class OvtSource implements Source {
   #timer: Timer | undefined;
   #mediaTimer: Timer | undefined;
   #isClosing = false;
+  #isAnswered = false;
   #failure: unknown;
 
   constructor(
@@ -118,11 +119,14 @@ class OvtSource implements Source {
         onStopped: () => this.#letGo(),
       },
     );
-    connection.on("data", (chunk: Uint8Array) => this.#guard(() => this.#dialogue.receive(chunk)));
-    connection.on("error", (cause) => this.#fail(new TransportError("OVT_CONNECTION", messageOf(cause), { cause })));
-    connection.on("end", () => this.#fail(new TransportError("OVT_ENDED", "the origin closed the connection")));
+    connection.on("data", (chunk: Uint8Array) => {
+      this.#isAnswered = true;
+      this.#guard(() => this.#dialogue.receive(chunk));
+    });
+    connection.on("error", (cause) => this.#fail(this.#asLost(messageOf(cause), { cause })));
+    connection.on("end", () => this.#fail(this.#asLost("the origin closed the connection")));
     connection.on("close", () => {
-      this.#fail(new TransportError("OVT_ENDED", "the connection was closed"));
+      this.#fail(this.#asLost("the connection was closed"));
       this.#letGo();
       this.#gone.resolve();
     });
@@ -301,6 +305,14 @@ class OvtSource implements Source {
     if (!(thrown instanceof OvtRefusal)) return thrown;
     if (thrown.status === ovtCode.refused) return new NoSuchStream(thrown.message);
     return new TransportError(thrown.code, thrown.message, { cause: thrown });
+  }
+
+  /** Origins that do not know a peer say nothing: that is for its operator to hear. */
+  #asLost(what: string, options?: ErrorOptions): TransportError {
+    if (this.#isAnswered) return new TransportError("OVT_ENDED", what, options);
+    const why =
+      "the origin hung up without an answer: is HEARTH_SECRET the same on both nodes, or this address trusted there?";
+    return new TransportError("OVT_NO_ANSWER", why, options);
   }
 
   #letGo(): void {

@@ -4,6 +4,7 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 import { PassThrough, type Duplex } from "node:stream";
 import { test } from "node:test";
 import { FedSource, openTestNode, portOf, until, videoSample, type TestNode } from "../../test/support/ovt-kit.ts";
+import { jsonLogger } from "../flow/logger.ts";
 import { hearGreeting } from "./link-tls.ts";
 
 const cam = { vhost: "default", app: "app", stream: "cam" };
@@ -18,13 +19,16 @@ interface SecureOrigin {
   readonly node: TestNode;
   readonly server: Server;
   readonly fed: FedSource;
+  readonly lines: readonly string[];
   /** Everything that crossed the wire, both ways. */
   readonly crossed: () => Buffer;
 }
 
 async function openOrigin(secrets: readonly string[]): Promise<SecureOrigin> {
   const fed = new FedSource();
-  const node = openTestNode("origin", { fed: { cam: fed }, publisher: { secrets } });
+  const lines: string[] = [];
+  const logger = jsonLogger((line) => lines.push(line), "warn");
+  const node = openTestNode("origin", { fed: { cam: fed }, publisher: { secrets, logger } });
   const crossed: Buffer[] = [];
   const server = createServer((socket: Socket) => {
     socket.on("data", (chunk: Buffer) => crossed.push(chunk));
@@ -35,10 +39,10 @@ async function openOrigin(secrets: readonly string[]): Promise<SecureOrigin> {
   const held = await node.hub.acquire(cam, { protocol: "llhls" });
   assert.equal(held.kind, "stream");
   for (let i = 0; i < 30; i++) fed.push(videoSample(i));
-  return { node, server, fed, crossed: () => Buffer.concat(crossed) };
+  return { node, server, fed, lines, crossed: () => Buffer.concat(crossed) };
 }
 
-async function pull(origin: SecureOrigin, scheme: string, secret?: string): Promise<string> {
+async function pull(origin: Pick<SecureOrigin, "server">, scheme: string, secret?: string): Promise<string> {
   const edge = openTestNode("edge", {
     dial,
     rules: { "app/cam": [`${scheme}://127.0.0.1:${portOf(origin.server)}/app/cam`] },
@@ -49,8 +53,9 @@ async function pull(origin: SecureOrigin, scheme: string, secret?: string): Prom
     if (result.kind === "stream") {
       const { stream } = result.hold;
       await until(() => stream.stats.samples >= 30, "the burst");
+      return result.kind;
     }
-    return result.kind;
+    return `${result.kind}: ${result.reason}`;
   } finally {
     await edge.close();
   }
@@ -68,16 +73,20 @@ test("nodes that share a secret speak TLS, or plain OVT with a token, on one por
   assert.equal(origin.node.publisher.stats.connectionsLive, 0);
 });
 
-test("a node with another secret, or none, gets nothing", async (t) => {
+test("a node with another secret, or none, gets nothing, and both operators are told why", async (t) => {
   const origin = await openOrigin(["right"]);
   t.after(() => origin.server.close());
-  assert.equal(await pull(origin, "ovts", "wrong"), "unavailable");
-  assert.equal(await pull(origin, "ovt", "wrong"), "unavailable");
-  assert.equal(await pull(origin, "ovts"), "unavailable");
-  assert.equal(await pull(origin, "ovt"), "unavailable");
-  assert.equal(origin.node.publisher.stats.sessionsStarted, 0);
+  assert.match(await pull(origin, "ovts", "wrong"), /^unavailable: .*does not share this cluster's secret/);
+  assert.match(await pull(origin, "ovt", "wrong"), /^unavailable: .*is HEARTH_SECRET the same on both nodes/);
+  assert.match(await pull(origin, "ovts"), /^unavailable: .*needs the cluster's secret/);
+  assert.match(await pull(origin, "ovt"), /^unavailable: .*is HEARTH_SECRET the same on both nodes/);
+  const { stats } = origin.node.publisher;
+  assert.equal(stats.sessionsStarted, 0);
+  assert.deepEqual([stats.faults["OVT_TLS"], stats.faults["OVT_UNAUTHORIZED"]], [1, 2]);
+  await until(() => origin.lines.length > 0, "a line in the log");
+  assert.match(origin.lines[0]!, /ovt peers were turned away.*"lastRemote":"127.0.0.1"/);
   await origin.node.close();
-  assert.equal(origin.node.publisher.stats.connectionsLive, 0);
+  assert.equal(stats.connectionsLive, 0);
 });
 
 test("an edge does not tell an origin without the secret what it wants", async () => {
