@@ -13,6 +13,8 @@ export interface NodeProcessOptions {
   readonly id: string;
   readonly configPath: string;
   readonly env: Readonly<Record<string, string>>;
+  /** Of the runtime; by default those that keep a laptop's cluster small. */
+  readonly flags?: readonly string[];
   /** Log lines of the node, one JSON object each. */
   readonly onLog: (line: string) => void;
   readonly onMessage?: (message: NodeMessage) => void;
@@ -49,10 +51,14 @@ export class NodeProcess {
    */
   async start(): Promise<Extract<NodeMessage, { type: "ready" }>> {
     if (this.#child) throw new Error(`${this.id} is running already`);
-    const child = spawn(process.execPath, [...smallHeap, main, "node", "--config", this.#options.configPath], {
-      stdio: ["ignore", "pipe", "pipe", "ipc"],
-      env: { ...process.env, HEARTH_NODE_ID: this.id, ...this.#options.env, ...this.#place },
-    });
+    const child = spawn(
+      process.execPath,
+      [...(this.#options.flags ?? smallHeap), main, "node", "--config", this.#options.configPath],
+      {
+        stdio: ["ignore", "pipe", "pipe", "ipc"],
+        env: { ...process.env, HEARTH_NODE_ID: this.id, ...this.#options.env, ...this.#place },
+      },
+    );
     this.#child = child;
     let words = "";
     child.stdout!.setEncoding("utf8").on("data", (text: string) => this.#options.onLog(text));

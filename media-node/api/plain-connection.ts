@@ -1,3 +1,4 @@
+import { STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 import type { PlainExchange } from "../core/guest.ts";
 import { parseRequestHead, type RequestHead } from "./request-head.ts";
@@ -28,30 +29,39 @@ const pauseSeconds = 10;
 const maxUnsentBytes = 1024 * 1024;
 const endOfHead = Buffer.from("\r\n\r\n");
 
-const statusTexts: Record<number, string> = {
-  200: "OK",
-  202: "Accepted",
-  204: "No Content",
-  206: "Partial Content",
-  304: "Not Modified",
-};
+/** The beginning of an answer as it is written: head, and the body where it is short and whole. */
+interface Prepared {
+  readonly status: number;
+  readonly date: string;
+  readonly body: Uint8Array | undefined;
+  readonly bytes: Buffer;
+}
 
-/** Header lines by the array they were given as; arrays of answers that many get are few and live long. */
-const headerTexts = new WeakMap<readonly string[], string>();
+/** By the array of headers: answers that many get have one that lives long, and go out as the same bytes to all of them. */
+const prepared = new WeakMap<readonly string[], Prepared>();
+/** Bodies up to this size are copied behind their head once, so that one write takes both. */
+const maxJoinedBytes = 16 * 1024;
 
-function headerText(headers: readonly string[]): string {
-  let text = headerTexts.get(headers);
-  if (text !== undefined) return text;
-  text = "";
+function prepare(status: number, headers: readonly string[], date: string, body: Uint8Array | undefined): Buffer {
+  const known = prepared.get(headers);
+  if (known && known.date === date && known.body === body && known.status === status) return known.bytes;
+  const head = Buffer.from(headText(status, headers, date, true), "latin1");
+  const bytes = body ? Buffer.concat([head, body]) : head;
+  prepared.set(headers, { status, date, body, bytes });
+  return bytes;
+}
+
+function headText(status: number, headers: readonly string[], date: string, keepsAlive: boolean): string {
+  let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Unknown"}\r\n`;
   for (let index = 0; index < headers.length; index += 2) {
     const value = headers[index + 1]!;
     // A value that came from outside must not end its line.
-    if (/[^\t\x20-\x7e\x80-\xff]/.test(value))
+    if (/[^\t\x20-\x7e\x80-\xff]/.test(value)) {
       throw new TypeError(`the header ${headers[index]} holds a control character`);
+    }
     text += `${headers[index]}: ${value}\r\n`;
   }
-  headerTexts.set(headers, text);
-  return text;
+  return `${text}Date: ${date}\r\nConnection: ${keepsAlive ? "keep-alive" : "close"}\r\n\r\n`;
 }
 
 /**
@@ -173,21 +183,25 @@ export class PlainConnection {
     if (this.#exchange !== exchange) return;
     const socket = this.#socket;
     const { method, keepsAlive } = exchange.head;
-    const connection = keepsAlive ? "Connection: keep-alive\r\n" : "Connection: close\r\n";
-    const start = `HTTP/1.1 ${status} ${statusTexts[status] ?? "Error"}\r\n`;
-    const head = `${start}${headerText(headers)}Date: ${this.#door.date}\r\n${connection}\r\n`;
+    const { date } = this.#door;
+    const pieces = method === "GET" ? body : [];
+    const joined = pieces.length === 1 && pieces[0]!.length <= maxJoinedBytes ? pieces[0] : undefined;
+    const start = keepsAlive
+      ? prepare(status, headers, date, joined)
+      : Buffer.from(headText(status, headers, date, false), "latin1");
     this.#exchange = undefined;
     this.#sinceSeconds = this.#door.nowSeconds;
-    let bytes = 0;
-    socket.cork();
-    socket.write(head, "latin1");
-    if (method === "GET") {
-      for (const piece of body) {
+    let bytes = start.length;
+    if (pieces.length === 0 || (joined && keepsAlive)) socket.write(start);
+    else {
+      socket.cork();
+      socket.write(start);
+      for (const piece of pieces) {
         socket.write(piece);
         bytes += piece.length;
       }
+      socket.uncork();
     }
-    socket.uncork();
     this.#takenBySeconds =
       Math.max(this.#takenBySeconds, this.#sinceSeconds + pauseSeconds) + bytes / leastBytesPerSecond;
     if (!keepsAlive) {

@@ -82,25 +82,24 @@ const llhlsSchema = group("LL-HLS delivery.", {
   EnablePreloadHint: flag("Announce the next part.", true),
   OriginMode: flag("Names without session: always so in Hearth.", false),
   ServerTimeBasedSegmentNumbering: flag("Numbers from the clock: Hearth numbers by source time in any case.", false),
-  CreateDefaultPlaylist: pending(flag("Offer llhls.m3u8.", true)),
-  DefaultQueryString: pending(
-    group("Assumed where a request does not say.", {
-      Query: list(
-        group("", {
-          Key: text("`_HLS_legacy` or `_HLS_rewind`.", { isRequired: true }),
-          Value: text("`YES` or `NO`.", { isRequired: true }),
-        }),
-      ),
-    }),
-  ),
-  CacheControl: pending(
-    group("max-age of answers in seconds; 0 means no-cache, -1 no header.", {
+  CreateDefaultPlaylist: flag("Offer llhls.m3u8.", true),
+  DefaultQueryString: group("Assumed where a request does not say.", {
+    Query: list(
+      group("", {
+        Key: text("`_HLS_legacy` or `_HLS_rewind`.", { isRequired: true }),
+        Value: text("`YES` or `NO`.", { isRequired: true }),
+      }),
+    ),
+  }),
+  CacheControl: group(
+    "max-age of answers in seconds; 0 means no-cache, -1 no header; what is absent Hearth says itself.",
+    {
       MasterPlaylistMaxAge: maxAge("Master playlist.", 0),
       ChunklistMaxAge: maxAge("Media playlist.", 0),
       ChunklistWithDirectivesMaxAge: maxAge("Media playlist asked for with _HLS_msn.", 60),
       SegmentMaxAge: maxAge("Segments.", -1),
       PartialSegmentMaxAge: maxAge("Parts.", -1),
-    }),
+    },
   ),
   CrossDomains: pending(crossDomainsSchema),
   DVR: unused("Rewinding."),

@@ -65,11 +65,13 @@ function buildLlhls(value: NonNullable<PublishersValue["LLHLS"]>): LlhlsPublishe
     hasDefaultPlaylist: value.CreateDefaultPlaylist,
     defaults: { legacy: queries.get("_HLS_legacy") ?? false, rewind: queries.get("_HLS_rewind") ?? true },
     maxAge: {
-      masterPlaylist: cache?.MasterPlaylistMaxAge ?? 0,
-      chunklist: cache?.ChunklistMaxAge ?? 0,
-      chunklistWithDirectives: cache?.ChunklistWithDirectivesMaxAge ?? 60,
-      segment: cache?.SegmentMaxAge ?? -1,
-      part: cache?.PartialSegmentMaxAge ?? -1,
+      ...(cache?.$.has("MasterPlaylistMaxAge") && { masterPlaylist: cache.MasterPlaylistMaxAge }),
+      ...(cache?.$.has("ChunklistMaxAge") && { chunklist: cache.ChunklistMaxAge }),
+      ...(cache?.$.has("ChunklistWithDirectivesMaxAge") && {
+        chunklistWithDirectives: cache.ChunklistWithDirectivesMaxAge,
+      }),
+      ...(cache?.$.has("SegmentMaxAge") && { segment: cache.SegmentMaxAge }),
+      ...(cache?.$.has("PartialSegmentMaxAge") && { part: cache.PartialSegmentMaxAge }),
     },
     ...(crossDomains && { crossDomains }),
   };

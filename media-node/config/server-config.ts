@@ -136,13 +136,13 @@ export interface LlhlsPublisherConfig {
   readonly hasDefaultPlaylist: boolean;
   /** `_HLS_legacy` and `_HLS_rewind` where a request does not say. */
   readonly defaults: { readonly legacy: boolean; readonly rewind: boolean };
-  /** Seconds; 0 means `no-cache, no-store`, -1 no header. */
+  /** Seconds; 0 means `no-cache, no-store`, -1 no header, absent what Hearth says itself. */
   readonly maxAge: {
-    readonly masterPlaylist: number;
-    readonly chunklist: number;
-    readonly chunklistWithDirectives: number;
-    readonly segment: number;
-    readonly part: number;
+    readonly masterPlaylist?: number;
+    readonly chunklist?: number;
+    readonly chunklistWithDirectives?: number;
+    readonly segment?: number;
+    readonly part?: number;
   };
   readonly crossDomains?: CrossDomainsConfig;
 }

@@ -30,6 +30,8 @@ export interface LiveStreamsOptions {
   readonly segmentMs: number;
   readonly partMs: number;
   readonly segmentCount: number;
+  readonly segmentCacheControl: string;
+  readonly partCacheControl: string;
   readonly onProgress: (live: LiveStream, track?: TrackOutput) => void;
 }
 
@@ -88,13 +90,16 @@ export class LiveStreams {
   }
 
   #begin(name: StreamName, hold: StreamHold): LiveStream {
-    const { clock, logger, secretOf, segmentMs, partMs, segmentCount, onProgress } = this.#options;
+    const { clock, logger, secretOf, onProgress } = this.#options;
+    const { segmentMs, partMs, segmentCount, segmentCacheControl, partCacheControl } = this.#options;
     const { stream } = hold;
     const log = logger.with({ app: name.app, stream: name.stream });
     const output = new StreamOutput(stream, {
       segmentMs,
       partMs,
       segmentCount,
+      segmentCacheControl,
+      partCacheControl,
       streamKey: streamFileKey(name, stream.description, secretOf(name.vhost)),
       logger: log,
       onProgress: (track) => onProgress(live, track),

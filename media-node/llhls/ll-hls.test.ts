@@ -380,3 +380,28 @@ test("whatever is asked for, an answer comes and the node lives", async (t) => {
   }
   assert.equal((await room.fetch(video)).status, 200);
 });
+
+test("what Server.xml says of caching and of legacy players is followed", async (t) => {
+  const maxAge = { masterPlaylist: 5, chunklist: -1, chunklistWithDirectives: 7, segment: 0, part: 9 };
+  const room = await Room.open(t, { config: { maxAge, isLegacyByDefault: true } });
+  const { video, master } = await room.play(8_100);
+  assert.ok(master.includes(video));
+  const of = async (file: string): Promise<string | null> => (await room.fetch(file)).headers.get("cache-control");
+  assert.equal(await of("llhls.m3u8"), "max-age=5");
+  assert.equal(await of(video), null);
+  assert.equal(await of(`${video}&_HLS_msn=1`), "private, max-age=7");
+  const legacy = await (await room.fetch(video)).text();
+  assert.doesNotMatch(legacy, /EXT-X-PART/);
+  const full = await (await room.fetch(`${video}&_HLS_legacy=NO`)).text();
+  assert.match(full, /#EXT-X-MEDIA-SEQUENCE:0\n/);
+  assert.equal(await of([...full.matchAll(/^seg_.*$/gm)].at(-1)![0]), "no-cache, no-store");
+  assert.equal(await of(/URI="(part_[^"]*)"/.exec(full)![1]!), "max-age=9");
+});
+
+test("without the default playlist only the origin's own are offered", async (t) => {
+  const room = await Room.open(t, { config: { hasDefaultPlaylist: false } });
+  const answer = room.fetch("llhls.m3u8");
+  await until("the source to be started", 5_000, () => room.sources.at(-1)?.sink !== undefined);
+  room.feed(8_100);
+  assert.equal((await answer).status, 404);
+});

@@ -15,6 +15,8 @@ import { parseFileName, type FileName } from "./names.ts";
 import { PlaylistTexts } from "./playlist-texts.ts";
 import { readinessOf } from "./readiness.ts";
 import {
+  cacheControlOf,
+  immutable,
   PreparedText,
   replyFile,
   replyOptions,
@@ -39,9 +41,24 @@ export interface LlHlsConfig {
   readonly partHoldBackMs?: number;
   /** `EnablePreloadHint`, default true. */
   readonly hasPreloadHint?: boolean;
+  /** Whole segments only, where a request does not say (`DefaultQueryString`). */
+  readonly isLegacyByDefault?: boolean;
+  /** Offers `llhls.m3u8` and `master.m3u8` also where the origin names other playlists (`CreateDefaultPlaylist`). */
+  readonly hasDefaultPlaylist?: boolean;
+  /** What is said of caching in place of what fits most (`CacheControl`). */
+  readonly maxAge?: MaxAges;
   readonly holdLimits?: Partial<HoldLimits>;
   /** A viewer's token is good for this long; default 12 h. */
   readonly sessionTtlMs?: number;
+}
+
+/** Seconds by kind of answer; 0 means `no-cache, no-store`, -1 no header, absent what Hearth says itself. */
+export interface MaxAges {
+  readonly masterPlaylist?: number;
+  readonly chunklist?: number;
+  readonly chunklistWithDirectives?: number;
+  readonly segment?: number;
+  readonly part?: number;
 }
 
 export interface LlHlsOptions {
@@ -95,8 +112,6 @@ interface Request {
   /** As the viewer sent it, `""` if there was none. */
   readonly session: string;
   readonly deadlineMs: number;
-  /** Aborts when the client goes or the deadline passes. */
-  readonly abort: AbortController;
 }
 
 class LlHlsGuest implements LlHls {
@@ -107,6 +122,7 @@ class LlHlsGuest implements LlHls {
   readonly #admitted: AdmittedSessions;
   readonly #texts: PlaylistTexts;
   readonly #targetSeconds: number;
+  readonly #isLegacyByDefault: boolean;
   readonly #maxWaiting: number;
   #waiting = 0;
   #egressBytes = 0;
@@ -128,6 +144,7 @@ class LlHlsGuest implements LlHls {
       partHoldBackMs: Math.max(config.partHoldBackMs ?? 0, 3 * partTargetMs(partMs)),
       hasPreloadHint: config.hasPreloadHint ?? true,
     });
+    this.#isLegacyByDefault = config.isLegacyByDefault ?? false;
     this.#streams = new LiveStreams({
       hub,
       clock,
@@ -136,6 +153,8 @@ class LlHlsGuest implements LlHls {
       segmentMs,
       partMs,
       segmentCount: Math.max(config.segmentCount, Math.ceil((3_000 * this.#targetSeconds) / segmentMs) + 1),
+      segmentCacheControl: cacheControlOf(config.maxAge?.segment, immutable),
+      partCacheControl: cacheControlOf(config.maxAge?.part, immutable),
       onProgress: (live, track) => {
         this.#held.progress(live);
         if (track) this.#held.progress(track);
@@ -179,26 +198,36 @@ class LlHlsGuest implements LlHls {
     return true;
   }
 
-  /** The greater part of all requests: a part or segment that is there. @returns false where it takes more than a look */
+  /** Nearly all requests: for what is there, or will be in a moment. @returns false where it takes more than a look */
   #answerNow(exchange: PlainExchange, target: ViewerTarget, name: FileName): boolean {
-    if (name.kind === "master" || name.kind === "media") return false;
+    if (name.kind === "master") return false;
     const live = this.#streams.find(target);
     if (!live?.output.isPlayable || name.key.split("-", 1)[0] !== live.output.streamKey) return false;
-    const file = live.output.track(name.trackId)?.file(target.file);
+    const track = live.output.track(name.trackId);
+    if (!track) return false;
+    if (name.kind === "media") {
+      if (name.key !== live.output.streamKey || name.type !== track.type) return false;
+      live.output.publish();
+      this.#answerMedia(this.#requestOf(exchange, target), live, track);
+      return true;
+    }
+    const file = track.file(target.file);
     if (!file) return false;
     live.output.publish();
-    this.#sent(live, replyFile(exchange, file, `${name.type}/mp4`));
+    this.#sent(live, replyFile(exchange, file));
     return true;
   }
 
-  async #answer(exchange: PlainExchange, target: ViewerTarget, name: FileName): Promise<void> {
-    const { clock } = this.#options;
-    const abort = new AbortController();
+  #requestOf(exchange: PlainExchange, target: ViewerTarget): Request {
     const session = target.query.get("session") ?? "";
-    const request = { exchange, target, session, abort, deadlineMs: clock.nowMs() + maxHoldMs };
+    return { exchange, target, session, deadlineMs: this.#options.clock.nowMs() + maxHoldMs };
+  }
+
+  async #answer(exchange: PlainExchange, target: ViewerTarget, name: FileName): Promise<void> {
+    const request = this.#requestOf(exchange, target);
     if (name.kind === "master") await this.#answerMaster(request, name.playlist);
     else if (!isKeyOf(name.key, target, this.#secretOf(target.vhost))) replyStatus(exchange, 404);
-    else if (name.kind === "media") await this.#answerMedia(request, name);
+    else if (name.kind === "media") await this.#openMedia(request, name);
     else await this.#answerFile(request, name);
   }
 
@@ -223,17 +252,19 @@ class LlHlsGuest implements LlHls {
     const live = await this.#playable(request, () => replyStatus(exchange, 202, { "Retry-After": "1" }));
     if (!live) return;
     const { description } = live.output.stream;
-    const variants = variantsOf(playlist, description.playlists, description.tracks, (id) => withMedia(live, id));
+    const { hasDefaultPlaylist = true, maxAge } = this.#options.config;
+    const variants = variantsOf(playlist, description, (id) => withMedia(live, id), hasDefaultPlaylist);
     if (!variants) {
       replyStatus(exchange, 404);
       return;
     }
     const token = this.#tokenFor(request, live, admission);
     const legacy = target.query.get("_HLS_legacy");
-    const childQuery = `session=${token}${legacy?.toUpperCase() === "YES" ? "&_HLS_legacy=YES" : ""}`;
+    const childQuery = `session=${token}${legacy?.toUpperCase() === "YES" ? "&_HLS_legacy=YES" : legacy === null ? "" : "&_HLS_legacy=NO"}`;
     const childPath = admission?.target && { childPath: `/${target.app}/${target.stream}/` };
     const text = masterPlaylist(variants, { tracks: description.tracks, childQuery, ...childPath });
-    this.#sent(live, replyText(exchange, new PreparedText(text), "no-cache, no-store"));
+    const cacheControl = cacheControlOf(maxAge?.masterPlaylist, "no-cache, no-store");
+    this.#sent(live, replyText(exchange, new PreparedText(text), cacheControl));
   }
 
   #sent(live: LiveStream, bytes: number): void {
@@ -242,9 +273,11 @@ class LlHlsGuest implements LlHls {
   }
 
   /** Whether the request carries the token of a viewer this cluster admitted. Without a secret nothing proves that. */
-  #isGenuine({ session, target }: Request): boolean {
+  #isGenuine({ session, target }: Request, live?: LiveStream): boolean {
     const secret = this.#secretOf(target.vhost);
     const nowMs = this.#options.clock.wallMs();
+    // Who was here a moment ago had a good signature; whether it has run out since is still to be seen.
+    if (secret !== undefined && live?.viewers.has(session)) return !this.#tokensOf(secret).isExpired(session, nowMs);
     return secret !== undefined && this.#tokensOf(secret).verify(session, nameOf(target), nowMs);
   }
 
@@ -278,35 +311,51 @@ class LlHlsGuest implements LlHls {
     return token;
   }
 
-  async #answerMedia(request: Request, name: FileName & { kind: "media" }): Promise<void> {
-    const { exchange, session, target } = request;
-    const { clock } = this.#options;
-    const directives = parseDirectives(target.query);
-    if (!directives) return replyStatus(exchange, 400);
+  async #openMedia(request: Request, name: FileName & { kind: "media" }): Promise<void> {
+    const { exchange, target } = request;
+    // Nothing is pulled for who may not watch.
+    if (!parseDirectives(target.query, this.#isLegacyByDefault)) return replyStatus(exchange, 400);
     if (this.#secretOf(target.vhost) !== undefined && !this.#isGenuine(request)) return replyStatus(exchange, 401);
     const live = await this.#playable(request, () => replyStatus(exchange, 503, { "Retry-After": "1" }));
     if (!live) return;
+    const track = live.output.streamKey === name.key ? live.output.track(name.trackId) : undefined;
+    if (!track || track.type !== name.type) replyStatus(exchange, 404);
+    else this.#answerMedia(request, live, track);
+  }
+
+  #answerMedia(request: Request, live: LiveStream, track: TrackOutput): void {
+    const { exchange, session, target } = request;
+    const nowMs = this.#options.clock.nowMs();
+    const directives = parseDirectives(target.query, this.#isLegacyByDefault);
+    if (!directives) return replyStatus(exchange, 400);
+    if (this.#secretOf(target.vhost) !== undefined && !this.#isGenuine(request, live))
+      return replyStatus(exchange, 401);
     if (live.viewers.isEnded(session)) return replyStatus(exchange, 403);
     // Players who come from another edge are ahead of one that is still taking in what its origin remembers.
     const isFromElsewhere = session !== "" && !live.viewers.has(session);
-    const isCatchingUp = isFromElsewhere && clock.nowMs() - live.beganMs < catchUpMs;
+    const isCatchingUp = isFromElsewhere && nowMs - live.beganMs < catchUpMs;
     if (session.length <= maxSessionLength && session !== "") {
-      live.viewers.saw(session, clock.nowMs(), target.remoteAddress);
+      live.viewers.saw(session, nowMs, target.remoteAddress);
       this.#admitted.saw(session);
     }
-    const track = live.output.streamKey === name.key ? live.output.track(name.trackId) : undefined;
-    if (!track || track.type !== name.type) return replyStatus(exchange, 404);
     const readiness = readinessOf(track, directives, isCatchingUp);
     if (readiness === "never") return replyStatus(exchange, 400);
     const send = (): void => this.#sendMedia(request, live, track, directives);
     if (readiness === "now") return send();
     const holdMs = Math.min(maxHoldMs, 3_000 * this.#targetSeconds);
-    this.#hold(request, track, holdMs, () => readinessOf(track, directives, isCatchingUp) !== "later", send);
+    const isReady = (): boolean => readinessOf(track, directives, isCatchingUp) !== "later";
+    this.#hold(request, track, holdMs, isReady, send);
   }
 
   #sendMedia({ exchange, session }: Request, live: LiveStream, track: TrackOutput, directives: Directives): void {
-    const maxAge = `max-age=${6 * this.#targetSeconds}`;
-    const cacheControl = directives.msn === undefined ? "no-cache" : session === "" ? maxAge : `private, ${maxAge}`;
+    const { chunklist, chunklistWithDirectives } = this.#options.config.maxAge ?? {};
+    const withDirectives = cacheControlOf(chunklistWithDirectives, `max-age=${6 * this.#targetSeconds}`);
+    const cacheControl =
+      directives.msn === undefined
+        ? cacheControlOf(chunklist, "no-cache")
+        : session === "" || !withDirectives.startsWith("max-age")
+          ? withDirectives
+          : `private, ${withDirectives}`;
     this.#sent(live, replyText(exchange, this.#texts.media(live.output, track, directives), cacheControl));
   }
 
@@ -319,10 +368,15 @@ class LlHlsGuest implements LlHls {
       return replyStatus(exchange, 404);
     }
     const send = (file: PreparedFile): void => {
-      this.#sent(live, replyFile(exchange, file, `${name.type}/mp4`));
+      this.#sent(live, replyFile(exchange, file));
     };
     const file = track.file(target.file);
     if (file) return send(file);
+    if (name.kind === "init") return replyStatus(exchange, 404);
+    const canonical = track.canonicalOf(name.msn, name.kind === "part" ? name.part : undefined, name.key);
+    if (canonical !== undefined) {
+      return replyStatus(exchange, 302, { Location: canonical, "Cache-Control": "max-age=1" });
+    }
     if (name.kind !== "part") return replyStatus(exchange, 404);
     const resolve = (): ReturnType<TrackOutput["resolvePart"]> => track.resolvePart(name.msn, name.part, name.key);
     const answer = (): void => {
@@ -377,7 +431,8 @@ class LlHlsGuest implements LlHls {
   }
 
   async #waitPlayable(request: Request, tooLate: () => void): Promise<LiveStream | undefined> {
-    const { target, exchange, deadlineMs, abort } = request;
+    const { target, exchange, deadlineMs } = request;
+    const abort = new AbortController();
     const { clock } = this.#options;
     const onClose = (): void => abort.abort();
     exchange.onGone(onClose);
@@ -404,7 +459,7 @@ class LlHlsGuest implements LlHls {
         replyStatus(exchange, 404);
         return undefined;
       }
-      const outcome = await this.#becomesPlayable(request, live);
+      const outcome = await this.#becomesPlayable(request, live, abort.signal);
       if (outcome === "ready" && live.output.isPlayable) return live;
       if (!exchange.isOver) tooLate();
       return undefined;
@@ -413,7 +468,11 @@ class LlHlsGuest implements LlHls {
     }
   }
 
-  #becomesPlayable({ target, session, deadlineMs, abort }: Request, live: LiveStream): Promise<"ready" | "expired"> {
+  #becomesPlayable(
+    { target, session, deadlineMs }: Request,
+    live: LiveStream,
+    gone: AbortSignal,
+  ): Promise<"ready" | "expired"> {
     const holdMs = deadlineMs - this.#options.clock.nowMs();
     return new Promise((resolve) => {
       const isReady = (): boolean => live.output.isPlayable || live.output.ended !== undefined;
@@ -423,7 +482,7 @@ class LlHlsGuest implements LlHls {
         holdMs,
       );
       if (!forget) return resolve("expired");
-      abort.signal.addEventListener("abort", () => (forget(), resolve("expired")), { once: true });
+      gone.addEventListener("abort", () => (forget(), resolve("expired")), { once: true });
     });
   }
 }

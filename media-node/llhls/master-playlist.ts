@@ -16,12 +16,12 @@ const defaultPlaylists = new Set(["llhls", "master"]);
  */
 export function variantsOf(
   fileName: string,
-  playlists: readonly Playlist[],
-  tracks: readonly Track[],
+  { playlists, tracks }: { readonly playlists: readonly Playlist[]; readonly tracks: readonly Track[] },
   outputOf: (trackId: number) => TrackOutput | undefined,
+  hasDefaultPlaylist = true,
 ): Variant[] | undefined {
   const named = playlists.find((playlist) => playlist.fileName === fileName);
-  if (!named && !defaultPlaylists.has(fileName)) return undefined;
+  if (!named && !(hasDefaultPlaylist && defaultPlaylists.has(fileName))) return undefined;
   const variants = (named?.renditions ?? []).map((rendition) => variantOf(rendition, tracks, outputOf));
   const usable = variants.filter(({ video, audio }) => video ?? audio);
   return usable.length > 0 ? usable : [firstOfEach(tracks, outputOf)];

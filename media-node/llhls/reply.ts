@@ -32,7 +32,7 @@ export class PreparedText {
     let headers = this.#headers.get(key);
     if (headers) return headers;
     const { length } = isGzipped ? this.gzipped : this.plain;
-    headers = [...cors, "Content-Type", playlistType, "Cache-Control", cacheControl, "Content-Length", String(length)];
+    headers = [...cors, "Content-Type", playlistType, ...cacheLines(cacheControl), "Content-Length", String(length)];
     headers.push("Vary", "Accept-Encoding");
     if (isGzipped) headers.push("Content-Encoding", "gzip");
     this.#headers.set(key, headers);
@@ -44,25 +44,33 @@ export class PreparedText {
 export class PreparedFile {
   readonly pieces: readonly Uint8Array[];
   readonly size: number;
+  /** Of an answer with the whole file. */
   readonly headers: readonly string[];
+  /** Of every answer with a part of it. */
+  readonly common: readonly string[];
 
-  /** @param pieces shared, not copied */
-  constructor(pieces: readonly Uint8Array[], contentType: string) {
+  /**
+   * @param pieces shared, not copied
+   * @param cacheControl `""` for none
+   */
+  constructor(pieces: readonly Uint8Array[], contentType: string, cacheControl: string) {
     this.pieces = pieces;
     this.size = pieces.reduce((sum, piece) => sum + piece.length, 0);
-    this.headers = [...immutable(contentType), "Content-Length", String(this.size)];
+    this.common = [...cors, "Content-Type", contentType, ...cacheLines(cacheControl), "Accept-Ranges", "bytes"];
+    this.headers = [...this.common, "Content-Length", String(this.size)];
   }
 }
 
-const immutable = (contentType: string): readonly string[] => [
-  ...cors,
-  "Content-Type",
-  contentType,
-  "Cache-Control",
-  "public, max-age=3600, immutable",
-  "Accept-Ranges",
-  "bytes",
-];
+/** What is said of a file whose bytes never change. */
+export const immutable = "public, max-age=3600, immutable";
+
+/** As OvenMediaEngine's `CacheControl` elements mean seconds: 0 forbids, -1 says nothing. */
+export function cacheControlOf(seconds: number | undefined, otherwise: string): string {
+  if (seconds === undefined) return otherwise;
+  return seconds > 0 ? `max-age=${seconds}` : seconds === 0 ? "no-cache, no-store" : "";
+}
+
+const cacheLines = (cacheControl: string): string[] => (cacheControl === "" ? [] : ["Cache-Control", cacheControl]);
 
 /** Answers without a body. */
 export function replyStatus(exchange: PlainExchange, status: number, headers: Record<string, string> = {}): void {
@@ -109,7 +117,7 @@ function acceptsGzip(header: string | undefined): boolean {
  * Answers with a file, or the range of it that was asked for (RFC 9110 §14).
  * @returns bytes of the body
  */
-export function replyFile(exchange: PlainExchange, file: PreparedFile, contentType: string): number {
+export function replyFile(exchange: PlainExchange, file: PreparedFile): number {
   if (exchange.isOver) return 0;
   const header = exchange.header("range");
   const range = header === undefined ? undefined : parseRange(header, file.size);
@@ -123,7 +131,7 @@ export function replyFile(exchange: PlainExchange, file: PreparedFile, contentTy
     return isHead ? 0 : file.size;
   }
   const [start, end] = range;
-  const headers = [...immutable(contentType), "Content-Length", String(end - start)];
+  const headers = [...file.common, "Content-Length", String(end - start)];
   headers.push("Content-Range", `bytes ${start}-${end - 1}/${file.size}`);
   exchange.send(206, headers, slice(file.pieces, start, end));
   return isHead ? 0 : end - start;

@@ -173,6 +173,11 @@ export class FollowCutter {
     this.#boundaries.push(boundary);
   }
 
+  /** What has not been placed yet, oldest first. This cutter must not be used afterwards. */
+  takeWaiting(): Sample[] {
+    return this.#waiting.splice(0);
+  }
+
   /** Places every sample before `knownUntilMs` that has a successor. */
   advance(knownUntilMs: number): void {
     const waiting = this.#waiting;

@@ -233,3 +233,40 @@ test("the end completes the last segment and marks the list", () => {
     assert.ok(track.segments.every((segment) => segment.isComplete));
   }
 });
+
+test("a picture that was announced and never comes does not keep the sound waiting; when it comes it leads", () => {
+  const samples = syntheticSamples({ durationMs: 30_000 });
+  const only = edge();
+  only.feed(samples.filter(({ trackId, dts }) => trackId === 1 && dts < 9_000 * 48));
+  assert.ok(only.output.isPlayable);
+  const [video, audio] = only.output.tracks;
+  assert.equal(video!.lastCompleteMsn, undefined);
+  assert.ok(audio!.lastCompleteMsn! >= 3);
+  only.feed(samples.filter(({ trackId, dts }) => dts >= 9_000 * (trackId === 1 ? 48 : 90)));
+  assert.ok(video!.lastCompleteMsn! >= 12 && audio!.lastCompleteMsn! >= 12);
+  assert.equal(audio!.segments.filter(({ isDiscontinuity }) => isDiscontinuity).length, 1);
+});
+
+test("what another edge joined in its middle is found in the whole of it", () => {
+  const samples = syntheticSamples({ durationMs: 20_000 });
+  const whole = edge();
+  const joined = edge();
+  whole.feed(samples);
+  joined.feed(samples.filter(({ trackId, dts }) => dts >= 5_000 * (trackId === 0 ? 90 : 48)));
+  for (const [index, track] of joined.output.tracks.entries()) {
+    const marked = track.segments[0]!;
+    assert.equal(marked.isCanonical, false);
+    const other = whole.output.tracks[index]!;
+    assert.equal(other.file(marked.uri), undefined);
+    const same = other.segmentAt(marked.msn)!;
+    assert.equal(other.canonicalOf(marked.msn, undefined, marked.key), same.uri);
+    const found = marked.parts.map((_, part) => other.canonicalOf(marked.msn, part, marked.key)!);
+    const at = found.map((uri) => same.parts.findIndex((part) => part.uri === uri));
+    // One after another without a hole, from the part that holds the moment of joining on.
+    assert.deepEqual(
+      at,
+      at.map((_, part) => Math.min(at[0]! + part, same.parts.length - 1)),
+    );
+    assert.ok(at[0]! >= 4 && at[0]! <= 5, `from part ${at[0]}`);
+  }
+});

@@ -5,6 +5,7 @@ import type { Sample } from "../core/sample.ts";
 import type { Stream, StreamDescription, StreamReader } from "../core/stream.ts";
 import type { Track } from "../core/track.ts";
 import { cmafTrackOf, isDeliverable } from "./cmaf-track-of.ts";
+import { immutable } from "./reply.ts";
 import { SegmentGrid, ticksToMs } from "./segment-grid.ts";
 import { FollowCutter, LeadCutter } from "./segmenter.ts";
 import { TrackOutput } from "./track-output.ts";
@@ -14,6 +15,9 @@ export interface StreamOutputOptions {
   readonly partMs: number;
   readonly segmentCount: number;
   readonly streamKey: string;
+  /** Said of caching files, default that they never change; `""` for nothing. */
+  readonly segmentCacheControl?: string;
+  readonly partCacheControl?: string;
   readonly logger: Logger;
   /** Something that the playlist of this track, or of all, shows has changed. */
   readonly onProgress: (track?: TrackOutput) => void;
@@ -21,6 +25,12 @@ export interface StreamOutputOptions {
 
 /** Cells a track may lie behind the others before it counts as silent. Far more than any interleaving. */
 const silentCells = 2;
+
+/**
+ * Without a sample of the leading track for this long while others go on, it is left out: an announced camera that is
+ * off, sound alone on the air. Players wait longer than this for their first answer, and no picture rate is as low.
+ */
+const silentLeadMs = 3_000;
 
 /** Whole segments from which on players without low latency find a place to begin. */
 const enoughWhole = 3;
@@ -37,6 +47,11 @@ export class StreamOutput implements StreamReader {
   /** Tracks whose decoder configuration has not been seen yet. */
   #unconfigured = new Set<number>();
   #leadTrackId: number | undefined;
+  /** Tracks that were announced and sent nothing; the first key frame of one brings it back. */
+  #silent = new Set<number>();
+  #hasLeadSent = false;
+  /** Stream time of the first sample since the description. */
+  #firstMs: number | undefined;
   #removeReader: (() => void) | undefined;
   #ended: CloseReason | undefined;
   #malformed = 0;
@@ -83,7 +98,8 @@ export class StreamOutput implements StreamReader {
     const lead = this.lead;
     if (lead?.lastCompleteMsn === undefined) return false;
     const isWaitedFor = lead.segments.filter((segment) => segment.isComplete).length < 2;
-    return !isWaitedFor || this.tracks.every((track) => track.lastCompleteMsn !== undefined);
+    const sending = this.tracks.filter(({ trackId }) => !this.#silent.has(trackId));
+    return !isWaitedFor || sending.every((track) => track.lastCompleteMsn !== undefined);
   }
 
   /** Takes what the stream still remembers, then everything new. */
@@ -132,6 +148,7 @@ export class StreamOutput implements StreamReader {
 
   onDescription(description: StreamDescription, isDiscontinuity: boolean): void {
     if (isDiscontinuity) this.#flush();
+    if (isDiscontinuity) this.#silent.clear();
     this.#setUp(description, isDiscontinuity);
   }
 
@@ -144,6 +161,8 @@ export class StreamOutput implements StreamReader {
   }
 
   #take(sample: Sample, track: Track): void {
+    if (this.#silent.has(track.id) && sample.isKeyframe) this.#comeBack(track.id);
+    this.#lookForSilence(sample, track);
     if (this.#unconfigured.has(track.id) && sample.isKeyframe) this.#addOutput(track, sample);
     const lead = this.#leads.get(track.id);
     const main = this.#leadTrackId === undefined ? undefined : this.#leads.get(this.#leadTrackId);
@@ -158,11 +177,46 @@ export class StreamOutput implements StreamReader {
     }
   }
 
+  #lookForSilence({ dts }: Sample, { id, timescale }: Track): void {
+    if (this.#hasLeadSent) return;
+    if (id === this.#leadTrackId) {
+      this.#hasLeadSent = true;
+      return;
+    }
+    const timeMs = ticksToMs(dts, timescale);
+    this.#firstMs ??= timeMs;
+    if (timeMs - this.#firstMs > silentLeadMs && this.#leadTrackId !== undefined) this.#leadWithout(this.#leadTrackId);
+  }
+
+  /** Another track leads; what it kept back for the silent one is placed now. */
+  #leadWithout(silent: number): void {
+    const { description } = this.stream;
+    if (usedTracks(description.tracks).every(({ id }) => id === silent || this.#silent.has(id))) return;
+    const kept = [...this.#followers].flatMap(([id, follower]) =>
+      follower.takeWaiting().map((sample) => [id, sample] as const),
+    );
+    this.#options.logger.warn("a track sends nothing and is left out", { track: silent });
+    this.#silent.add(silent);
+    this.#setUp(description, true);
+    for (const [id, sample] of kept) {
+      const track = this.stream.track(id);
+      if (track) this.#take(sample, track);
+    }
+  }
+
+  #comeBack(trackId: number): void {
+    this.#flush();
+    this.#silent.delete(trackId);
+    this.#setUp(this.stream.description, true);
+  }
+
   #setUp({ tracks }: StreamDescription, isDiscontinuity: boolean): void {
-    const used = usedTracks(tracks);
+    const used = usedTracks(tracks).filter(({ id }) => !this.#silent.has(id));
     if (!isDiscontinuity && used.every((track) => this.#leads.has(track.id) || this.#followers.has(track.id))) return;
     const lastMsn = Math.max(-1, ...this.tracks.map((track) => track.segments.at(-1)?.msn ?? -1));
     this.#leadTrackId = (used.find((track) => track.kind === "video") ?? used[0])?.id;
+    this.#hasLeadSent = false;
+    this.#firstMs = undefined;
     this.#leads = new Map();
     this.#followers = new Map();
     this.#unconfigured = new Set();
@@ -201,7 +255,8 @@ export class StreamOutput implements StreamReader {
 
   #newOutput(trackId: number, cmaf: Parameters<TrackOutput["describe"]>[0]): TrackOutput {
     const { partMs, segmentCount, streamKey, onProgress } = this.#options;
-    const options = { trackId, streamKey, partMs, segmentCount };
+    const { segmentCacheControl = immutable, partCacheControl = immutable } = this.#options;
+    const options = { trackId, streamKey, partMs, segmentCount, segmentCacheControl, partCacheControl };
     const output: TrackOutput = new TrackOutput(cmaf, { ...options, onProgress: () => onProgress(output) });
     return output;
   }

@@ -18,6 +18,9 @@ export interface TrackOutputOptions {
   readonly partMs: number;
   /** Complete segments listed. */
   readonly segmentCount: number;
+  /** Said of caching; `""` for nothing. */
+  readonly segmentCacheControl: string;
+  readonly partCacheControl: string;
   /** Called after every part and every segment end: playlists that wait may now be ready. */
   readonly onProgress: () => void;
 }
@@ -226,6 +229,8 @@ export class TrackOutput implements SegmentSink {
   prependGaps(cellMs: number): void {
     while (this.#segments.length > 0 && this.#segments.length < this.#listedCount()) {
       const { msn, startMs, initUri } = this.#segments[0]!;
+      // A stream that has just begun has nothing before it, and numbers are not negative.
+      if (msn <= 0) break;
       const key = this.#keyOf(true, 0);
       const uri = serializeFileName({ kind: "segment", ...this.#nameParts(), msn: msn - 1, key });
       const gap = { msn: msn - 1, key, uri, startMs: startMs - cellMs, durationMs: cellMs, initUri, parts: [] };
@@ -262,6 +267,23 @@ export class TrackOutput implements SegmentSink {
     return follower === last.msn + 1 && !this.#isEnded ? "later" : undefined;
   }
 
+  /**
+   * Another edge joined segment `msn` in its middle and named what it has of it by when that began. Here is all of it:
+   * which of our files holds the same pictures, and more before them.
+   * @param part counts from where the other edge joined; undefined for the segment
+   * @returns the file's name; undefined when this is not of that kind, or not here
+   */
+  canonicalOf(msn: number, part: number | undefined, key: string): string | undefined {
+    const segment = this.segmentAt(msn);
+    const mark = key.slice(this.#options.streamKey.length + 1);
+    if (mark === "" || !segment?.isCanonical) return undefined;
+    if (part === undefined) return segment.isComplete && !isGap(segment) ? segment.uri : undefined;
+    const { parts } = segment;
+    let endMs = segment.startMs;
+    const wantedMs = parseInt(mark, 36) + part * (parts[0]?.durationMs ?? 0);
+    return parts.find(({ durationMs }) => (endMs += durationMs) > wantedMs + 1)?.uri;
+  }
+
   #listedCount(): number {
     return this.segmentCount + (this.openSegment ? 1 : 0);
   }
@@ -286,7 +308,7 @@ export class TrackOutput implements SegmentSink {
       segment.startMs = ticksToMs(this.type === "video" ? first.pts : first.dts, this.#track.timescale);
     }
     const uri = this.#partUri(segment.msn, index, segment.key);
-    const file = this.#fileOf([bytes]);
+    const file = this.#fileOf([bytes], this.#options.partCacheControl);
     const part: Part = { uri, file, durationMs, isIndependent: first.isSync };
     segment.parts.push(part);
     segment.durationMs += durationMs;
@@ -324,8 +346,8 @@ export class TrackOutput implements SegmentSink {
     return uri;
   }
 
-  #fileOf(pieces: readonly Uint8Array[]): PreparedFile {
-    return new PreparedFile(pieces, `${this.type}/mp4`);
+  #fileOf(pieces: readonly Uint8Array[], cacheControl = this.#options.segmentCacheControl): PreparedFile {
+    return new PreparedFile(pieces, `${this.type}/mp4`, cacheControl);
   }
 
   #nameParts(): { trackId: number; type: FileTrackType; key: string } {

@@ -35,7 +35,14 @@ export async function startLlhlsEdge(options: LlhlsEdgeOptions = {}): Promise<Ll
   const { certPath, keyPath } = makeCertificate(folder, "edge.example.com");
   const configPath = join(folder, "Server.xml");
   await writeFile(configPath, serverXml(clip, certPath, keyPath, partMs / 1_000, segmentMs / 1_000));
-  const node = new NodeProcess({ id: "edge", configPath, env: { HEARTH_LOG_LEVEL: "warn" }, onLog: () => {} });
+  const node = new NodeProcess({
+    id: "edge",
+    configPath,
+    env: { HEARTH_LOG_LEVEL: "warn" },
+    // As in production.
+    flags: [],
+    onLog: () => {},
+  });
   const close = async (): Promise<void> => {
     await node.stop();
     await rm(folder, { recursive: true, force: true });
