@@ -12,6 +12,8 @@ export interface RtpFrame {
   readonly isAfterLoss: boolean;
   /** H.264 and H.265: copies of the VPS, SPS and PPS units inside `data`, when there are any. */
   readonly parameterSets?: readonly Uint8Array[];
+  /** AAC whose AudioSpecificConfig comes in band: the one in force. */
+  readonly audioConfig?: Uint8Array;
 }
 
 /** Called in the turn of the packet that completed the frame. */

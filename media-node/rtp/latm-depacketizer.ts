@@ -17,7 +17,13 @@ export interface LatmConfig {
  * @throws {ProtocolError} when it is cut short, or of the kinds no RTP sender uses: several programs or layers
  */
 export function parseLatmConfig(bytes: Uint8Array): LatmConfig {
-  const bits = new BitReader(bytes, () => new ProtocolError("LATM_TRUNCATED", "the StreamMuxConfig ends early"));
+  return readMuxConfig(new BitReader(bytes, truncated));
+}
+
+const truncated = (): ProtocolError => new ProtocolError("LATM_TRUNCATED", "the AudioMuxElement ends early");
+
+/** Leaves `bits` behind the AudioSpecificConfig. */
+function readMuxConfig(bits: BitReader): LatmConfig {
   const isVersion1 = bits.flag();
   bits.flag();
   const framesPerElement = bits.bits(6) + 1;
@@ -56,11 +62,62 @@ function copyAudioSpecificConfig(bits: BitReader): Uint8Array {
   return bytes;
 }
 
-/** AAC from RTP by LATM (RFC 6416 §6, `cpresent=0`): the configuration stands in the SDP, elements end at the marker. */
+/** What stands behind the AudioSpecificConfig in an element's own StreamMuxConfig (ISO 14496-3 table 1.42). */
+function skipRestOfMuxConfig(bits: BitReader): void {
+  if (bits.bits(3) !== 0) throw new ProtocolError("LATM_UNSUPPORTED", "frames whose length is fixed");
+  bits.bits(8);
+  if (bits.flag()) {
+    let isMore = true;
+    while (isMore) {
+      isMore = bits.flag();
+      bits.bits(8);
+    }
+  }
+  if (bits.flag()) bits.bits(8);
+}
+
+/** What one AudioMuxElement that brings its own configuration holds. */
+export interface LatmElement {
+  /** Still in force where the element does not bring another. */
+  readonly config: LatmConfig;
+  readonly frames: readonly Uint8Array[];
+}
+
+/**
+ * Reads an AudioMuxElement with `muxConfigPresent` (ISO 14496-3 §1.7.3.1). Its frames stand at any bit.
+ * @param known the configuration of the elements before it
+ * @throws {ProtocolError} when it is cut short, of an unsupported kind, or refers to a configuration that never came
+ */
+export function parseLatmElement(bytes: Uint8Array, known: LatmConfig | undefined): LatmElement {
+  const bits = new BitReader(bytes, truncated);
+  let config = known;
+  if (!bits.flag()) {
+    config = readMuxConfig(bits);
+    skipRestOfMuxConfig(bits);
+  }
+  if (!config) throw new ProtocolError("LATM_NO_CONFIG", "no configuration came yet");
+  const frames: Uint8Array[] = [];
+  for (let frame = 0; frame < config.framesPerElement; frame++) {
+    let length = 0;
+    let byte = 255;
+    while (byte === 255) length += byte = bits.bits(8);
+    if (length === 0 || length * 8 > bits.remainingBits) throw truncated();
+    frames.push(Uint8Array.from({ length }, () => bits.bits(8)));
+  }
+  return { config, frames };
+}
+
+/** How AAC comes by LATM: as the SDP says, or as each element says itself (`cpresent=1`). */
+export type LatmLayout =
+  | { readonly framesPerElement: number; readonly frameTicks: number }
+  /** @param frameTicksOf ticks of one frame of a configuration */
+  | { readonly frameTicksOf: (audioSpecificConfig: Uint8Array) => number };
+
+/** AAC from RTP by LATM (RFC 6416 §6); elements end at the marker. */
 export class LatmDepacketizer implements Depacketizer {
   readonly #emit: EmitFrame;
-  readonly #framesPerElement: number;
-  readonly #frameTicks: number;
+  readonly #layout: LatmLayout;
+  #config: LatmConfig | undefined;
   #pieces: Uint8Array[] = [];
   #bytes = 0;
   #timestamp = 0;
@@ -68,9 +125,8 @@ export class LatmDepacketizer implements Depacketizer {
   #isAfterLoss = false;
   #discarded = 0;
 
-  constructor(framesPerElement: number, frameTicks: number, emit: EmitFrame) {
-    this.#framesPerElement = framesPerElement;
-    this.#frameTicks = frameTicks;
+  constructor(layout: LatmLayout, emit: EmitFrame) {
+    this.#layout = layout;
     this.#emit = emit;
   }
 
@@ -96,30 +152,47 @@ export class LatmDepacketizer implements Depacketizer {
     if (marker) this.#finish();
   }
 
-  /** PayloadLengthInfo (ISO 14496-3 §1.7.3, table 1.44) is a run of 255 and a byte below, before each frame. */
   #finish(): void {
     const element = joinPieces(this.#pieces, this.#bytes);
     const isBroken = this.#isBroken;
     this.#forget();
-    if (isBroken) return;
+    if (isBroken || element.length === 0) return;
+    if ("frameTicksOf" in this.#layout) this.#takeOwnElement(element, this.#layout.frameTicksOf);
+    else this.#takeElement(element, this.#layout);
+  }
+
+  /** PayloadLengthInfo (ISO 14496-3 §1.7.3, table 1.44) is a run of 255 and a byte below, before each frame. */
+  #takeElement(element: Uint8Array, layout: { readonly framesPerElement: number; readonly frameTicks: number }): void {
     let at = 0;
-    for (let frame = 0; frame < this.#framesPerElement && at < element.length; frame++) {
+    for (let frame = 0; frame < layout.framesPerElement && at < element.length; frame++) {
       let length = 0;
       while (element[at] === 255) length += element[at++]!;
       length += element[at++] ?? 0;
       // An element that lost its head begins with anything.
       if (length === 0 || at + length > element.length) return this.#fail();
-      const isAfterLoss = this.#isAfterLoss;
-      this.#isAfterLoss = false;
-      const data = element.slice(at, at + length);
-      this.#emit({
-        timestamp: (this.#timestamp + frame * this.#frameTicks) >>> 0,
-        data,
-        isKeyframe: true,
-        isAfterLoss,
-      });
+      this.#emitFrame(element.slice(at, at + length), frame * layout.frameTicks, undefined);
       at += length;
     }
+  }
+
+  #takeOwnElement(element: Uint8Array, frameTicksOf: (audioSpecificConfig: Uint8Array) => number): void {
+    try {
+      const { config, frames } = parseLatmElement(element, this.#config);
+      const frameTicks = frameTicksOf(config.audioSpecificConfig);
+      this.#config = config;
+      for (const [index, data] of frames.entries())
+        this.#emitFrame(data, index * frameTicks, config.audioSpecificConfig);
+    } catch (thrown) {
+      if (!(thrown instanceof ProtocolError)) throw thrown;
+      this.#fail();
+    }
+  }
+
+  #emitFrame(data: Uint8Array, ticks: number, audioConfig: Uint8Array | undefined): void {
+    const isAfterLoss = this.#isAfterLoss;
+    this.#isAfterLoss = false;
+    const timestamp = (this.#timestamp + ticks) >>> 0;
+    this.#emit({ timestamp, data, isKeyframe: true, isAfterLoss, ...(audioConfig && { audioConfig }) });
   }
 
   #break(): void {

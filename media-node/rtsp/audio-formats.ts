@@ -1,10 +1,11 @@
 import { aacFrameSamples, parseAacConfig, serializeAacConfig } from "../codecs/aac.ts";
-import type { AudioFormat } from "../core/track.ts";
+import type { AudioFormat, Track } from "../core/track.ts";
 import { AacDepacketizer } from "../rtp/aac-depacketizer.ts";
 import { LatmDepacketizer, parseLatmConfig } from "../rtp/latm-depacketizer.ts";
 import { Mp3Depacketizer } from "../rtp/mp3-depacketizer.ts";
 import { WholePacketDepacketizer } from "../rtp/whole-packet-depacketizer.ts";
-import type { ReadFormat } from "./media-plan.ts";
+import type { RtpMap } from "../sdp/session-description.ts";
+import type { MediaFormat, ReadFormat } from "./media-plan.ts";
 
 /** RFC 3640. */
 export const readAac: ReadFormat = (map, parameters) => {
@@ -41,15 +42,31 @@ export const readAac: ReadFormat = (map, parameters) => {
 /** RFC 6416 §7.3. */
 export const readLatm: ReadFormat = (map, parameters) => {
   const config = decodeHex(parameters.get("config"));
-  if (!config || parameters.get("cpresent") === "1") throw new Error("its configuration is sent in band only");
+  if (!config || parameters.get("cpresent") === "1") return readOwnLatm(map);
   const { audioSpecificConfig, framesPerElement } = parseLatmConfig(config);
   const { audio, frameTicks } = describeAac(audioSpecificConfig, map);
   return {
     codec: "aac",
     track: { audio, decoderConfig: audioSpecificConfig },
-    createDepacketizer: (emit) => new LatmDepacketizer(framesPerElement, frameTicks, emit),
+    createDepacketizer: (emit) => new LatmDepacketizer({ framesPerElement, frameTicks }, emit),
   };
 };
+
+/** `cpresent=1`: each element may bring its configuration, and the first one must. */
+function readOwnLatm(map: RtpMap): MediaFormat {
+  const frameTicksOf = (config: Uint8Array): number => describeAac(config, map).frameTicks;
+  return {
+    codec: "aac",
+    track: { audio: { sampleRate: map.clockRate, channels: map.channels ?? 2 } },
+    createDepacketizer: (emit) => new LatmDepacketizer({ frameTicksOf }, emit),
+  };
+}
+
+/** The sound that an AudioSpecificConfig describes. @throws {ProtocolError} when it is unreadable */
+export function audioOf(config: Uint8Array, { audio }: Track): AudioFormat {
+  const { sampleRate, channels } = audio ?? { sampleRate: 48_000, channels: 2 };
+  return describeAac(config, { clockRate: sampleRate, channels }).audio;
+}
 
 function describeAac(
   config: Uint8Array,

@@ -11,7 +11,7 @@ import {
   type SessionDescription,
 } from "../sdp/session-description.ts";
 import { readAac, readG711, readLatm, readMp3, readOpus } from "./audio-formats.ts";
-import { readH264, readH265, readVp8 } from "./video-formats.ts";
+import { readAv1, readH264, readH265, readVp8, readVp9 } from "./video-formats.ts";
 
 /** One `m=` section we can play: what it is and how its packets become frames. */
 export interface MediaPlan {
@@ -66,6 +66,8 @@ const formats: ReadonlyMap<string, ReadFormat> = new Map<string, ReadFormat>([
   ["H265", readH265],
   ["HEVC", readH265],
   ["VP8", readVp8],
+  ["VP9", readVp9],
+  ["AV1", readAv1],
   ["MPEG4-GENERIC", readAac],
   ["MP4A-LATM", readLatm],
   ["MPA", readMp3],

@@ -7,6 +7,7 @@ import { parseRtpPacket, type RtpPacket } from "../rtp/rtp-packet.ts";
 import { RtpSequencer } from "../rtp/rtp-sequencer.ts";
 import type { RtpTrackClock } from "../rtp/rtp-timeline.ts";
 import { senderReportOf } from "../rtp/sender-report.ts";
+import { audioOf } from "./audio-formats.ts";
 import { DecodeTimes } from "./decode-times.ts";
 import type { MediaPlan } from "./media-plan.ts";
 import { describeKeyframe } from "./video-formats.ts";
@@ -211,7 +212,7 @@ export class MediaReceiver {
         return;
       }
       if (frame.isKeyframe) this.#learn(frame);
-    }
+    } else if (frame.audioConfig) this.#learnSound(frame.audioConfig);
     const pts = this.#options.clock.toTicks(frame.timestamp, this.#wallMs);
     this.#options.onSample({
       trackId: this.#track.id,
@@ -221,6 +222,13 @@ export class MediaReceiver {
       isKeyframe: frame.isKeyframe,
       data: frame.data,
     });
+  }
+
+  #learnSound(decoderConfig: Uint8Array): void {
+    const known = this.#track.decoderConfig;
+    if (known?.length === decoderConfig.length && known.every((byte, index) => byte === decoderConfig[index])) return;
+    this.#track = { ...this.#track, audio: audioOf(decoderConfig, this.#track), decoderConfig };
+    this.#options.onTrack(this.#track);
   }
 
   /** Key frames may bring parameter sets that differ from those known. */

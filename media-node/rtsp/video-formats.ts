@@ -1,11 +1,16 @@
+import { av1FrameSize } from "../codecs/av1.ts";
 import { splitAnnexB } from "../codecs/annex-b.ts";
 import { avcConfigOf, nalType, nalTypeOf, parseSps, serializeAvcConfig } from "../codecs/h264.ts";
 import { h265NalType, h265NalTypeOf, hvcConfigOf, parseH265Sps, serializeHvcConfig } from "../codecs/h265.ts";
+import { vp9KeyFrameSize } from "../codecs/vp9.ts";
 import type { Track, VideoFormat } from "../core/track.ts";
+import { Av1Depacketizer } from "../rtp/av1-depacketizer.ts";
 import { H264Depacketizer, startsWithStartCode } from "../rtp/h264-depacketizer.ts";
 import { H265Depacketizer } from "../rtp/h265-depacketizer.ts";
 import { Vp8Depacketizer, vp8FrameSize } from "../rtp/vp8-depacketizer.ts";
+import { Vp9Depacketizer } from "../rtp/vp9-depacketizer.ts";
 import { attributeOf, type SdpMedia } from "../sdp/session-description.ts";
+import type { Codec } from "../codecs/codec.ts";
 import type { MediaFormat, ReadFormat } from "./media-plan.ts";
 
 /** What a video stream says of itself in band. */
@@ -38,6 +43,22 @@ export const readVp8: ReadFormat = (_map, _parameters, media) => ({
   createDepacketizer: (emit) => new Vp8Depacketizer(emit),
 });
 
+/** RFC 9628 §6. */
+export const readVp9: ReadFormat = (_map, _parameters, media) => ({
+  ...describedFormat(undefined, media),
+  reorderFrames: 0,
+  codec: "vp9",
+  createDepacketizer: (emit) => new Vp9Depacketizer(emit),
+});
+
+/** AOM's RTP payload format §7. A temporal unit shows one picture, so nothing is reordered. */
+export const readAv1: ReadFormat = (_map, _parameters, media) => ({
+  ...describedFormat(undefined, media),
+  reorderFrames: 0,
+  codec: "av1",
+  createDepacketizer: (emit) => new Av1Depacketizer(emit),
+});
+
 function describedFormat(
   described: VideoDescription | undefined,
   media: SdpMedia,
@@ -47,10 +68,17 @@ function describedFormat(
   return { track: { video, ...(decoderConfig && { decoderConfig }) }, reorderFrames };
 }
 
-/** Whether a track's pictures cannot be shown before the stream itself has told more. */
+/** Codecs whose key frames tell their size, which the description does not. */
+const sizeOf: Readonly<Partial<Record<Codec, (frame: Uint8Array) => { width: number; height: number } | undefined>>> = {
+  vp8: vp8FrameSize,
+  vp9: vp9KeyFrameSize,
+  av1: av1FrameSize,
+};
+
+/** Whether a track cannot be decoded before the stream itself has told more. */
 export function isIncomplete({ codec, decoderConfig, video }: Track): boolean {
-  if (codec === "h264" || codec === "h265") return decoderConfig === undefined;
-  return codec === "vp8" && video?.width === 0;
+  if (codec === "h264" || codec === "h265" || codec === "aac") return decoderConfig === undefined;
+  return sizeOf[codec] !== undefined && video?.width === 0;
 }
 
 /**
@@ -63,8 +91,8 @@ export function describeKeyframe(
   data: Uint8Array,
 ): VideoDescription | undefined {
   const framerate = video?.framerate ?? 0;
-  if (codec === "vp8") {
-    const size = vp8FrameSize(data);
+  if (sizeOf[codec]) {
+    const size = sizeOf[codec](data);
     const isNew = size && (size.width !== video?.width || size.height !== video.height);
     return isNew ? { video: { ...size, framerate }, reorderFrames: 0 } : undefined;
   }

@@ -49,6 +49,14 @@ const clips = [
     launch: (file: string) => `filesrc location=${file} ! matroskademux ! rtpvp8pay name=pay0`,
     extension: "ivf",
   },
+  {
+    name: "VP9",
+    path: "/vp9",
+    file: "vp9.mkv",
+    encode: ["-c:v", "libvpx-vp9", "-g", "12", "-deadline", "realtime", "-cpu-used", "8"],
+    launch: (file: string) => `filesrc location=${file} ! matroskademux ! rtpvp9pay name=pay0`,
+    extension: "ivf",
+  },
 ] as const;
 const frameCount = 50;
 
@@ -79,10 +87,10 @@ async function pictureHashes(file: string): Promise<string[]> {
   return lines.map((line) => line.split(",").at(-1)!.trim());
 }
 
-/** The simplest file of VP8 frames there is. */
-function toIvf(samples: readonly Sample[]): Buffer {
+/** The simplest file of VP8 and VP9 frames there is. */
+function toIvf(samples: readonly Sample[], codec: string): Buffer {
   const head = Buffer.alloc(32);
-  head.write("DKIF\0\0\x20\0VP80", "latin1");
+  head.write(`DKIF\0\0\x20\0${codec === "vp9" ? "VP90" : "VP80"}`, "latin1");
   head.writeUInt16LE(640, 12);
   head.writeUInt16LE(360, 14);
   head.writeUInt32LE(25, 16);
@@ -114,7 +122,12 @@ for (const transport of ["tcp", "udp"] as const) {
         assert.ok(Math.abs(pts - shown[index]! - 3_600) <= 450, `a step of ${pts - shown[index]!} ticks`);
       }
       const pulled = join(folder, `pulled-${transport}${path.slice(1)}.${extension}`);
-      await writeFile(pulled, extension === "ivf" ? toIvf(samples) : Buffer.concat(samples.map(({ data }) => data)));
+      await writeFile(
+        pulled,
+        extension === "ivf"
+          ? toIvf(samples, source.description.tracks[0].codec)
+          : Buffer.concat(samples.map(({ data }) => data)),
+      );
       assert.deepEqual(await pictureHashes(pulled), await pictureHashes(join(folder, file)));
     });
   }
