@@ -1,19 +1,16 @@
 // A node on a machine of its own: the installer is run for real into a folder, against a mirror of Node.js on loopback,
 // and the node is started by the very line that the systemd unit starts it with.
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { globSync } from "node:fs";
-import { createServer } from "node:http";
+import { existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
-import { basename, dirname, join } from "node:path";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { runInstaller, startNodeMirror } from "../../test/support/bare-machine.ts";
 import { repository } from "../../test/support/command.ts";
 import { until } from "../../test/support/until.ts";
 
-const here = join(repository, "infra/vm");
 const read = (file: string): string => readFileSync(join(repository, file), "utf8");
 const unit = read("infra/vm/hearth-node.service");
 
@@ -49,55 +46,13 @@ test("a node's packages are the ones that its code imports, in the root's versio
   );
 });
 
-/** A folder like nodejs.org/dist/VERSION, made of the Node.js that runs this test and the machine's npm. */
-function makeMirror(version: string): string {
-  const arch = process.arch === "arm64" ? "arm64" : "x64";
-  const name = `node-${version}-linux-${arch}`;
-  const folder = join(scratch, "mirror");
-  const bin = join(folder, name, "bin");
-  mkdirSync(bin, { recursive: true });
-  cpSync(process.execPath, join(bin, "node"));
-  const npm = spawnSync("sh", ["-c", 'readlink -f "$(command -v npm)"'], { encoding: "utf8" }).stdout.trim();
-  assert.ok(npm.endsWith("/bin/npm-cli.js"), `npm's own folder: ${npm}`);
-  cpSync(dirname(dirname(npm)), join(folder, name, "lib/node_modules/npm"), { recursive: true });
-  writeFileSync(
-    join(bin, "npm"),
-    '#!/bin/sh\nexec "$(dirname "$0")/node" "$(dirname "$0")/../lib/node_modules/npm/bin/npm-cli.js" "$@"\n',
-    { mode: 0o755 },
-  );
-  const archive = join(folder, `${name}.tar.xz`);
-  // Level 0: a test need not wait for good compression.
-  const packed = spawnSync("tar", ["-C", folder, "-I", "xz -0 -T2", "-cf", archive, name], { encoding: "utf8" });
-  assert.equal(packed.status, 0, packed.stderr);
-  const sum = createHash("sha256").update(readFileSync(archive)).digest("hex");
-  writeFileSync(join(folder, "SHASUMS256.txt"), `${sum}  ${name}.tar.xz\n`);
-  return folder;
-}
-
 test("the installer makes a node of a bare folder, refuses what was tampered with, and the unit's own line serves", async (t) => {
-  const version = /^node_version=(\S+)$/m.exec(read("infra/vm/install.sh"))![1]!;
-  const mirror = makeMirror(version);
-  const server = createServer((request, response) => {
-    const file = join(mirror, basename(request.url ?? ""));
-    if (existsSync(file) && statSync(file).isFile()) response.end(readFileSync(file));
-    else response.writeHead(404).end();
-  }).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  t.after(() => server.close());
-  const { port } = server.address() as { port: number };
+  const mirror = await startNodeMirror(join(scratch, "mirror"));
+  t.after(() => mirror.close());
   const root = join(scratch, "root");
-  const install = async (): Promise<{ code: number; words: string }> => {
-    const child = spawn("sh", [join(here, "install.sh")], {
-      env: { ...process.env, DESTDIR: root, HEARTH_NODE_DIST: `http://127.0.0.1:${port}` },
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    let words = "";
-    for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => (words += text));
-    const [code] = (await once(child, "close")) as [number];
-    return { code, words };
-  };
+  const install = () => runInstaller(root, mirror);
 
-  const sums = join(mirror, "SHASUMS256.txt");
+  const sums = join(mirror.folder, "SHASUMS256.txt");
   const honest = readFileSync(sums, "utf8");
   writeFileSync(
     sums,
