@@ -17,12 +17,12 @@ export interface PullLimits {
 }
 
 /**
- * At most 50 connects in any second for names that nobody has: what fails is charged when it fails, so 48 at once cost
+ * At most 50 connects in any second for names that nobody has: what fails is charged when it fails, so 40 at once cost
  * more than a second.
  */
 export const defaultPullLimits: PullLimits = {
-  opening: 48,
-  openingPerClient: 24,
+  opening: 40,
+  openingPerClient: 20,
   burst: 5,
   perSecond: 30,
   clientBurst: 15,

@@ -88,3 +88,89 @@ test("other codec settings are announced as a discontinuity before the first sam
   splice.begin(describedAs({ tracks: [{ ...videoTrack, decoderConfig: Uint8Array.of(1, 2) }] }));
   assert.deepEqual(discontinuities, [true]);
 });
+
+test("sources on one clock that count from different epochs keep their pictures in place", () => {
+  const { splice, out, discontinuities } = spliced(describedAs());
+  for (let index = 0; index < 40; index++) splice.push(frame(index));
+  const { epochMs } = describedAs();
+  splice.begin(describedAs({ epochMs: epochMs - 10_000 }));
+  const later = (index: number): Sample => ({
+    ...frame(index),
+    dts: frame(index).dts + 900_000,
+    pts: frame(index).pts + 900_000,
+  });
+  for (let index = 25; index < 60; index++) splice.push(later(index));
+  assert.deepEqual(
+    video(out),
+    Array.from({ length: 60 }, (_, index) => index),
+  );
+  assert.ok(!discontinuities.includes(true));
+});
+
+test("a source whose shared clock is wrong is shifted like one without", () => {
+  for (const [firstIndex, afterMs] of [
+    [1_000_000, 0],
+    [-1_000_000, 1_100],
+  ] as const) {
+    const { clock, splice, out } = spliced(describedAs());
+    for (let index = 0; index < 40; index++) splice.push(frame(index));
+    splice.begin(describedAs());
+    if (afterMs > 0) splice.push(frame(firstIndex));
+    clock.advance(afterMs);
+    for (let index = 25; index < 75; index++) splice.push(frame(firstIndex + index));
+    const times = video(out);
+    assert.ok(times.length >= 65, `${times.length} frames`);
+    assert.ok(times[40]! - 39 <= 1 + afterMs / 40 + 25, `goes on at ${times[40]}`);
+  }
+});
+
+test("a source that lags a little is waited for, and no picture is missing", () => {
+  const { clock, splice, out } = spliced(describedAs());
+  for (let index = 0; index < 100; index++) splice.push(frame(index));
+  splice.begin(describedAs());
+  for (let index = 25; index < 130; index++) {
+    clock.advance(40);
+    splice.push(frame(index));
+  }
+  assert.deepEqual(
+    video(out),
+    Array.from({ length: 130 }, (_, index) => index),
+  );
+});
+
+test("a track whose time base changed goes on after what was put out before", () => {
+  const { splice, out, discontinuities } = spliced(describedAs());
+  for (let index = 0; index < 50; index++) splice.push(frame(index));
+  splice.begin(describedAs({ tracks: [{ ...videoTrack, timescale: 1_000 }] }));
+  for (let index = 45; index < 80; index++) {
+    splice.push({ ...frame(index), dts: index * 40, pts: index * 40 });
+  }
+  assert.deepEqual(discontinuities, [true]);
+  assert.deepEqual(
+    out.slice(50).map(({ dts }) => dts / 40),
+    Array.from({ length: 30 }, (_, index) => 50 + index),
+  );
+});
+
+test("a newcomer that does not say its codec settings is taken to keep them", () => {
+  const known = describedAs({ tracks: [{ ...videoTrack, decoderConfig: Uint8Array.of(1) }] });
+  const { splice, discontinuities } = spliced(known);
+  splice.push(frame(0));
+  splice.begin(describedAs({ tracks: [videoTrack] }));
+  assert.ok(!discontinuities.includes(true));
+});
+
+test("pictures that nobody can decode are media for a while, and repeats for a moment", () => {
+  const { clock, splice } = spliced(describedAs());
+  clock.advance(10_000);
+  splice.push({ ...frame(1), isKeyframe: false });
+  assert.equal(splice.lastInputMs, 10_000);
+  clock.advance(15_000);
+  splice.push({ ...frame(2), isKeyframe: false });
+  assert.equal(splice.lastInputMs, 10_000);
+  splice.push(frame(25));
+  assert.equal(splice.lastInputMs, 25_000);
+  clock.advance(1_000);
+  splice.push(frame(25));
+  assert.equal(splice.lastInputMs, 25_000);
+});
