@@ -219,3 +219,34 @@ export function removeEmulationPrevention(bytes: Uint8Array): Uint8Array {
   }
   return rbsp.subarray(0, length);
 }
+
+/** Supplemental enhancement information (ITU-T H.264 §D.1) of type 6: a recovery point. */
+const recoveryPoint = 6;
+
+/**
+ * Pictures after which a decoder that begins here shows whole ones (ITU-T H.264 §D.2.8); undefined when the SEI unit
+ * holds no recovery point, or is unreadable.
+ */
+export function recoveryFrames(sei: Uint8Array): number | undefined {
+  const bytes = removeEmulationPrevention(sei.subarray(1));
+  for (let at = 0; at + 2 < bytes.length;) {
+    let type = 0;
+    while (bytes[at] === 0xff) type += bytes[at++]!;
+    type += bytes[at++] ?? 0;
+    let length = 0;
+    while (bytes[at] === 0xff) length += bytes[at++]!;
+    length += bytes[at++] ?? 0;
+    if (at + length > bytes.length) return undefined;
+    if (type === recoveryPoint) return firstGolomb(bytes.subarray(at, at + length));
+    at += length;
+  }
+  return undefined;
+}
+
+function firstGolomb(payload: Uint8Array): number | undefined {
+  try {
+    return new BitReader(payload, () => new ProtocolError("H264_TRUNCATED", "the SEI ends early")).unsignedGolomb();
+  } catch {
+    return undefined;
+  }
+}

@@ -11,6 +11,10 @@ export interface NalTraits {
   isParameterSet(type: number): boolean;
   /** Carries nothing a decoder needs. */
   isFiller(type: number): boolean;
+  /** Whether pictures with such a slice cannot be decoded after a start at the random access point before them. */
+  isLeading?(type: number): boolean;
+  /** Whether a whole unit that is no slice says that nothing before this picture is needed any more. */
+  isRecoveryPoint?(nal: Uint8Array): boolean;
   /** Index of the byte whose top bit tells the first slice of a picture: the first one after the NAL header. */
   readonly headerLength: number;
 }
@@ -34,6 +38,8 @@ export class AccessUnitAssembler {
   #aside: Uint8Array[] = [];
   #hasSlice = false;
   #isKey = false;
+  #isLeading = false;
+  #isRecovery = false;
   #timestamp: number | undefined;
   /** Index in `#pieces` of the open fragmented unit's first piece; -1 = none open. */
   #fragmentAt = -1;
@@ -164,12 +170,14 @@ export class AccessUnitAssembler {
     return true;
   }
 
-  /** @param parameterSet the unit, where it may be one */
-  #endNal(type: number, parameterSet?: Uint8Array): void {
+  /** @param nal the unit, where it came whole */
+  #endNal(type: number, nal?: Uint8Array): void {
     if (this.#isBroken) return;
     this.#nalCount++;
     if (this.#traits.isKeySlice(type)) this.#isKey = true;
-    if (parameterSet && this.#traits.isParameterSet(type)) this.#parameterSets.push(parameterSet.slice());
+    if (this.#traits.isLeading?.(type)) this.#isLeading = true;
+    if (nal && this.#traits.isParameterSet(type)) this.#parameterSets.push(nal.slice());
+    if (nal && this.#traits.isRecoveryPoint?.(nal)) this.#isRecovery = true;
     if (!this.#hasSlice && this.#nalCount > maxLeadingNals) this.breakUnit();
   }
 
@@ -206,6 +214,8 @@ export class AccessUnitAssembler {
         data: joinPieces(this.#pieces, this.#bytes),
         isKeyframe: this.#isKey,
         isAfterLoss,
+        ...(this.#isRecovery && { isRecovery: true }),
+        ...(this.#isLeading && { isLeading: true }),
       };
       const parameterSets = this.#parameterSets;
       const aside = this.#aside;
@@ -223,6 +233,8 @@ export class AccessUnitAssembler {
     this.#parameterSets = [];
     this.#hasSlice = false;
     this.#isKey = false;
+    this.#isLeading = false;
+    this.#isRecovery = false;
     this.#fragmentAt = -1;
     this.#isBroken = false;
     this.#markersInUnit = 0;

@@ -12,6 +12,10 @@ export interface RtpFrame {
   readonly isAfterLoss: boolean;
   /** H.264 and H.265: copies of the VPS, SPS and PPS units inside `data`, when there are any. */
   readonly parameterSets?: readonly Uint8Array[];
+  /** H.264: whole pictures from here on, in the order shown, though this is no key frame (a recovery point of 0 frames). */
+  readonly isRecovery?: boolean;
+  /** H.265: shown before the random access point it follows, and refers to pictures before that (RASL). */
+  readonly isLeading?: boolean;
   /** AAC whose AudioSpecificConfig comes in band: the one in force. */
   readonly audioConfig?: Uint8Array;
 }

@@ -1,5 +1,5 @@
 import { splitAnnexB } from "../codecs/annex-b.ts";
-import { nalType, nalTypeOf } from "../codecs/h264.ts";
+import { nalType, nalTypeOf, recoveryFrames } from "../codecs/h264.ts";
 import { AccessUnitAssembler, type NalTraits } from "./access-unit-assembler.ts";
 import type { Depacketizer, EmitFrame } from "./depacketizer.ts";
 import type { RtpPacket } from "./rtp-packet.ts";
@@ -11,6 +11,7 @@ const traits: NalTraits = {
   isKeySlice: (type) => type === nalType.idr,
   isParameterSet: (type) => type === nalType.sps || type === nalType.pps,
   isFiller: (type) => type === nalType.filler,
+  isRecoveryPoint: (nal) => nalTypeOf(nal[0]!) === nalType.sei && recoveryFrames(nal) === 0,
   headerLength: 1,
 };
 

@@ -11,6 +11,8 @@ const traits: NalTraits = {
   isKeySlice: (type) => type >= 16 && type <= 21,
   isParameterSet: (type) => type >= 32 && type <= 34,
   isFiller: (type) => type === 38,
+  // RASL_N, RASL_R
+  isLeading: (type) => type === 8 || type === 9,
   headerLength: 2,
 };
 

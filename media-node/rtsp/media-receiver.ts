@@ -60,6 +60,12 @@ export class MediaReceiver {
   #stranger: { readonly packet: RtpPacket; readonly count: number } | undefined;
   #isAfterRestart = false;
   #isWaitingForKeyframe: boolean;
+  #hasPlayed = false;
+  /** RTP timestamp of the picture that ended the last gap without being a key frame: earlier ones refer to lost ones. */
+  #recoveredAt: number | undefined;
+  /** After a start or a gap: leading pictures refer to what never came. */
+  #skipsLeading = false;
+  #isOver = false;
   #wallMs = 0;
   #packets = 0;
   #foreign = 0;
@@ -92,6 +98,16 @@ export class MediaReceiver {
   /** When media last came, on the caller's `nowMs`. */
   get lastRtpMs(): number | undefined {
     return this.#lastRtpMs;
+  }
+
+  /** Video of which pictures came, and none that one can begin with. */
+  get lacksKeyframe(): boolean {
+    return this.#withheld > 0 && !this.#hasPlayed;
+  }
+
+  /** The sender said goodbye (RFC 3550 §6.6), and nothing came after that. */
+  get isOver(): boolean {
+    return this.#isOver;
   }
 
   get counters(): MediaCounters {
@@ -136,6 +152,7 @@ export class MediaReceiver {
   receiveRtcp(bytes: Uint8Array, nowMs: number, wallMs: number): void {
     try {
       for (const packet of parseRtcp(bytes)) {
+        if (packet.type === "bye" && this.#ssrc !== undefined && packet.ssrcs.includes(this.#ssrc)) this.#isOver = true;
         if (packet.type !== "sender-report") continue;
         const report = senderReportOf(packet);
         this.#statistics.onSenderReport(report, nowMs);
@@ -158,6 +175,7 @@ export class MediaReceiver {
 
   #take(packet: RtpPacket, nowMs: number): void {
     this.#packets++;
+    this.#isOver = false;
     this.#stranger = undefined;
     this.#nextSequence = (packet.sequence + 1) & 0xffff;
     this.#statistics.onPacket(packet, nowMs);
@@ -205,9 +223,7 @@ export class MediaReceiver {
 
   #onFrame(frame: RtpFrame): void {
     if (this.#track.kind === "video") {
-      if (frame.isKeyframe) this.#isWaitingForKeyframe = false;
-      else if (frame.isAfterLoss) this.#isWaitingForKeyframe = true;
-      if (this.#isWaitingForKeyframe) {
+      if (this.#isWithheld(frame)) {
         this.#withheld++;
         return;
       }
@@ -222,6 +238,23 @@ export class MediaReceiver {
       isKeyframe: frame.isKeyframe,
       data: frame.data,
     });
+  }
+
+  /** Whether a picture refers to some that never came. */
+  #isWithheld({ isKeyframe, isAfterLoss, isRecovery = false, isLeading = false, timestamp }: RtpFrame): boolean {
+    const isStart = isKeyframe || (isRecovery && this.#hasPlayed);
+    if (isAfterLoss && !isStart) this.#isWaitingForKeyframe = true;
+    if (isStart && (isAfterLoss || this.#isWaitingForKeyframe)) {
+      this.#isWaitingForKeyframe = false;
+      this.#skipsLeading = isKeyframe;
+      this.#recoveredAt = isKeyframe ? undefined : timestamp;
+    } else if (isKeyframe) {
+      this.#skipsLeading = false;
+      this.#recoveredAt = undefined;
+    }
+    if (this.#isWaitingForKeyframe || (isLeading && this.#skipsLeading)) return true;
+    this.#hasPlayed = true;
+    return this.#recoveredAt !== undefined && ((timestamp - this.#recoveredAt) | 0) < 0;
   }
 
   #learnSound(decoderConfig: Uint8Array): void {

@@ -95,7 +95,13 @@ function describeTrack({ track, samples, counters }: Heard, say: Say): void {
   const last = samples.at(-1);
   if (!first || !last) {
     say("offers", `${kind} ${codec.toUpperCase()}: ${what}`);
-    return say("problem", `No ${kind} came${kind === "video" ? ", or no key frame" : ""}.`);
+    const withheld = counters?.withheld ?? 0;
+    if (withheld === 0) return say("problem", `No ${kind} came.`);
+    const remedy = "turn off intra refresh at the encoder, and set a key frame interval of 2 s";
+    return say(
+      "problem",
+      `${withheld} pictures came, and none of them a key frame (IDR): nobody could begin to watch; ${remedy}.`,
+    );
   }
   const seconds = (last.dts - first.dts) / track.timescale;
   const bits = samples.reduce((sum, { data }) => sum + data.length * 8, 0);
@@ -127,7 +133,7 @@ function describePictures(track: Track, samples: readonly Sample[], say: Say): v
 }
 
 function describeSound({ codec }: Track, say: Say): void {
-  if (codec === "aac") say("plan", "AAC is heard over LL-HLS; WebRTC needs Opus or G.711.");
+  if (codec === "aac") say("plan", "AAC is heard over LL-HLS, and over WebRTC as Opus where ffmpeg is installed.");
   if (codec === "pcmu" || codec === "pcma") say("plan", "G.711 is heard over WebRTC; LL-HLS players cannot.");
 }
 

@@ -17,6 +17,8 @@ export interface ReceivedMediaOptions {
   /** A track turned out to be other than described. */
   readonly onTrack: () => void;
   readonly onFirstPacket: () => void;
+  /** Every sender said goodbye; packets under way may still come. */
+  readonly onBye: () => void;
 }
 
 /** A packet later than this is lost: decoders would have to wait too, and networks reorder by a few milliseconds. */
@@ -106,12 +108,23 @@ export class ReceivedMedia implements PacketSink {
   onRtcp(index: number, packet: Uint8Array): void {
     const nowMs = this.#options.clock.nowMs();
     this.#byIndex[index]?.receiver.receiveRtcp(packet, nowMs, this.#wallAtZeroMs + nowMs);
+    if (this.isOver) this.#options.onBye();
   }
 
   /** Gives up on packets waited for too long. */
   timeout(): void {
     const nowMs = this.#options.clock.nowMs();
     for (const { receiver } of this.#media) receiver.timeout(nowMs);
+  }
+
+  /** Some video came without anything one can begin with. */
+  get lacksKeyframe(): boolean {
+    return this.#media.some(({ receiver }) => receiver.lacksKeyframe);
+  }
+
+  /** Every sender said goodbye, and nothing came after that. */
+  get isOver(): boolean {
+    return this.#media.length > 0 && this.#media.every(({ receiver }) => receiver.isOver);
   }
 
   /** A receiver report for each track, with the track's place. */

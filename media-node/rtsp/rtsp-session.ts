@@ -49,6 +49,9 @@ const reorderTickMs = 25;
 /** Media that came before `start` was called. */
 const maxQueuedBytes = 16 * 1024 * 1024;
 
+/** Media that follows a goodbye within this time takes it back. */
+const byeGraceMs = 500;
+
 export interface RtspFacts {
   readonly transport: "tcp" | "udp";
   /** Tracks that are offered and not played. */
@@ -77,6 +80,7 @@ export class RtspSession implements Source {
   #transportIndex = 0;
   #state: "opening" | "open" | "started" | "closed" = "opening";
   #isPlaying = false;
+  #isLeaving = false;
   #sink: SourceSink | undefined;
   #queue: Sample[] = [];
   #queuedBytes = 0;
@@ -99,6 +103,7 @@ export class RtspSession implements Source {
       onSample: (sample) => this.#onSample(sample),
       onTrack: () => this.#onTrack(),
       onFirstPacket: () => this.#becomeOpenIfDescribed(),
+      onBye: () => this.#onBye(),
     });
     this.#dialogue = new RtspDialogue({
       url,
@@ -163,6 +168,10 @@ export class RtspSession implements Source {
 
   close(_reason: CloseReason): Promise<void> {
     if (this.#state === "closed") return this.#gone;
+    if (this.#media.lacksKeyframe) {
+      const remedy = "turn off intra refresh at the encoder, and set a key frame interval of 2 s";
+      this.#log.warn("pictures came, and none of them a key frame (IDR)", { remedy });
+    }
     this.#state = "closed";
     this.#sink = undefined;
     this.#queue = [];
@@ -379,6 +388,16 @@ export class RtspSession implements Source {
       lastMs = this.#nowMs();
     };
     this.#timers.add(every(this.#options.clock, reorderTickMs, () => this.#guard(tick)));
+  }
+
+  /** Servers that begin anew with another SSRC say goodbye to the old one: what follows tells. */
+  #onBye(): void {
+    if (this.#isLeaving) return;
+    this.#isLeaving = true;
+    this.#after(byeGraceMs, () => {
+      this.#isLeaving = false;
+      if (this.#media.isOver) this.#fail(new TransportError("RTSP_BYE", "the server ended the stream (RTCP BYE)"));
+    });
   }
 
   #becomeOpenIfDescribed(): void {

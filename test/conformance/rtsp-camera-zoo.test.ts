@@ -3,11 +3,14 @@ import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 import { NoSuchStream, type Source } from "../../media-node/core/source.ts";
 import { silentLogger, type Logger } from "../../media-node/flow/logger.ts";
+import { serializeRtcp } from "../../media-node/rtp/rtcp.ts";
+import { serializeInterleavedFrame } from "../../media-node/rtsp/interleaved-frame.ts";
 import { headerOf } from "../../media-node/rtsp/rtsp-message.ts";
 import { openRtspSource } from "../../media-node/rtsp/rtsp-source.ts";
 import { ManualClock } from "../../media-node/time/manual-clock.ts";
 import { collectSource, type Collected } from "../support/collect-source.ts";
 import { h264, ScriptedCamera, sprop, videoSdp, type CameraScript } from "../support/scripted-camera.ts";
+import { until } from "../support/until.ts";
 
 interface Visit {
   readonly camera: ScriptedCamera;
@@ -421,4 +424,64 @@ test("is left politely: with TEARDOWN, and no credentials in any request line or
   assert.equal(headerOf(await goodbye, "session"), "7");
   for (const { uri } of v.camera.requests) assert.ok(!uri.includes("secret"));
   assert.ok(!lines.join("\n").includes("secret"));
+});
+
+test("says goodbye by RTCP and leaves the connection open: the source ends at once", async (t) => {
+  const v = visit(t);
+  const { ended } = await assertPlays(v, await v.open());
+  const bye = (ssrc: number): Uint8Array =>
+    serializeInterleavedFrame({ channel: 1, payload: serializeRtcp([{ type: "bye", ssrcs: [ssrc] }]) });
+  const timers = v.clock.pendingTimers;
+  v.camera.write(bye(0x9999));
+  v.camera.write(bye(0x1234));
+  await until("the goodbye is taken", 5_000, () => v.clock.pendingTimers > timers);
+  v.clock.advance(500);
+  assert.equal((await ended).code, "RTSP_BYE");
+});
+
+test("says goodbye to its SSRC and goes on with another: nothing ends", async (t) => {
+  const v = visit(t);
+  const collected = await assertPlays(v, await v.open());
+  v.camera.write(serializeInterleavedFrame({ channel: 1, payload: serializeRtcp([{ type: "bye", ssrcs: [0x1234] }]) }));
+  const before = collected.samples.length;
+  for (const [index, nal] of [h264.idr, h264.slice, h264.slice, h264.slice].entries()) {
+    v.camera.rtp(nal, { timestamp: 90_000 + index * 3_600, marker: true, ssrc: 0x77 });
+  }
+  await collected.until((samples) => samples.length >= before + 2);
+  v.clock.advance(1_000);
+  await assertStillPlaying(v, collected);
+});
+
+/** A recovery point SEI (ITU-T H.264 §D.1.8) whose first code says 0 pictures, or 2. */
+const recoveryPoint = (pictures: 0 | 2): number[] => [0x06, 6, 1, pictures === 0 ? 0xc4 : 0x64, 0x80];
+
+test("sends pictures to begin with that are no IDR: they end a gap, but nothing begins with them", async (t) => {
+  const v = visit(t);
+  const collected = collectSource(await v.open());
+  const refresh = (index: number, pictures: 0 | 2): void => {
+    v.camera.rtp(recoveryPoint(pictures), { timestamp: index * 3_600 });
+    v.camera.rtp(h264.slice, { timestamp: index * 3_600, marker: true });
+  };
+  refresh(0, 0);
+  v.camera.pictures(1, 5);
+  v.camera.pictures(10, 12);
+  // Lost: 13. What comes until 16 refers to it; 16 begins a refresh that takes two pictures, 18 is whole at once.
+  v.camera.rtp(h264.slice, { timestamp: 14 * 3_600, marker: true, lost: 1 });
+  refresh(16, 2);
+  v.camera.pictures(17, 17);
+  refresh(18, 0);
+  // Shown before the picture that ended the gap: it refers to what is lost.
+  v.camera.rtp(h264.slice, { timestamp: 17.5 * 3_600, marker: true });
+  v.camera.pictures(19, 19);
+  await collected.until((samples) => samples.length >= 5);
+  assert.deepEqual(
+    collected.samples.map(({ pts, isKeyframe }) => [(pts - collected.samples[0]!.pts) / 3_600, isKeyframe]),
+    [
+      [0, true],
+      [1, false],
+      [2, false],
+      [8, false],
+      [9, false],
+    ],
+  );
 });
