@@ -43,7 +43,8 @@ export class StreamOutlet {
   #pending: EncodedSample[] = [];
   #pendingBytes = 0;
   #timer: Timer | undefined;
-  #isTimerShort = false;
+  /** Whether what waits leaves in this turn. */
+  #isDue = false;
 
   constructor(stream: Stream, options: StreamOutletOptions) {
     this.stream = stream;
@@ -86,6 +87,7 @@ export class StreamOutlet {
   flush(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
+    this.#isDue = false;
     if (this.#pending.length === 0) return;
     const batch = batchOf(this.#pending);
     this.#pending = [];
@@ -110,14 +112,19 @@ export class StreamOutlet {
     else this.#arm(encoded.isVideo);
   }
 
-  /** Video goes at once, with what waits; audio waits for it, the longer the more sessions a write would cost. */
+  /**
+   * Video goes in the same turn, with all that came in one read with it; audio waits for it, the longer the more sessions a
+   * write would cost.
+   */
   #arm(isVideo: boolean): void {
-    if (this.#timer && (this.#isTimerShort || !isVideo)) return;
-    this.#timer?.cancel();
-    this.#isTimerShort = isVideo;
-    const { clock, minWaitMs, maxWaitMs } = this.#options;
-    const waitMs = isVideo ? 0 : Math.min(maxWaitMs, minWaitMs + this.#taps.size);
-    this.#timer = clock.after(waitMs, () => this.flush());
+    if (this.#isDue) return;
+    if (isVideo) {
+      this.#isDue = true;
+      queueMicrotask(() => this.flush());
+    } else if (!this.#timer) {
+      const { clock, minWaitMs, maxWaitMs } = this.#options;
+      this.#timer = clock.after(Math.min(maxWaitMs, minWaitMs + this.#taps.size), () => this.flush());
+    }
   }
 
   /** OVT cannot tell an edge of new tracks while it plays: sessions end, and edges that come back are told. */
