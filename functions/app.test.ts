@@ -32,12 +32,18 @@ describe("a playlist", () => {
     });
   }
 
-  test("stays at its node while that is well", async () => {
-    const { ask } = await routerFixture();
-    const locations = await Promise.all(
-      Array.from({ length: 20 }, async () => (await ask("/app/stream/llhls.m3u8")).headers.get("Location")),
-    );
-    assert.equal(new Set(locations.map((location) => new URL(location!).host)).size, 1);
+  const hosts = async ({ ask, cluster }: RouterFixture, count: number, everyMs: number) => {
+    const seen = new Set<string>();
+    for (let i = 0; i < count; i++) {
+      seen.add(new URL((await ask("/app/stream/llhls.m3u8")).headers.get("Location")!).host);
+      cluster.nowMs += everyMs;
+    }
+    return seen.size;
+  };
+
+  test("stays at its node while that is well, and spreads a rush that reports cannot show yet", async () => {
+    assert.equal(await hosts(await routerFixture(), 20, 1_500), 1);
+    assert.equal(await hosts(await routerFixture(), 20, 1), 2);
   });
 
   test("?avoid= names nodes that failed the viewer", async () => {

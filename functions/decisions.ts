@@ -61,7 +61,7 @@ export class Decisions {
       protocol: viewer.protocol,
       place: viewer.place,
       avoid: new Set([...this.#failedNodes(moment.nowMs), ...(viewer.avoid ?? [])]),
-      assigned: this.#assigned.counts(moment.nowMs),
+      ...this.#assigned.about(recordKey(name), moment.nowMs),
     });
     const outcome = choice.node
       ? { node: choice.node }
@@ -72,7 +72,8 @@ export class Decisions {
   /** Decides and counts the viewer for the node. */
   async decide(viewer: Viewer, moment: Moment): Promise<Decision> {
     const decision = await this.consider(viewer, moment);
-    if ("node" in decision.outcome) this.#assigned.add(decision.outcome.node.id, moment.nowMs);
+    const { outcome } = decision;
+    if ("node" in outcome) this.#assigned.add(outcome.node.id, recordKey(viewer.stream.name), moment.nowMs);
     return decision;
   }
 

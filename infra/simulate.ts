@@ -1,6 +1,7 @@
 /** `hearth simulate`: a day of a cluster under the router's real decision code. See docs/simulator.md. */
 import { writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
+import { simulateHerd } from "./simulate/herd.ts";
 import { simulationSvg } from "./simulate/simulation-svg.ts";
 import { movedShare, Simulation, type SimulationOptions, type SimulationResult } from "./simulate/simulation.ts";
 
@@ -87,9 +88,17 @@ function describeResult(options: SimulationOptions, result: SimulationResult): s
     `most loaded / mean    median ${at(ratios, 0.5)}, worst minute of a hundred ${at(ratios, 0.99)}, worst ${at(ratios, 1)}`,
     `pulls / fewest        median ${at(pulls, 0.5)}, worst ${at(pulls, 1)}`,
     `streams that move     ${(100 * moved).toFixed(2)} % when one of ${options.nodes} nodes leaves (fewest: ${(100 / options.nodes).toFixed(2)} %)`,
+    describeHerd(options),
     `one decision          ${decisionUs.toFixed(1)} µs`,
     `seed                  ${options.seed}`,
   ];
+}
+
+/** Beside the day: what a new stream does that everybody wants at once. */
+function describeHerd({ nodes, routers, seed }: SimulationOptions): string {
+  const joins = 20_000;
+  const { pulls, maxOverMean } = simulateHerd({ nodes, joins, seconds: 10, routers, seed });
+  return `herd                  ${joins} join one new stream in 10 s: ${pulls} nodes pull it, most loaded / mean ${maxOverMean.toFixed(3)}`;
 }
 
 if (import.meta.main) process.exitCode = await simulate(process.argv.slice(2));

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { chooseNode } from "./cluster/node-choice/choose-node.ts";
-import { ClusterViewReader, type ClusterView } from "./cluster/node-choice/cluster-view.ts";
+import { ClusterViewReader, recordKey, type ClusterView } from "./cluster/node-choice/cluster-view.ts";
 import { RecentAssignments } from "./cluster/node-choice/recent-assignments.ts";
 import { StoreUnavailable, type ClusterReader, type NodeRecord } from "./cluster/store/contract.ts";
 import type { SigningKey } from "./cluster/ticket/signing-key.ts";
@@ -100,7 +100,7 @@ export class PeerRedirects implements HttpGuest {
       name: { vhost, app, stream },
       protocol,
       avoid: new Set([nodeId]),
-      assigned: this.#assigned.counts(clock.wallMs()),
+      ...this.#assigned.about(recordKey({ vhost, app, stream }), clock.wallMs()),
     }).node;
   }
 
@@ -118,7 +118,7 @@ export class PeerRedirects implements HttpGuest {
         : old;
       pairs.push(`${ticketQueryKey}=${ticket}`);
     }
-    if (old !== null) this.#assigned.add(peer.id, clock.wallMs());
+    if (old !== null) this.#assigned.add(peer.id, recordKey(name), clock.wallMs());
     this.#lastMs = clock.nowMs();
     const path = `/${app}/${stream}${file === "" ? "" : `/${file}`}`;
     return `${peer.url}${path}${pairs.length > 0 ? `?${pairs.join("&")}` : ""}`;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { simulate } from "../simulate.ts";
+import { simulateHerd } from "./herd.ts";
 import { simulationSvg } from "./simulation-svg.ts";
 import { movedShare, Simulation, type SimulationOptions } from "./simulation.ts";
 
@@ -36,6 +37,16 @@ test("when one of n nodes leaves, at most 1.2 / n of the streams move", () => {
   for (const nodes of [5, 20, 50]) assert.ok(movedShare(nodes, 5_000) <= 1.2 / nodes, `${nodes} nodes`);
 });
 
+for (const routers of [1, 4, 30, 100])
+  test(`20,000 join one new stream in 10 s over ten edges, sent by ${routers} routers: ten pulls at most, and even load`, () => {
+    for (let seed = 1; seed <= 3; seed++) {
+      const herd = simulateHerd({ nodes: 10, joins: 20_000, seconds: 10, routers, seed });
+      assert.equal(herd.refused, 0);
+      assert.ok(herd.pulls <= 10);
+      assert.ok(herd.maxOverMean <= 1.25, `seed ${seed}: most loaded / mean ${herd.maxOverMean}`);
+    }
+  });
+
 test("the picture shows every panel", () => {
   const svg = simulationSvg(options, new Simulation({ ...options, hours: 0.25 }).run());
   assert.equal(svg.match(/<polyline/g)?.length, 4);
@@ -47,6 +58,7 @@ test("the command prints its figures, and its usage on a mistake", async () => {
   const print = (line: string) => void lines.push(line);
   assert.equal(await simulate(["--hours", "0.2", "--viewers", "1000", "--streams", "100"], print), 0);
   assert.match(lines.join("\n"), /most loaded \/ mean/);
+  assert.match(lines.join("\n"), /herd +20000 join one new stream/);
   assert.equal(await simulate(["--nodes", "many"], print), 2);
   assert.equal(await simulate(["--unknown"], print), 2);
   assert.match(lines.at(-1)!, /hearth simulate/);

@@ -169,14 +169,18 @@ export class Simulation {
     const nowMs = second * 1_000;
     const name = { vhost: "default", app: "app", stream: `s${stream}` };
     const startMs = performance.now();
-    const { node: record } = chooseNode(this.#view, { name, protocol: "llhls", assigned: router.counts(nowMs) });
+    const { node: record } = chooseNode(this.#view, {
+      name,
+      protocol: "llhls",
+      ...router.about(this.#names[stream]!, nowMs),
+    });
     this.#counts.decisionMs += performance.now() - startMs;
     this.#counts.decisions++;
     if (!record) {
       this.#counts.refused++;
       return;
     }
-    router.add(record.id, nowMs);
+    router.add(record.id, this.#names[stream]!, nowMs);
     const node = this.#nodes.find(({ id }) => id === record.id)!;
     if (!node.isUp) {
       this.#counts.misled++;

@@ -14,6 +14,8 @@ export interface NodeRequest {
   readonly avoid?: ReadonlySet<string> | undefined;
   /** Viewers sent to each node that its report cannot count yet. */
   readonly assigned?: ReadonlyMap<string, number> | undefined;
+  /** Those of them who asked for this stream. */
+  readonly assignedToStream?: ReadonlyMap<string, number> | undefined;
 }
 
 /** A node that would have been next. */
@@ -48,6 +50,12 @@ const mostFactor = 1.2;
 const idleShare = 0.05;
 /** And never below this many viewers. */
 const idleViewers = 4;
+/**
+ * The viewers of one stream that a router sent on within the last seconds it spreads evenly beyond this many a node, whatever
+ * the reports leave room for: every other router sees the same room, and a hundred of them would fill it a hundred times
+ * before the next report.
+ */
+const burstViewers = 4;
 /** Above this share of capacity or of a core a node is busy: others first, the nearest region included. */
 const busyShare = 0.9;
 
@@ -84,9 +92,12 @@ interface Field {
   readonly carriers: ReadonlySet<NodeView>;
   /** Viewers, those included that reports cannot count yet; -1 for who does not come into question. */
   readonly loads: Float64Array;
+  /** Those that asked for this stream a moment ago. */
+  readonly recents: ReadonlyMap<string, number> | undefined;
   readonly nears: Uint8Array;
   /** Of all nodes equally near: viewers and room for them. */
   readonly loadByNear: number[];
+  readonly recentByNear: number[];
   readonly capacityByNear: number[];
   readonly silent: NodeView[];
   readonly excluded: Considered[];
@@ -119,8 +130,10 @@ function weigh(view: ClusterView, request: NodeRequest): Field {
     keyHash: hashText(key),
     carriers: carriersOf(nodes, key),
     loads: new Float64Array(nodes.length).fill(-1),
+    recents: request.assignedToStream,
     nears: new Uint8Array(nodes.length),
     loadByNear: [1, 1, 1, 1],
+    recentByNear: [1, 1, 1, 1],
     capacityByNear: [0, 0, 0, 0],
     silent: [],
     excluded: view.refused.map(({ id, reason }) => ({ node: id, reason })),
@@ -136,6 +149,7 @@ function weigh(view: ClusterView, request: NodeRequest): Field {
       const load = record.viewers + (request.assigned?.get(record.id) ?? 0);
       const nearAt = near(node.region);
       field.loads[at] = load;
+      field.recentByNear[nearAt]! += field.recents?.get(record.id) ?? 0;
       field.nears[at] = nearAt;
       field.loadByNear[nearAt]! += load;
       field.capacityByNear[nearAt]! += capacityOf(record);
@@ -200,8 +214,12 @@ function candidateAt(field: Field, index: number): Candidate {
   const load = field.loads[index]!;
   const near = field.nears[index]!;
   const capacity = capacityOf(node.record);
-  const fairShare = (field.loadByNear[near]! * capacity) / field.capacityByNear[near]!;
-  const room = roomFor(load + 1, fairShare, Math.max(idleViewers, idleShare * capacity));
+  const share = capacity / field.capacityByNear[near]!;
+  const idle = Math.max(idleViewers, idleShare * capacity);
+  const byLoad = roomFor(load + 1, field.loadByNear[near]! * share, idle);
+  const recent = 1 + (field.recents?.get(node.record.id) ?? 0);
+  const byBurst = roomFor(recent, field.recentByNear[near]! * share, burstViewers);
+  const room = byLoad < byBurst ? byLoad : byBurst;
   const isCarrier = field.carriers.has(node);
   return {
     node,

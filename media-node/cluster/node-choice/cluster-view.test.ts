@@ -78,7 +78,9 @@ test("a node at a host that is not allowed is refused, signed or not", async () 
 
 test("assignments are counted until the reports can count them", () => {
   const recent = new RecentAssignments();
-  for (let atMs = 0; atMs < 8_000; atMs += 10) recent.add("a", atMs);
+  for (let atMs = 0; atMs < 8_000; atMs += 10) recent.add("a", atMs % 20 === 0 ? "v/a/one" : "v/a/other", atMs);
   assert.equal(recent.counts(8_000).get("a"), 375);
+  assert.equal(recent.about("v/a/one", 8_000).assignedToStream?.get("a"), 187);
   assert.equal(recent.counts(20_000).get("a"), undefined);
+  assert.equal(recent.about("v/a/one", 20_000).assignedToStream, undefined);
 });

@@ -1,31 +1,52 @@
+import type { NodeRequest } from "./choose-node.ts";
+
 /** A player connects within 1 s or 2, the node reports every 2 s, and a snapshot may be 1 s old. */
 export const reportDelayMs = 4_000;
 const slotMs = 250;
+/** Streams told apart; whoever asks for more within seconds is not a herd of viewers. */
+const maxStreams = 10_000;
+
+/** Viewers by node. */
+type Counts = Map<string, number>;
 
 interface Slot {
   readonly startMs: number;
-  readonly counts: Map<string, number>;
+  readonly counts: Counts;
+  readonly byStream: Map<string, Counts>;
 }
 
 /**
  * Viewers sent to nodes that the nodes' own reports cannot count yet: without them, everyone who asks between two reports
- * would be sent to the same "idle" node. Time is handed in; memory is bounded by the nodes that exist.
+ * would be sent to the same "idle" node. Time is handed in; memory is bounded by the nodes that exist and by what is asked for
+ * within seconds.
  */
 export class RecentAssignments {
   #slots: Slot[] = [];
   /** Kept as sums, because every decision reads them. */
-  readonly #totals = new Map<string, number>();
+  readonly #totals: Counts = new Map();
+  readonly #byStream = new Map<string, Counts>();
 
-  /** Counts one viewer sent to `node` at `nowMs`. */
-  add(node: string, nowMs: number): void {
+  /**
+   * Counts one viewer sent to `node` at `nowMs`.
+   * @param stream `vhost/app/stream`
+   */
+  add(node: string, stream: string, nowMs: number): void {
     this.#forget(nowMs);
     let slot = this.#slots.at(-1);
     if (!slot || nowMs - slot.startMs >= slotMs) {
-      slot = { startMs: nowMs, counts: new Map() };
+      slot = { startMs: nowMs, counts: new Map(), byStream: new Map() };
       this.#slots.push(slot);
     }
-    slot.counts.set(node, (slot.counts.get(node) ?? 0) + 1);
-    this.#totals.set(node, (this.#totals.get(node) ?? 0) + 1);
+    count(slot.counts, node);
+    count(this.#totals, node);
+    if (this.#byStream.size >= maxStreams && !this.#byStream.has(stream)) return;
+    count(countsOf(slot.byStream, stream), node);
+    count(countsOf(this.#byStream, stream), node);
+  }
+
+  /** Both counts as a decision about `stream` takes them. */
+  about(stream: string, nowMs: number): Pick<NodeRequest, "assigned" | "assignedToStream"> {
+    return { assigned: this.counts(nowMs), assignedToStream: this.#byStream.get(stream) };
   }
 
   /** Viewers sent to each node within the last {@link reportDelayMs}; a view, true until the next call of anything here. */
@@ -37,11 +58,31 @@ export class RecentAssignments {
   /** A clock that was set back forgets everything, too: better than counting it for ever. */
   #forget(nowMs: number): void {
     while (this.#slots[0] && Math.abs(nowMs - this.#slots[0].startMs) >= reportDelayMs) {
-      for (const [node, count] of this.#slots.shift()!.counts) {
-        const left = this.#totals.get(node)! - count;
-        if (left > 0) this.#totals.set(node, left);
-        else this.#totals.delete(node);
+      const { counts, byStream } = this.#slots.shift()!;
+      subtract(this.#totals, counts);
+      for (const [stream, ofStream] of byStream) {
+        const left = this.#byStream.get(stream)!;
+        subtract(left, ofStream);
+        if (left.size === 0) this.#byStream.delete(stream);
       }
     }
+  }
+}
+
+function count(counts: Counts, node: string): void {
+  counts.set(node, (counts.get(node) ?? 0) + 1);
+}
+
+function countsOf(streams: Map<string, Counts>, stream: string): Counts {
+  let counts = streams.get(stream);
+  if (!counts) streams.set(stream, (counts = new Map()));
+  return counts;
+}
+
+function subtract(from: Counts, counts: Counts): void {
+  for (const [node, count] of counts) {
+    const left = from.get(node)! - count;
+    if (left > 0) from.set(node, left);
+    else from.delete(node);
   }
 }
