@@ -34,10 +34,13 @@ assert.ok(address && typeof address === "object");
 const vhost = (name: string, inside: string): string =>
   `<VirtualHost><Name>${name}</Name><Host><Names><Name>${name}.example.com</Name></Names></Host>${inside}</VirtualHost>`;
 const enables = "<Enables><Publishers>webrtc,llhls</Publishers></Enables>";
+const asking = (timeoutMs: number): string =>
+  `<AdmissionWebhooks><ControlServerUrl>http://127.0.0.1:${address.port}/</ControlServerUrl><SecretKey>k</SecretKey>
+   <Timeout>${timeoutMs}</Timeout>${enables}</AdmissionWebhooks>`;
 const { config } = parseServerXml(
   `<Server version="8"><Type>edge</Type><IP>*</IP><Bind><Publishers><LLHLS><Port>8080</Port></LLHLS></Publishers></Bind><VirtualHosts>
   ${vhost("open", "")}${vhost("signed", `<SignedPolicy><PolicyQueryKeyName>policy</PolicyQueryKeyName><SignatureQueryKeyName>signature</SignatureQueryKeyName><SecretKey>k</SecretKey>${enables}</SignedPolicy>`)}
-  ${vhost("asking", `<AdmissionWebhooks><ControlServerUrl>http://127.0.0.1:${address.port}/</ControlServerUrl><SecretKey>k</SecretKey><Timeout>100</Timeout>${enables}</AdmissionWebhooks>`)}
+  ${vhost("asking", asking(30_000))}${vhost("hasty", asking(50))}
   </VirtualHosts></Server>`,
   { path: "f", env: {} },
 );
@@ -124,12 +127,13 @@ test("whatever is not a clear yes of the control server is a no", async () => {
     { status: 200, body: `{"allowed":true,"reason":"${"x".repeat(70_000)}"}` },
     { status: 500, body: '{"allowed":true}' },
     { status: 302, body: '{"allowed":true}' },
-    "silence",
   ];
   for (const one of answers) {
     answer = one;
     assert.equal(await isAdmitted(target("asking"), "webrtc"), false, JSON.stringify(one).slice(0, 60));
   }
+  answer = "silence";
+  assert.equal(await isAdmitted(target("hasty"), "webrtc"), false);
   const { admissionWebhooks } = config.vhosts[2]!;
   const nobody = { ...admissionWebhooks!, controlServerUrl: "http://127.0.0.1:1/" };
   const client = { address: "192.0.2.7", realAddress: "192.0.2.7" };
