@@ -1,19 +1,27 @@
 import type { Metric } from "./api/metrics.ts";
 import type { NodeRecord } from "./cluster/store/contract.ts";
-import type { HttpPorts, LlhlsPublisherConfig } from "./config/server-config.ts";
-import type { AdmitViewer, HttpGuest } from "./core/guest.ts";
-import type { StreamName } from "./core/stream-name.ts";
+import { withAnswerHeaders, type AnswerRules } from "./answer-headers.ts";
+import type {
+  HttpPorts,
+  LlhlsPublisherConfig,
+  PublishersConfig,
+  ServerConfig,
+  WebrtcPublisherConfig,
+} from "./config/server-config.ts";
+import type { AdmitViewer, HttpGuest, ViewerTarget } from "./core/guest.ts";
 import type { StreamHub } from "./core/stream-hub.ts";
 import { SettingError, TransportError } from "./flow/errors.ts";
 import { createLlHls } from "./llhls/ll-hls.ts";
 import { mediaPorts, openMediaWorkers } from "./media-workers.ts";
 import type { NodeContext } from "./node-context.ts";
 import { openOpusSound } from "./opus-sound.ts";
+import { advertisedAddresses } from "./public-address.ts";
 import { oncePerSetting, publishedBy } from "./published-by.ts";
-import { defaultWebRtcConfig } from "./webrtc/config.ts";
+import { applicationFor } from "./pull-planner.ts";
+import { defaultWebRtcConfig, type WebRtcConfig } from "./webrtc/config.ts";
 import { newCertificate } from "./webrtc/transport/certificate.ts";
 import { openMediaPort } from "./webrtc/transport/open-media-port.ts";
-import { createWebRtc } from "./webrtc/web-rtc.ts";
+import { createWebRtc, type WebRtcGuest } from "./webrtc/web-rtc.ts";
 import { viewerSecretOf } from "./viewer-secret.ts";
 import { webRtcMetrics } from "./web-rtc-metrics.ts";
 
@@ -41,7 +49,7 @@ function openLlHls(context: NodeContext, hub: StreamHub, admit: AdmitViewer): De
   const ports = config.bind.llhls;
   const settings = publishersOf(context).flatMap(({ llhls }) => llhls ?? []);
   if (!isOpen(ports) || settings.length === 0 || !config.modules.hasLlhls) return undefined;
-  const open = oncePerSetting((setting: LlhlsPublisherConfig): HttpGuest => {
+  const open = oncePerSetting((setting: Omit<LlhlsPublisherConfig, "crossDomains">): HttpGuest => {
     const guest = createLlHls({
       hub,
       admit,
@@ -63,22 +71,35 @@ function openLlHls(context: NodeContext, hub: StreamHub, admit: AdmitViewer): De
     group.add((reason) => guest.close(reason));
     return guest;
   });
-  for (const setting of settings) open(setting);
-  const shared = { configNow: () => live.now, findStream: (name: StreamName) => hub.find(name) };
-  return { protocols: ["llhls"], ports, guest: publishedBy({ ...shared, publisher: "llhls", guestOf: open }) };
+  // Who may read the answers is followed answer by answer.
+  const guestOf = ({ crossDomains: _, ...setting }: LlhlsPublisherConfig): HttpGuest => open(setting);
+  for (const setting of settings) guestOf(setting);
+  const guest = publishedBy({
+    configNow: () => live.now,
+    publisher: "llhls",
+    guestOf,
+    findStream: (name) => hub.find(name),
+  });
+  return { protocols: ["llhls"], ports, guest: withAnswerHeaders(guest, (target) => llHlsRules(live.now, target)) };
 }
 
 async function openWebRtc(context: NodeContext, hub: StreamHub, admit: AdmitViewer): Promise<Delivery | undefined> {
   const { config, live, clock, logger, address, group } = context;
   const { signalling } = config.bind.webrtc;
-  const setting = publishersOf(context).find(({ webrtc }) => webrtc)?.webrtc;
-  if (!isOpen(signalling) || !setting) return undefined;
-  const certificate = newCertificate(clock.wallMs());
+  const settings = publishersOf(context).flatMap(({ webrtc }) => webrtc ?? []);
+  const [first] = settings;
+  if (!isOpen(signalling) || !first) return undefined;
+  const addresses = await advertisedAddresses(config, logger);
+  const shared = {
+    certificate: newCertificate(clock.wallMs()),
+    ...(addresses.length > 0 && { advertisedAddresses: addresses }),
+    // One port carries the viewers of all applications.
+    consentMs: Math.max(...settings.map(({ timeoutMs }) => timeoutMs)),
+  };
   const mediaPort = await openMediaPort({
     port: mediaPorts(config)[0]!,
-    certificate,
+    ...shared,
     ...(address !== undefined && { addresses: [address] }),
-    ...(config.hearth.advertisedAddresses.length > 0 && { advertisedAddresses: config.hearth.advertisedAddresses }),
     clock,
     logger,
   }).catch((thrown: unknown) => {
@@ -86,32 +107,53 @@ async function openWebRtc(context: NodeContext, hub: StreamHub, admit: AdmitView
   });
   group.add(() => mediaPort.close());
   const sound = openOpusSound(context, hub);
-  const rtx = setting.hasRtx === undefined ? {} : { rtx: setting.hasRtx };
-  const settings = { ...defaultWebRtcConfig, ...rtx, createDefaultPlaylist: setting.hasDefaultPlaylist };
-  const workers = openMediaWorkers(context, settings, certificate);
-  const guest = createWebRtc({
-    hub: sound.hub,
-    port: mediaPort,
-    admit,
-    clock,
-    logger,
-    config: settings,
-    workers,
+  const workers = openMediaWorkers(context, webRtcConfigOf(first), shared);
+  const guests: WebRtcGuest[] = [];
+  const open = oncePerSetting((setting: WebRtcConfig): WebRtcGuest => {
+    const room = { hub: sound.hub, port: mediaPort, admit, clock, logger, config: setting };
+    // Threads were given the settings of the first application; the others' viewers stay on this one.
+    const guest = createWebRtc({ ...room, workers: guests.length === 0 ? workers : undefined });
+    guests.push(guest);
+    group.add((reason) => guest.close(reason));
+    return guest;
   });
-  group.add((reason) => guest.close(reason));
+  const guestOf = (setting: WebrtcPublisherConfig): WebRtcGuest => open(webRtcConfigOf(setting));
+  for (const setting of settings) guestOf(setting);
+  const guest = publishedBy({
+    configNow: () => live.now,
+    publisher: "webrtc",
+    guestOf,
+    findStream: (name) => hub.find(name),
+  });
   return {
     protocols: ["webrtc", "whep"],
     ports: signalling,
-    guest: publishedBy({
-      configNow: () => live.now,
-      publisher: "webrtc",
-      guestOf: () => guest,
-      findStream: (name) => hub.find(name),
-    }),
-    drain: () => guest.drain(),
+    guest: withAnswerHeaders(guest, (target) => webRtcRules(live.now, target)),
+    drain: () => guests.forEach((one) => one.drain()),
     egressBytes: () => (mediaPort.stats["bytesOut"] ?? 0) + (workers.stats.port["bytesOut"] ?? 0),
-    metrics: [...webRtcMetrics(guest, workers), ...sound.metrics],
+    metrics: [...webRtcMetrics(() => guests.map(({ stats }) => stats), workers), ...sound.metrics],
   };
+}
+
+const webRtcConfigOf = ({ hasRtx, hasDefaultPlaylist }: WebrtcPublisherConfig): WebRtcConfig => ({
+  ...defaultWebRtcConfig,
+  createDefaultPlaylist: hasDefaultPlaylist,
+  ...(hasRtx !== undefined && { rtx: hasRtx }),
+});
+
+function llHlsRules(config: ServerConfig, target: ViewerTarget): AnswerRules | undefined {
+  const crossDomains = publishersFor(config, target)?.llhls?.crossDomains ?? config.crossDomains;
+  return crossDomains && { crossDomains, methods: "OPTIONS, GET, HEAD" };
+}
+
+function webRtcRules(config: ServerConfig, target: ViewerTarget): AnswerRules | undefined {
+  const crossDomains = publishersFor(config, target)?.webrtc?.crossDomains ?? config.crossDomains;
+  return crossDomains && { crossDomains, methods: "OPTIONS, GET, HEAD, POST, PATCH, DELETE" };
+}
+
+function publishersFor({ vhosts }: ServerConfig, { vhost, app }: ViewerTarget): PublishersConfig | undefined {
+  const found = vhosts.find(({ name }) => name === vhost);
+  return found && applicationFor(found, app)?.publishers;
 }
 
 const isOpen = ({ port, tlsPort }: HttpPorts): boolean => (port ?? tlsPort) !== undefined;

@@ -3,8 +3,9 @@ import { availableParallelism } from "node:os";
 import type { ServerConfig } from "./config/server-config.ts";
 import type { NodeContext } from "./node-context.ts";
 import type { WebRtcConfig } from "./webrtc/config.ts";
-import type { NodeCertificate } from "./webrtc/transport/certificate.ts";
 import { newIceCredentials } from "./webrtc/transport/front-door.ts";
+import type { NodeCertificate } from "./webrtc/transport/certificate.ts";
+import type { MediaPortOptions } from "./webrtc/transport/open-media-port.ts";
 import { startWorkerThread } from "./webrtc/workers/start-worker.ts";
 import { WorkerPool } from "./webrtc/workers/worker-pool.ts";
 
@@ -26,7 +27,7 @@ export function mediaPorts({ bind }: ServerConfig): readonly number[] {
 export function openMediaWorkers(
   { config, clock, logger, address, group }: NodeContext,
   webrtc: WebRtcConfig,
-  certificate: NodeCertificate,
+  port: Pick<MediaPortOptions, "advertisedAddresses" | "consentMs"> & { readonly certificate: NodeCertificate },
 ): WorkerPool {
   const ports = mediaPorts(config);
   // Port 0 is any free one, as often as wanted.
@@ -35,15 +36,13 @@ export function openMediaWorkers(
     applications.flatMap(({ publishers }) => (publishers.webrtc ? [publishers.webrtc.maxThreads] : [])),
   );
   const maxWorkers = Math.max(0, Math.min(availableParallelism() - 1, portCount - 1, Math.max(0, ...counts)));
-  const { advertisedAddresses } = config.hearth;
   const pool = new WorkerPool({
     maxWorkers,
     viewersPerThread,
     start: startWorkerThread(webrtc, (index) => ({
       port: ports[index + 1] ?? 0,
       ...(address !== undefined && { addresses: [address] }),
-      ...(advertisedAddresses.length > 0 && { advertisedAddresses }),
-      certificate,
+      ...port,
     })),
     clock,
     logger,

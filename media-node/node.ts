@@ -24,6 +24,7 @@ import { openersOf } from "./openers.ts";
 import { publishOvt } from "./ovt-origin.ts";
 import { PeerRedirects } from "./peer-redirects.ts";
 import { admitBySignedPolicy, admitInTurn } from "./policy-admission.ts";
+import { privateLogger } from "./private-logger.ts";
 import { Prewarm } from "./prewarm.ts";
 import { pullMetrics } from "./pull-metrics.ts";
 import { planPulls } from "./pull-planner.ts";
@@ -81,12 +82,13 @@ export interface RunningNode {
 export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const { config, env, clock } = options;
   const id = config.hearth.nodeId ?? `${hostname()}-${randomUUID().slice(0, 8)}`;
+  const live = new LiveConfig(config);
   const context: NodeContext = {
     id,
     config,
-    live: new LiveConfig(config),
+    live,
     clock,
-    logger: options.logger.with({ node: id }),
+    logger: privateLogger(options.logger.with({ node: id }), () => live.now.hasPrivacyProtection),
     secret: env["HEARTH_SECRET"] || undefined,
     address: config.ips.some((ip) => ip === "*" || ip === "::") ? undefined : config.ips[0],
     group: new CloseGroup(),

@@ -35,10 +35,15 @@ export async function openViewerDoors(
   /** Asked before the deliveries. */
   first: HttpGuest,
 ): Promise<ViewerDoors> {
-  const { config, live, group } = context;
+  const { config, live, logger, group } = context;
   const plain: [number, HttpServer][] = [];
   const secure: [number, HttpServer][] = [];
-  const tlsPorts = portsOf(deliveries, "tlsPort");
+  // OvenMediaEngine's own files bind TLS ports and leave the certificate to who has one.
+  const isPlainOnly = !config.vhosts.some(({ tls }) => tls) && portsOf(deliveries, "port").length > 0;
+  const tlsPorts = isPlainOnly ? [] : portsOf(deliveries, "tlsPort");
+  if (isPlainOnly && portsOf(deliveries, "tlsPort").length > 0) {
+    logger.warn("TLS ports are not opened", { remedy: "give a virtual host Host/TLS with CertPath and KeyPath" });
+  }
   const certificates = tlsPorts.length > 0 ? new Certificates(certificateSettings(config)) : undefined;
   const open = async (port: number, kind: "port" | "tlsPort"): Promise<[number, HttpServer]> => {
     const guests = [first, ...deliveries.filter(({ ports }) => ports[kind] === port).map(({ guest }) => guest)];

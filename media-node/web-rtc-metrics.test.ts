@@ -10,7 +10,7 @@ test("series of a stream appear with it, and go with it", async () => {
   const guest: Pick<WebRtcGuest, "stats"> = { stats: { sessions: 1, opened: 2, ended: {}, sockets: 0, streams } };
   const server = await listenForOperators({
     port: 0,
-    metrics: webRtcMetrics(guest),
+    metrics: webRtcMetrics(() => [guest.stats]),
     describe: () => ({}),
     state: () => "serving",
   });

@@ -1,6 +1,6 @@
 import type { Metric } from "./api/metrics.ts";
 import type { StreamStats } from "./webrtc/stream-counters.ts";
-import type { WebRtcGuest } from "./webrtc/web-rtc.ts";
+import type { WebRtcStats } from "./webrtc/web-rtc.ts";
 import type { WorkerPool, WorkerPoolStats } from "./webrtc/workers/worker-pool.ts";
 
 /** Streams that get series of their own; those with the most viewers come first. */
@@ -22,8 +22,12 @@ const perStream: readonly {
   { name: "round_trip_seconds", help: "Smoothed, from RTCP", of: ({ roundTripMs }) => roundTripMs / 1000 },
 ];
 
-/** `hearth_webrtc_…`, by stream where it helps to know which. */
-export function webRtcMetrics(guest: Pick<WebRtcGuest, "stats">, workers?: Pick<WorkerPool, "stats">): Metric[] {
+/**
+ * `hearth_webrtc_…`, by stream where it helps to know which.
+ * @param all figures of every guest as of now; a stream belongs to one of them
+ */
+export function webRtcMetrics(all: () => readonly WebRtcStats[], workers?: Pick<WorkerPool, "stats">): Metric[] {
+  const sum = (of: (stats: WebRtcStats) => number): number => all().reduce((total, stats) => total + of(stats), 0);
   const ofWorkers = (of: (stats: WorkerPoolStats) => number) => () => (workers ? of(workers.stats) : 0);
   return [
     {
@@ -41,25 +45,33 @@ export function webRtcMetrics(guest: Pick<WebRtcGuest, "stats">, workers?: Pick<
       help: "Samples that a media thread was too slow to take",
       read: ofWorkers((stats) => stats.dropped),
     },
-    { name: "hearth_webrtc_sessions", help: "WebRTC sessions, negotiating ones too", read: () => guest.stats.sessions },
-    { name: "hearth_webrtc_sessions_opened_total", help: "Sessions opened", read: () => guest.stats.opened },
+    {
+      name: "hearth_webrtc_sessions",
+      help: "WebRTC sessions, negotiating ones too",
+      read: () => sum(({ sessions }) => sessions),
+    },
+    { name: "hearth_webrtc_sessions_opened_total", help: "Sessions opened", read: () => sum(({ opened }) => opened) },
     {
       name: "hearth_webrtc_sessions_ended_total",
       help: "Sessions ended, by reason",
       labelNames: ["reason"],
-      read: () => Object.entries(guest.stats.ended).map(([reason, value]) => ({ labels: { reason }, value })),
+      read: () => {
+        const reasons = new Set(all().flatMap(({ ended }) => Object.keys(ended)));
+        return Array.from(reasons, (reason) => ({ labels: { reason }, value: sum(({ ended }) => ended[reason] ?? 0) }));
+      },
     },
     ...perStream.map(({ name, help, of }) => ({
       name: `hearth_webrtc_${name}`,
       help,
       labelNames: ["stream"],
-      read: () => busiest(guest).map(([stream, stats]) => ({ labels: { stream }, value: of(stats) })),
+      read: () => busiest(all()).map(([stream, stats]) => ({ labels: { stream }, value: of(stats) })),
     })),
   ];
 }
 
-function busiest({ stats }: Pick<WebRtcGuest, "stats">): [string, StreamStats][] {
-  return Object.entries(stats.streams)
+function busiest(all: readonly WebRtcStats[]): [string, StreamStats][] {
+  return all
+    .flatMap(({ streams }) => Object.entries(streams))
     .toSorted(([, a], [, b]) => b.viewers - a.viewers)
     .slice(0, maxStreams);
 }

@@ -1,6 +1,6 @@
 import { crossDomainsSchema } from "./cross-domains-schema.ts";
 import { choice, flag, integer, milliseconds, optionalFlag, seconds, text } from "./scalars.ts";
-import { group, list, pending, unused, type Report, type ScalarNode } from "./schema.ts";
+import { group, list, notFollowed, unused, type Report, type ScalarNode } from "./schema.ts";
 
 const maxConnection = unused("Unused in OvenMediaEngine, too; see Hearth/MaxViewers.");
 
@@ -40,7 +40,7 @@ const pulling = (doc: string, name: string) =>
 const bandwidthEstimation: ScalarNode<string> = {
   kind: "scalar",
   type: "REMB, in any case",
-  doc: "Receiver estimates for choosing renditions.",
+  doc: "Receiver estimates for choosing renditions; Hearth always takes them.",
   isRequired: false,
   fallback: "",
   read: (value, report) => {
@@ -53,19 +53,23 @@ const bandwidthEstimation: ScalarNode<string> = {
 
 const webrtcSchema = group("WebRTC delivery.", {
   MaxConnection: maxConnection,
-  Timeout: milliseconds("A viewer whose checks stop for this long is gone.", { fallback: 30_000, min: 1_000 }),
+  Timeout: milliseconds(
+    "A viewer whose checks stop for this long is gone; of several applications the longest time holds.",
+    { fallback: 30_000, min: 1_000 },
+  ),
   Rtx: optionalFlag("Retransmission of lost packets; on unless given."),
   Ulpfec: unused("Forward error correction."),
   JitterBuffer: unused("Server-side interleaving by time."),
-  PlayoutDelay: pending(
+  PlayoutDelay: notFollowed(
     group("Sends the playout-delay header extension.", {
       Min: milliseconds("", { fallback: 0, max: 40_950 }),
       Max: milliseconds("", { fallback: 0, max: 40_950 }),
     }),
+    "players choose their delay by the jitter they see.",
   ),
-  BandwidthEstimation: pending(bandwidthEstimation),
+  BandwidthEstimation: bandwidthEstimation,
   CreateDefaultPlaylist: flag("Playable without a playlist of the origin's.", true),
-  CrossDomains: pending(crossDomainsSchema),
+  CrossDomains: crossDomainsSchema,
 });
 
 const maxAge = (doc: string, fallback: number) => integer(doc, { fallback, min: -1, max: 31_536_000 }, "seconds");
@@ -101,7 +105,7 @@ const llhlsSchema = group("LL-HLS delivery.", {
       PartialSegmentMaxAge: maxAge("Parts.", -1),
     },
   ),
-  CrossDomains: pending(crossDomainsSchema),
+  CrossDomains: crossDomainsSchema,
   DVR: unused("Rewinding."),
   DRM: unused("Encryption."),
   Dumps: unused("Writing segments to disk."),

@@ -23,6 +23,7 @@ type TlsValue = NonNullable<VhostValue["Host"]>["TLS"];
 
 /** Turns what stands in the file into what the rooms take: defaults in place, units in the names, no places. */
 export function buildConfig(value: ServerValue): ServerConfig {
+  const crossDomains = buildCrossDomains(value.Defaults?.CrossDomains);
   const vhosts = (value.VirtualHosts?.VirtualHost ?? []).map(buildVhost);
   return {
     name: value.Name,
@@ -36,7 +37,7 @@ export function buildConfig(value: ServerValue): ServerConfig {
       ...buildTls(value.Managers?.Host?.TLS),
     },
     vhosts,
-    crossDomains: buildCrossDomains(value.Defaults?.CrossDomains) ?? { urls: [], headers: [] },
+    ...(crossDomains && { crossDomains }),
     modules: {
       hasHttp2: value.Modules?.HTTP2?.Enable ?? true,
       hasLlhls: value.Modules?.LLHLS?.Enable ?? true,

@@ -1,6 +1,7 @@
 import type { ProblemCode } from "./problem-codes.ts";
 import type { ServerValue } from "./build-config.ts";
 import { lintAccess } from "./lint-access.ts";
+import { lintDelivery } from "./lint-delivery.ts";
 import { lintNames } from "./lint-names.ts";
 import { lintPorts } from "./lint-ports.ts";
 import { lintRules } from "./lint-rules.ts";
@@ -28,5 +29,6 @@ export function lintServer(value: ServerValue, config: ServerConfig, problems: P
   lintRules(input);
   lintStores(input);
   lintAccess(input);
+  lintDelivery(input);
   lintPorts(input);
 }

@@ -16,7 +16,7 @@ export const problemCodes = {
   "given-twice": "An element that counts once is given twice.",
   "stray-text": "There is text where only elements have a meaning.",
   "not-used": "OvenMediaEngine has the element, Hearth does not; it is accepted with everything below it.",
-  "not-followed": "Hearth understands the element, and does not follow it yet.",
+  "not-followed": "Hearth understands the element, and does not follow it; the message says why.",
   "cannot-follow": "The file is in order, and a running node cannot follow it.",
   include: "Something cannot be included.",
   "include-count": "An include names no file, or several, where one is needed.",

@@ -47,7 +47,7 @@ export class SchemaReader {
       const message = `${name} is given twice; the first counts.`;
       this.#options.problems.add(parent.child(name, 1), "warning", "given-twice", message, "Keep one of them.");
     }
-    if (found && node.kind !== "unused" && node.isPending) this.#notePending(found);
+    if (found && "notFollowed" in node) this.#noteNotFollowed(found, node.notFollowed ?? "");
     switch (node.kind) {
       case "scalar":
         return found ? this.#readScalar(found, node) : this.#missingScalar(parent.child(name), node, isEnforced);
@@ -170,16 +170,16 @@ export class SchemaReader {
     this.#options.problems.add(place, "warning", "not-used", message, "Nothing needs to be done.");
   }
 
-  #notePending(place: ElementPlace): void {
+  #noteNotFollowed(place: ElementPlace, reason: string): void {
     const shape = this.#firstOfShape(place);
     if (shape === undefined) return;
-    const message = `${shape} is understood, but not followed yet.`;
+    const message = `${shape} is understood, but not followed: ${reason}`;
     this.#options.problems.add(
       place,
       "warning",
       "not-followed",
       message,
-      "Do not rely on it in this version of Hearth.",
+      "Remove the element, or leave it for OvenMediaEngine.",
     );
   }
 

@@ -46,7 +46,7 @@ function printRow(name: string, node: SchemaNode): string[] {
   const facts = inner.kind === "group" ? ["group"] : scalarFacts(inner);
   if (isList) facts.push("any number");
   if (node.kind !== "unused" && node.isRequired) facts.push("required");
-  if (inner.isPending) facts.push("not followed yet");
+  if (inner.notFollowed !== undefined) facts.push("not followed");
   return [`- \`${name}\` (${facts.join(", ")})${inner.doc === "" ? "" : `: ${inner.doc}`}`];
 }
 

@@ -23,7 +23,8 @@ export interface ScalarNode<T> {
   readonly isAssumedForOldFiles?: boolean | undefined;
   /** Older documentation showed it here; it belongs in this element beside it. */
   readonly belongsIn?: string | undefined;
-  readonly isPending?: boolean | undefined;
+  /** Why the element is understood, and does nothing. */
+  readonly notFollowed?: string | undefined;
   read(text: string, report: Report): T;
 }
 
@@ -35,7 +36,8 @@ export interface GroupNode<C extends Children = Children> {
   readonly children: C;
   /** Read although marked `ignore="true"`: what is ours and OvenMediaEngine must skip. */
   readonly isReadWhenIgnored: boolean;
-  readonly isPending?: boolean | undefined;
+  /** Why the element is understood, and does nothing. */
+  readonly notFollowed?: string | undefined;
 }
 
 /** An element that may be there any number of times, in order. */
@@ -99,9 +101,9 @@ export function list<I extends ScalarNode<unknown> | GroupNode>(
   return { kind: "list", item, isRequired, isAssumedForOldFiles };
 }
 
-/** Marks what is read and checked, but not followed by the node yet; whoever makes it work takes the mark away. */
-export function pending<N extends ScalarNode<unknown> | GroupNode>(node: N): N {
-  return { ...node, isPending: true };
+/** Marks what is read and checked, and not followed. @param reason why, as a sentence for an operator */
+export function notFollowed<N extends ScalarNode<unknown> | GroupNode>(node: N, reason: string): N {
+  return { ...node, notFollowed: reason };
 }
 
 export function unused(doc: string): UnusedNode {

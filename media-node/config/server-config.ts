@@ -21,8 +21,8 @@ export interface ServerConfig {
   readonly bind: BindConfig;
   readonly managers: ManagersConfig;
   readonly vhosts: readonly VhostConfig[];
-  /** For every answer, unless the application's publisher has its own. */
-  readonly crossDomains: CrossDomainsConfig;
+  /** For every answer, unless the application's publisher has its own. Absent: every page may read them. */
+  readonly crossDomains?: CrossDomainsConfig;
   readonly modules: ModulesConfig;
   readonly hearth: HearthConfig;
 }

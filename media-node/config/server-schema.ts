@@ -1,7 +1,7 @@
 import { applicationSchema } from "./application-schema.ts";
 import { iceCandidate, port } from "./ports.ts";
 import { choice, flag, integer, milliseconds, movedFlag, optionalFlag, text, words } from "./scalars.ts";
-import { group, list, pending, unused, type Report, type ScalarNode } from "./schema.ts";
+import { group, list, notFollowed, unused, type Report, type ScalarNode } from "./schema.ts";
 import { crossDomainsSchema } from "./cross-domains-schema.ts";
 
 const workerCount = unused("Threads; Hearth chooses their number itself.");
@@ -21,9 +21,17 @@ const listeners = (doc: string, portNumber: number) =>
   });
 
 const iceCandidatesSchema = group("Addresses that viewers are told to send their media checks to.", {
-  IceCandidate: list(iceCandidate("`*` stands for every address of this machine.")),
+  IceCandidate: list(
+    iceCandidate(
+      "Where viewers reach the node: `*` is every address of this machine, `${PublicIP}` what the StunServer says. One port " +
+        "carries all viewers: the first one named.",
+    ),
+  ),
   TcpRelay: unused("TURN relay inside OvenMediaEngine."),
-  EnableLinkLocalAddress: pending(flag("Offer IPv6 link-local addresses, too.", false)),
+  EnableLinkLocalAddress: notFollowed(
+    flag("Offer IPv6 link-local addresses, too.", false),
+    "an address without a zone reaches nobody, and candidates have no zone.",
+  ),
   TcpForce: unused("Makes viewers use the relay."),
   TcpRelayForce: unused("Makes viewers use the relay."),
   TcpIceWorkerCount: workerCount,
@@ -112,9 +120,7 @@ const originSchema = group("A rule: where to pull from for which request. The fi
   Failback: flag("Return to the first Url when it works again.", false),
   StrictLocation: flag("Location must equal `/app/stream`.", false),
   Relay: optionalFlag("OvenMediaEngine's transcoder is bypassed; Hearth never transcodes."),
-  IgnoreRtcpSRTimestamp: pending(
-    flag("RTSP: each track starts at zero instead of being aligned by sender reports.", false),
-  ),
+  IgnoreRtcpSRTimestamp: flag("RTSP: each track starts at zero instead of being aligned by sender reports.", false),
 });
 
 const originsSchema = group("The OriginMap: rules for pulling streams.", {
@@ -309,8 +315,8 @@ export const serverSchema = group("The whole configuration.", {
     isRequired: true,
     isAssumedForOldFiles: true,
   }),
-  StunServer: pending(text("`host:port`; asked at the start for the address that `${PublicIP}` stands for.")),
-  PrivacyProtection: pending(flag("Mask viewers' addresses in logs.", false)),
+  StunServer: text("`host:port`; asked at the start for the address that `${PublicIP}` stands for."),
+  PrivacyProtection: flag("Mask viewers' addresses in logs.", false),
   Bind: { ...bindSchema, isRequired: true },
   Modules: modulesSchema,
   Managers: group("", {
@@ -323,7 +329,7 @@ export const serverSchema = group("The whole configuration.", {
   }),
   Alert: unused("Notifications; use the metrics."),
   Analytics: unused("Event log; use the metrics."),
-  Defaults: group("", { CrossDomains: pending(crossDomainsSchema) }),
+  Defaults: group("", { CrossDomains: crossDomainsSchema }),
   VirtualHosts: group("", { VirtualHost: list(virtualHostSchema) }),
   Hearth: hearthSchema,
 });

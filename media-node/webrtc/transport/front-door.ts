@@ -21,6 +21,7 @@ export interface FrontDoorOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly randomBytes: (length: number) => Uint8Array;
+  readonly consentMs?: number | undefined;
 }
 
 /** RFC 8445 §5.3: at least 24 and 128 bits of randomness, from the alphabet of base64. */
@@ -40,6 +41,9 @@ interface Route {
   readonly path: Path;
 }
 
+/** RFC 7675 §5.1: consent expires 30 s after the last authentic packet. */
+const defaultConsentMs = 30_000;
+
 /**
  * Who gets which datagram. What names no viewer, or comes from an address no viewer has proven, leaves no trace but a
  * counter: no state, no answer.
@@ -48,6 +52,7 @@ export class FrontDoor implements PeerHost {
   readonly dtls: DtlsEngine;
   readonly srtp: SrtpCrypto;
   readonly counters: PortCounters;
+  readonly consentMs: number;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #randomBytes: (length: number) => Uint8Array;
@@ -62,6 +67,7 @@ export class FrontDoor implements PeerHost {
     this.dtls = options.dtls;
     this.srtp = options.srtp;
     this.counters = options.counters;
+    this.consentMs = options.consentMs ?? defaultConsentMs;
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.#randomBytes = options.randomBytes;

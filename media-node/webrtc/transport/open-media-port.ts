@@ -28,6 +28,8 @@ export interface MediaPortOptions {
   readonly port?: number;
   /** What candidates say, best first; default this machine's own addresses. */
   readonly advertisedAddresses?: readonly string[];
+  /** A viewer is gone when nothing authentic came from it for this long; default 30 s (RFC 7675 §5.1). */
+  readonly consentMs?: number;
   /** ICE-TCP on the same number; default yes. */
   readonly tcp?: boolean;
   readonly clock: Clock;
@@ -54,7 +56,9 @@ export async function openMediaPort(options: MediaPortOptions): Promise<MediaPor
   const srtp = chooseSrtp(library, force.crypto);
   const dtls = await chooseDtls(library, certificate, logger, force.dtls);
   const newPacketSlab = (): Slab => (srtp.name === "ffi" ? library.newSlab(maxPacketBytes) : portablePacketSlab());
-  const door = new FrontDoor({ dtls, srtp, counters, clock, logger, randomBytes: options.randomBytes ?? randomBytes });
+  const { consentMs } = options;
+  const ground = { clock, logger, randomBytes: options.randomBytes ?? randomBytes };
+  const door = new FrontDoor({ dtls, srtp, counters, ...ground, consentMs });
   let opened: OpenedFronts;
   try {
     opened = await openFronts(options, door, { tier, library, packetSlab: newPacketSlab, counters });

@@ -11,8 +11,6 @@ import { isIntegrityTrue, type StunMessage } from "./stun.ts";
 
 /** From {@link MediaPort.open} to media. A browser needs well below a second after it has our SDP. */
 export const connectDeadlineMs = 15_000;
-/** RFC 7675 §5.1: consent expires 30 s after the last authentic packet. */
-export const consentMs = 30_000;
 /** A viewer tries a handful of address pairs; each costs a map entry. */
 const maxPaths = 8;
 /** ClientHello datagrams kept until the viewer's SDP is here: one hello is two datagrams at most. */
@@ -28,6 +26,8 @@ export interface PeerHost {
   readonly dtls: DtlsEngine;
   readonly srtp: SrtpCrypto;
   readonly counters: PortCounters;
+  /** A peer is gone when nothing authentic came from it for this long. */
+  readonly consentMs: number;
   nowMs(): number;
   randomHex(bytes: number): string;
   /** `path` leads to `peer` from now on. */
@@ -237,7 +237,7 @@ export class Peer implements PeerTransport {
     if (this.#state === "new") {
       this.#dtls?.tick(nowMs);
       if (nowMs - this.#openedAtMs >= connectDeadlineMs) this.close("connect-timeout");
-    } else if (nowMs - this.#authenticAtMs >= consentMs) this.close("consent-expired");
+    } else if (nowMs - this.#authenticAtMs >= this.#host.consentMs) this.close("consent-expired");
   }
 
   #know(path: Path, nowMs: number): KnownPath {

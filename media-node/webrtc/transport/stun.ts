@@ -154,6 +154,17 @@ export function xorMappedAddress(address: string, port: number, transactionId: s
   return [stunAttributes.xorMappedAddress, writer.finish()];
 }
 
+/** The address in XOR-MAPPED-ADDRESS, IPv6 without shortening; undefined when there is none that can be read. */
+export function readXorMappedAddress({ attributes, transactionId }: StunMessage): string | undefined {
+  const value = attributes.get(stunAttributes.xorMappedAddress);
+  const length = value?.[1] === 1 ? 4 : value?.[1] === 2 ? 16 : undefined;
+  if (!value || length === undefined || value.length !== 4 + length) return undefined;
+  const mask = Buffer.from(`${magicCookie.toString(16)}${transactionId}`, "hex");
+  const plain = value.subarray(4).map((byte, i) => byte ^ mask[i]!);
+  if (length === 4) return plain.join(".");
+  return Array.from({ length: 8 }, (_, i) => ((plain[2 * i]! << 8) | plain[2 * i + 1]!).toString(16)).join(":");
+}
+
 /** ERROR-CODE (RFC 8489 §14.8). */
 export function errorCode(code: number, reason: string): StunAttribute {
   const writer = new ByteWriter(32)

@@ -18,6 +18,7 @@ export interface WorkerStart {
     readonly addresses?: readonly string[];
     readonly port: number;
     readonly advertisedAddresses?: readonly string[];
+    readonly consentMs?: number;
     readonly certificate: NodeCertificate;
   };
 }

@@ -1,0 +1,128 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { ticketQueryKey } from "./cluster/ticket/ticket.ts";
+import { crossDomainHeaders } from "./config/cross-domains.ts";
+import type { CrossDomainsConfig } from "./config/server-config.ts";
+import type { HttpGuest, PlainExchange, ViewerTarget } from "./core/guest.ts";
+
+/** What Server.xml says about the headers of an application's answers. */
+export interface AnswerRules {
+  readonly crossDomains: CrossDomainsConfig;
+  readonly methods: string;
+}
+
+/**
+ * Makes a guest's answers carry the headers that Server.xml asks for, whatever the guest wrote.
+ * @param rulesOf undefined where nothing is asked for: then nothing is touched
+ */
+export function withAnswerHeaders(
+  guest: HttpGuest,
+  rulesOf: (target: ViewerTarget) => AnswerRules | undefined,
+): HttpGuest {
+  return {
+    serve: (exchange, target) => {
+      const rules = rulesOf(target);
+      return guest.serve?.(rules ? new RuledExchange(exchange, target, rules) : exchange, target) ?? false;
+    },
+    handle: (request, response, target) => {
+      const rules = rulesOf(target);
+      if (rules) ruleResponse(request, response, target, rules);
+      return guest.handle?.(request, response, target) ?? false;
+    },
+    upgrade: (request, socket, head, target) => guest.upgrade?.(request, socket, head, target) ?? false,
+  };
+}
+
+class RuledExchange implements PlainExchange {
+  readonly #exchange: PlainExchange;
+  readonly #target: ViewerTarget;
+  readonly #rules: AnswerRules;
+
+  constructor(exchange: PlainExchange, target: ViewerTarget, rules: AnswerRules) {
+    this.#exchange = exchange;
+    this.#target = target;
+    this.#rules = rules;
+  }
+
+  get method(): string {
+    return this.#exchange.method;
+  }
+
+  get isOver(): boolean {
+    return this.#exchange.isOver;
+  }
+
+  header(name: string): string | undefined {
+    return this.#exchange.header(name);
+  }
+
+  send(status: number, headers: readonly string[], body?: readonly Uint8Array[]): void {
+    const cors = corsOf((name) => this.#exchange.header(name), this.#target, this.#rules);
+    this.#exchange.send(status, ruled(headers, cors), body);
+  }
+
+  onGone(listener: () => void): void {
+    this.#exchange.onGone(listener);
+  }
+}
+
+function corsOf(
+  header: (name: string) => string | undefined,
+  { query }: ViewerTarget,
+  { crossDomains, methods }: AnswerRules,
+): readonly string[] {
+  return crossDomainHeaders(crossDomains, {
+    origin: header("origin"),
+    requestedHeaders: header("access-control-request-headers"),
+    methods,
+    isSentOn: query.has(ticketQueryKey),
+  });
+}
+
+/** Arrays made of others, so that the door meets the same array for the same headers again. */
+const made = new WeakMap<readonly string[], Map<string, readonly string[]>>();
+const maxMadePerArray = 64;
+
+function ruled(headers: readonly string[], cors: readonly string[]): readonly string[] {
+  const key = JSON.stringify(cors);
+  const known = made.get(headers) ?? new Map<string, readonly string[]>();
+  made.set(headers, known);
+  const before = known.get(key);
+  if (before) return before;
+  const now = rewrite(headers, cors);
+  if (known.size < maxMadePerArray) known.set(key, now);
+  return now;
+}
+
+function rewrite(headers: readonly string[], cors: readonly string[]): readonly string[] {
+  const kept: string[] = [];
+  let vary = "";
+  const replaced = new Set(cors.filter((_, index) => index % 2 === 0).map((name) => name.toLowerCase()));
+  for (let index = 0; index < headers.length; index += 2) {
+    const [name, value] = [headers[index]!, headers[index + 1]!];
+    const lower = name.toLowerCase();
+    if (lower === "vary") vary = `${value}, `;
+    else if (!replaced.has(lower) && (!lower.startsWith("access-control-") || isKept(lower, cors)))
+      kept.push(name, value);
+  }
+  return [...kept, ...cors, "Vary", `${vary}Origin`];
+}
+
+/** What the guest lets a page read stays, where the page may read anything. */
+const isKept = (name: string, cors: readonly string[]): boolean =>
+  cors.length > 0 && ["access-control-expose-headers", "access-control-max-age"].includes(name);
+
+/** The same for an answer that is written by node:http. */
+function ruleResponse(
+  request: IncomingMessage,
+  response: ServerResponse,
+  target: ViewerTarget,
+  rules: AnswerRules,
+): void {
+  const header = (name: string): string | undefined => request.headers[name]?.toString();
+  const writeHead = response.writeHead.bind(response);
+  response.writeHead = (status: number, ...rest: unknown[]) => {
+    const given = rest.find((argument) => typeof argument === "object" && argument !== null) ?? {};
+    const headers = Object.entries(given).flatMap(([name, value]) => [name, String(value)]);
+    return writeHead(status, [...rewrite(headers, corsOf(header, target, rules))]);
+  };
+}

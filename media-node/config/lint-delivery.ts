@@ -1,0 +1,68 @@
+import { isHeader } from "./cross-domains.ts";
+import type { LintInput } from "./lint.ts";
+import type { Place } from "./schema.ts";
+
+/** Settings of delivery that cannot be followed as they are written. */
+export function lintDelivery(input: LintInput): void {
+  const { value, warn, fail } = input;
+  for (const vhost of value.VirtualHosts?.VirtualHost ?? []) {
+    for (const { Publishers: publishers } of vhost.Applications?.Application ?? []) {
+      const llhls = publishers?.LLHLS;
+      if (llhls && llhls.ChunkDuration > llhls.SegmentDuration) {
+        const message = `Parts of ${llhls.ChunkDuration} s do not fit into segments of ${llhls.SegmentDuration} s.`;
+        const at = llhls.$.child(llhls.$.has("ChunkDuration") ? "ChunkDuration" : "SegmentDuration");
+        fail(at, "bad-value", message, "Make SegmentDuration several times ChunkDuration.");
+      }
+      for (const [index, { Key }] of (llhls?.DefaultQueryString?.Query ?? []).entries()) {
+        if (Key === "_HLS_legacy" || Key === "_HLS_rewind") continue;
+        const at = llhls!.DefaultQueryString!.$.item("Query", index);
+        warn(at, "bad-value", `Nobody reads the query key "${Key}".`, "Write _HLS_legacy.");
+      }
+      lintCrossDomains(llhls?.CrossDomains, input);
+      lintCrossDomains(publishers?.WebRTC?.CrossDomains, input);
+    }
+  }
+  lintCrossDomains(value.Defaults?.CrossDomains, input);
+  lintIce(input);
+}
+
+interface CrossDomainsValue {
+  readonly Url: readonly string[];
+  readonly Header: readonly { readonly Key: string; readonly Value: string; readonly $: Place }[];
+  readonly $: Place;
+}
+
+function lintCrossDomains(value: CrossDomainsValue | undefined, { warn, fail }: LintInput): void {
+  if (!value) return;
+  if (value.Url.length === 0) {
+    const remedy = "Name the pages, or * for all.";
+    warn(value.$, "covers-nothing", "No page may read the answers: there is no Url.", remedy);
+  }
+  for (const { Key, Value, $ } of value.Header) {
+    if (isHeader({ key: Key, value: Value })) continue;
+    fail($, "bad-value", `"${Key}" with its value is no HTTP header.`, "Write a name and a value of plain characters.");
+  }
+}
+
+/** One UDP port serves all viewers: other ports of the file stay closed, which a firewall does not mind. */
+function lintIce({ value, config, warn }: LintInput): void {
+  const candidates = value.Bind?.Publishers?.WebRTC?.IceCandidates;
+  if (!candidates) return;
+  const settings = config.bind.webrtc.iceCandidates;
+  const port = settings[0]?.ports[0]?.first;
+  for (const [index, { host, ports }] of settings.entries()) {
+    const at = candidates.$.item("IceCandidate", index);
+    if (ports[0]?.first !== port) {
+      const message = `Hearth opens port ${port} for all viewers: this candidate's port is not opened.`;
+      warn(at, "not-followed", message, "Give all candidates the same first port.");
+    }
+    if (host === "${PublicIP}" && config.stunServer === undefined) {
+      warn(
+        at,
+        "bad-value",
+        "${PublicIP} is not known: there is no StunServer.",
+        "Add Server/StunServer, or an address.",
+      );
+    }
+  }
+}
