@@ -31,13 +31,10 @@ test("without rules an answer is the guest's, the very same array", () => {
 
 test("a page that is listed may read the answer, another not; caches are told that it matters who asks", () => {
   const allowed = send(listed, "https://page.example.com");
-  assert.deepEqual(
-    [...allowed],
-    [
-      ...["Cache-Control", "no-cache", "X", "1", "Access-Control-Allow-Origin", "https://page.example.com"],
-      ...["Access-Control-Allow-Credentials", "true", "Access-Control-Allow-Methods", "GET"],
-      ...["Vary", "Accept-Encoding, Origin"],
-    ],
+  assert.equal(
+    allowed.join("|"),
+    "Cache-Control|no-cache|X|1|Access-Control-Allow-Origin|https://page.example.com|" +
+      "Access-Control-Allow-Credentials|true|Access-Control-Allow-Methods|GET|Vary|Accept-Encoding, Origin",
   );
   assert.equal(send(listed, "https://page.example.com"), allowed, "made once for everybody alike");
   const refused = send(listed, "https://other.example.com");

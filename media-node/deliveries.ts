@@ -72,7 +72,7 @@ function openLlHls(context: NodeContext, hub: StreamHub, admit: AdmitViewer): De
     return guest;
   });
   // Who may read the answers is followed answer by answer.
-  const guestOf = ({ crossDomains: _, ...setting }: LlhlsPublisherConfig): HttpGuest => open(setting);
+  const guestOf = ({ crossDomains: _unused, ...setting }: LlhlsPublisherConfig): HttpGuest => open(setting);
   for (const setting of settings) guestOf(setting);
   const guest = publishedBy({
     configNow: () => live.now,

@@ -142,7 +142,7 @@ test("lists what it does not use once, and takes everything below it", () => {
 test("says once what it understands and does not follow yet", () => {
   const app = (name: string): string =>
     `<Application><Name>${name}</Name><Type>live</Type><Publishers><WebRTC><PlayoutDelay><Min>1</Min></PlayoutDelay></WebRTC></Publishers></Application>`;
-  const { config, problems } = parse(vhost(`<Applications>${app("a")}${app("b")}</Applications>`));
+  const { problems } = parse(vhost(`<Applications>${app("a")}${app("b")}</Applications>`));
   const found = problems.filter(({ code }) => code === "not-followed");
   assert.deepEqual(
     found.map(({ path }) => path),
