@@ -33,10 +33,12 @@ function serverXml({ rule = "", bind = "", hearth = "", store = "" }: Xml): stri
 </Application></Applications></VirtualHost></VirtualHosts></Server>`;
 }
 
-async function start(xml: string, env: Record<string, string>): Promise<RunningNode> {
+/** @param next what the file says when it is read again */
+async function start(xml: string, env: Record<string, string>, next = xml): Promise<RunningNode> {
   const { config, problems } = parseServerXml(xml, { path: "Server.xml", env });
   assert.ok(config, JSON.stringify(problems));
-  return startNode({ config, env, clock: systemClock, logger: silentLogger });
+  const readConfig = () => parseServerXml(next, { path: "Server.xml", env });
+  return startNode({ config, env, clock: systemClock, logger: silentLogger, readConfig });
 }
 
 const fileRule = `<Scheme>file</Scheme><Urls><Url>${clip}</Url></Urls>`;
@@ -221,4 +223,20 @@ test("what needs the secret does not start without it", async () => {
   await assert.rejects(startOrigin("<OvtLink><RequireTLS>true</RequireTLS></OvtLink>", {}), SettingError);
   const rule = "<Scheme>ovts</Scheme><Urls><Url>127.0.0.1:9000/app/cam</Url></Urls>";
   await assert.rejects(start(serverXml({ rule, bind }), {}), SettingError);
+});
+
+test("a reload changes which peers are trusted", async () => {
+  const trusting = (peer: string): string =>
+    serverXml({ rule: fileRule, bind, hearth: `<OvtLink><TrustedPeers><Peer>${peer}</Peer></TrustedPeers></OvtLink>` });
+  const origin = await start(trusting("127.0.0.2"), { HEARTH_SECRET: secret }, trusting("127.0.0.3"));
+  try {
+    assert.ok((await bytesFor(origin, "127.0.0.2")).length > 0);
+    assert.equal((await bytesFor(origin, "127.0.0.3")).length, 0);
+    const outcome = await origin.reload("test");
+    assert.deepEqual([outcome?.isTaken, outcome?.needRestart], [true, []]);
+    assert.equal((await bytesFor(origin, "127.0.0.2")).length, 0);
+    assert.ok((await bytesFor(origin, "127.0.0.3")).length > 0);
+  } finally {
+    await origin.close({ code: "test" });
+  }
 });

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { Metric } from "./api/metrics.ts";
 import { chooseVhost } from "./cluster/origin-map/choose-vhost.ts";
+import type { ServerConfig } from "./config/server-config.ts";
 import type { StreamHub } from "./core/stream-hub.ts";
 import type { NodeContext } from "./node-context.ts";
 import { ovtLinkSecurity } from "./ovt-link.ts";
@@ -38,6 +39,9 @@ export async function publishOvt(context: NodeContext, hub: StreamHub): Promise<
   const listener = await listenForEdges(config.bind.ovtPort, address, (connection, remote) =>
     publisher.accept(connection, remote),
   );
+  const prepare = async ({ hearth }: ServerConfig): Promise<() => void> =>
+    publisher.prepareTrust(hearth.ovtLink?.trustedPeers ?? []);
+  group.add(live.addPart({ prepare }));
   group.add(() => listener.close());
   // Closed before the listener, which cuts what is left: sessions end on the border of a sample.
   group.add(() => publisher.close());

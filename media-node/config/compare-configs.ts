@@ -20,7 +20,7 @@ const readAtStart: readonly (readonly [path: string, read: (config: ServerConfig
   ["Server/Hearth/Node/Id", ({ hearth }) => hearth.nodeId],
   ["Server/Hearth/Node/PublicUrl", ({ hearth }) => hearth.publicUrl],
   ["Server/Hearth/AdvertisedAddresses", ({ hearth }) => hearth.advertisedAddresses],
-  ["Server/Hearth/OvtLink", ({ hearth }) => hearth.ovtLink],
+  ["Server/Hearth/OvtLink", ({ hearth: { ovtLink } }) => ovtLink && [ovtLink.requireToken, ovtLink.requireTls]],
   ["Server/Hearth/OvtDataToAll", ({ hearth }) => hearth.ovtDataToAll],
   ["Server/Hearth/OperatorPort", ({ hearth }) => [hearth.operatorPort, hearth.operatorAddress]],
 ];

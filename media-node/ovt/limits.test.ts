@@ -110,6 +110,7 @@ test("addresses and networks are trusted as written, IPv4 also in its mapped for
   for (const address of ["192.0.2.8", "11.0.0.1", "2001:db9::1", "", "nonsense"]) assert.ok(!guard.isTrusted(address));
   for (const entry of ["", "host", "10.0.0.0/33", "10.0.0.0/x", "10.0.0.0/", "10.0.0.0/8/9", "::/129"]) {
     assert.throws(() => new PeerGuard({ secrets: [], trustedPeers: [entry] }), SettingError, entry);
+    assert.throws(() => guard.prepareTrust([entry]), SettingError, entry);
   }
 });
 

@@ -151,6 +151,11 @@ export class OvtPublisher {
     else this.#adopt(connection, remote);
   }
 
+  /** See {@link PeerGuard.prepareTrust}. */
+  prepareTrust(trustedPeers: readonly string[]): () => void {
+    return this.#host.guard.prepareTrust(trustedPeers);
+  }
+
   /** Ends every session on the border of a sample; resolves when no connection is left. */
   close(): Promise<void> {
     this.#closing ??= this.#closeNow();

@@ -17,12 +17,21 @@ export const tokenQueryKey = "key";
 /** Decides who may ask for streams. */
 export class PeerGuard {
   readonly #secrets: readonly string[] | undefined;
-  readonly #trusted = new BlockList();
+  #trusted: BlockList;
 
   /** @throws {SettingError} when an entry is neither an address nor a network */
   constructor({ secrets, trustedPeers }: PeerGuardOptions) {
     this.#secrets = secrets;
-    for (const entry of trustedPeers) this.#trust(entry);
+    this.#trusted = listOf(trustedPeers);
+  }
+
+  /**
+   * Makes ready to trust other peers than before; who plays goes on.
+   * @returns what switches over @throws {SettingError} when an entry is neither an address nor a network
+   */
+  prepareTrust(trustedPeers: readonly string[]): () => void {
+    const next = listOf(trustedPeers);
+    return () => void (this.#trusted = next);
   }
 
   /** Whether every peer may ask. */
@@ -43,8 +52,11 @@ export class PeerGuard {
     const token = request.hearth?.token ?? firstQueryValue(query, tokenQueryKey);
     return token !== undefined && isLinkTokenValid(token, { secrets: this.#secrets, app, stream, wallMs });
   }
+}
 
-  #trust(entry: string): void {
+function listOf(entries: readonly string[]): BlockList {
+  const list = new BlockList();
+  for (const entry of entries) {
     const [, address = "", bits] = /^([^/]*)(?:\/(\d{1,3}))?$/.exec(entry.trim()) ?? [];
     const version = isIP(address);
     const longest = version === 6 ? 128 : 32;
@@ -52,6 +64,7 @@ export class PeerGuard {
     if (version === 0 || prefix > longest) {
       throw new SettingError(`"${entry}" is neither an address nor a network: write 192.0.2.7 or 10.0.0.0/8`);
     }
-    this.#trusted.addSubnet(address, prefix, version === 6 ? "ipv6" : "ipv4");
+    list.addSubnet(address, prefix, version === 6 ? "ipv6" : "ipv4");
   }
+  return list;
 }
