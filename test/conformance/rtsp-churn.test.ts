@@ -8,6 +8,7 @@ import { UdpTransport } from "../../media-node/rtsp/media-transport.ts";
 import { openRtspSource } from "../../media-node/rtsp/rtsp-source.ts";
 import { ManualClock } from "../../media-node/time/manual-clock.ts";
 import { collectSource } from "../support/collect-source.ts";
+import { churnCameras } from "../support/rtsp-churn.ts";
 import { ScriptedCamera } from "../support/scripted-camera.ts";
 
 setFlagsFromString("--expose-gc");
@@ -57,4 +58,8 @@ test("datagram ports are given back", async () => {
     process.getActiveResourcesInfo().filter((name) => name.startsWith("UDP")),
     [],
   );
+});
+
+test("real connections to 20 cameras at a time leave no socket and no timer (npm run soak -- rtsp-churn is the long run)", async () => {
+  for (const { sockets, timers } of await churnCameras(20, 200)) assert.deepEqual([sockets, timers], [0, 0]);
 });
