@@ -17,8 +17,13 @@ export interface Residue {
 /** The machine's clock, which counts the timers that are set. */
 class CountingClock implements Clock {
   readonly #set = new Set<Timer>();
-  readonly nowMs = systemClock.nowMs;
-  readonly wallMs = systemClock.wallMs;
+  nowMs(): number {
+    return systemClock.nowMs();
+  }
+
+  wallMs(): number {
+    return systemClock.wallMs();
+  }
 
   get pending(): number {
     return this.#set.size;
