@@ -301,6 +301,28 @@ test("chooses other channels than it was asked for (mediamtx#19)", async (t) => 
   await until(() => samples.length >= 2);
 });
 
+test("answers in RTSP 2.0, with its names for things (RFC 7826)", async (t) => {
+  const v = visit(t, {
+    answer: (request) => {
+      const headers: Record<string, string> = {
+        OPTIONS: "Public: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN\r\nSupported: play.basic",
+        DESCRIBE: `Content-Base: ${request.uri}/\r\nContent-Type: application/sdp`,
+        SETUP:
+          'Session: 7;timeout=60\r\nTransport: RTP/AVP/TCP;unicast;interleaved=0-1;ssrc="00001234"\r\nMedia-Properties: No-Seeking, Time-Progressing',
+        PLAY: 'Session: 7\r\nRange: npt=now-\r\nRTP-Info: url="rtsp://camera/live/trackID=1" ssrc=00001234:seq=100;rtptime=0',
+      };
+      const body = request.method === "DESCRIBE" ? videoSdp() : "";
+      const cseq = `CSeq: ${headerOf(request, "cseq")}`;
+      return {
+        raw: ["RTSP/2.0 200 OK", cseq, headers[request.method] ?? "", `Content-Length: ${body.length}`, "", body].join(
+          "\r\n",
+        ),
+      };
+    },
+  });
+  await assertPlays(v, await v.open());
+});
+
 test("does not know OPTIONS, or never answers it", async (t) => {
   const refusing = visit(t, { answer: ({ method }) => (method === "OPTIONS" ? { status: "501 No" } : undefined) });
   await assertPlays(refusing, await refusing.open());
