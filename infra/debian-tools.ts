@@ -15,6 +15,7 @@ const tools = [
     packages: ["xz-utils", "curl"],
   },
   { name: "python3", isThere: () => runs("python3", "--version"), packages: ["python3"] },
+  { name: "promtool", isThere: () => runs("promtool", "--version"), packages: ["prometheus"] },
   { name: "gdnsd", isThere: () => existsSync("/usr/sbin/gdnsd"), packages: ["gdnsd"] },
   { name: "Chromium", isThere: () => existsSync("/usr/bin/chromium"), packages: ["chromium"] },
   {

@@ -11,7 +11,9 @@ import type {
 import type { AdmitViewer, HttpGuest, ViewerTarget } from "./core/guest.ts";
 import type { StreamHub } from "./core/stream-hub.ts";
 import { SettingError, TransportError } from "./flow/errors.ts";
-import { createLlHls } from "./llhls/ll-hls.ts";
+import { Histogram } from "./flow/histogram.ts";
+import { llHlsMetrics } from "./ll-hls-metrics.ts";
+import { createLlHls, type LlHls } from "./llhls/ll-hls.ts";
 import { mediaPorts, openMediaWorkers } from "./media-workers.ts";
 import type { NodeContext } from "./node-context.ts";
 import { openOpusSound } from "./opus-sound.ts";
@@ -21,6 +23,7 @@ import { applicationFor } from "./pull-planner.ts";
 import { defaultWebRtcConfig, type WebRtcConfig } from "./webrtc/config.ts";
 import { newCertificate } from "./webrtc/transport/certificate.ts";
 import { openMediaPort } from "./webrtc/transport/open-media-port.ts";
+import type { StreamStats } from "./webrtc/stream-counters.ts";
 import { createWebRtc, type WebRtcGuest } from "./webrtc/web-rtc.ts";
 import { viewerSecretOf } from "./viewer-secret.ts";
 import { webRtcMetrics } from "./web-rtc-metrics.ts";
@@ -36,6 +39,10 @@ export interface Delivery {
   /** Bytes that do not pass the HTTP server. */
   readonly egressBytes?: () => number;
   readonly metrics?: readonly Metric[];
+  /** Figures of one stream, `vhost/app/stream`; undefined when nobody watches it this way. */
+  readonly statsOf?: (stream: string) => StreamStats | undefined;
+  /** How long its viewers waited. */
+  readonly times: { readonly join: Histogram; readonly firstMedia: Histogram };
 }
 
 /** Opens what Server.xml has a port and an application for. */
@@ -49,6 +56,8 @@ function openLlHls(context: NodeContext, hub: StreamHub, admit: AdmitViewer): De
   const ports = config.bind.llhls;
   const settings = publishersOf(context).flatMap(({ llhls }) => llhls ?? []);
   if (!isOpen(ports) || settings.length === 0 || !config.modules.hasLlhls) return undefined;
+  const guests: LlHls[] = [];
+  const times = newTimes();
   const open = oncePerSetting((setting: Omit<LlhlsPublisherConfig, "crossDomains">): HttpGuest => {
     const guest = createLlHls({
       hub,
@@ -65,10 +74,12 @@ function openLlHls(context: NodeContext, hub: StreamHub, admit: AdmitViewer): De
         hasDefaultPlaylist: setting.hasDefaultPlaylist,
         maxAge: setting.maxAge,
       },
+      times,
       ...(secret !== undefined && { secret }),
       secretOf: (vhost) => viewerSecretOf(live.now, vhost),
     });
     group.add((reason) => guest.close(reason));
+    guests.push(guest);
     return guest;
   });
   // Who may read the answers is followed answer by answer.
@@ -80,7 +91,13 @@ function openLlHls(context: NodeContext, hub: StreamHub, admit: AdmitViewer): De
     guestOf,
     findStream: (name) => hub.find(name),
   });
-  return { protocols: ["llhls"], ports, guest: withAnswerHeaders(guest, (target) => llHlsRules(live.now, target)) };
+  return {
+    protocols: ["llhls"],
+    ports,
+    guest: withAnswerHeaders(guest, (target) => llHlsRules(live.now, target)),
+    metrics: llHlsMetrics(guests),
+    times,
+  };
 }
 
 async function openWebRtc(context: NodeContext, hub: StreamHub, admit: AdmitViewer): Promise<Delivery | undefined> {
@@ -109,8 +126,9 @@ async function openWebRtc(context: NodeContext, hub: StreamHub, admit: AdmitView
   const sound = openOpusSound(context, hub);
   const workers = openMediaWorkers(context, webRtcConfigOf(first), shared);
   const guests: WebRtcGuest[] = [];
+  const times = newTimes();
   const open = oncePerSetting((setting: WebRtcConfig): WebRtcGuest => {
-    const room = { hub: sound.hub, port: mediaPort, admit, clock, logger, config: setting };
+    const room = { hub: sound.hub, port: mediaPort, admit, clock, logger, times, config: setting };
     // Threads were given the settings of the first application; the others' viewers stay on this one.
     const guest = createWebRtc({ ...room, workers: guests.length === 0 ? workers : undefined });
     guests.push(guest);
@@ -129,6 +147,8 @@ async function openWebRtc(context: NodeContext, hub: StreamHub, admit: AdmitView
     protocols: ["webrtc", "whep"],
     ports: signalling,
     guest: withAnswerHeaders(guest, (target) => webRtcRules(live.now, target)),
+    times,
+    statsOf: (stream) => guests.map(({ stats }) => stats.streams[stream]).find((stats) => stats !== undefined),
     drain: () => guests.forEach((one) => one.drain()),
     egressBytes: () => (mediaPort.stats["bytesOut"] ?? 0) + (workers.stats.port["bytesOut"] ?? 0),
     metrics: [...webRtcMetrics(() => guests.map(({ stats }) => stats), workers), ...sound.metrics],
@@ -155,6 +175,8 @@ function publishersFor({ vhosts }: ServerConfig, { vhost, app }: ViewerTarget): 
   const found = vhosts.find(({ name }) => name === vhost);
   return found && applicationFor(found, app)?.publishers;
 }
+
+const newTimes = () => ({ join: new Histogram(), firstMedia: new Histogram() });
 
 const isOpen = ({ port, tlsPort }: HttpPorts): boolean => (port ?? tlsPort) !== undefined;
 

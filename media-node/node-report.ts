@@ -40,6 +40,10 @@ export class NodeReport {
     return countViewers(this.#options.hub).viewers;
   }
 
+  get egressBytes(): number {
+    return this.#options.egressBytes();
+  }
+
   /** The record as of now, with the rates of the last one. */
   peek(): NodeRecord {
     return this.#record(this.#egressBps, this.#cpu);

@@ -1,10 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
-import type { Metric } from "./api/metrics.ts";
 import { listenForOperators, type OperatorAction, type OperatorServerOptions } from "./api/operator-server.ts";
+import { streamPages } from "./api/stream-page/stream-page.ts";
 import { RestApi } from "./api/rest/rest-api.ts";
 import type { NodeRecord } from "./cluster/store/contract.ts";
 import { signNodeRecord } from "./cluster/store/node-record.ts";
+import { ClusterCount } from "./cluster-count.ts";
 import { importSigningKey, type SigningKey } from "./cluster/ticket/signing-key.ts";
 import type { ParsedServerXml } from "./config/parse-server-xml.ts";
 import type { ServerConfig } from "./config/server-config.ts";
@@ -12,11 +13,13 @@ import { ConfigReload, type ReloadOutcome } from "./config-reload.ts";
 import { StatisticsBook } from "./core/statistics-book.ts";
 import { StreamHub } from "./core/stream-hub.ts";
 import { streamKey } from "./core/stream-name.ts";
-import { openDeliveries, type Delivery } from "./deliveries.ts";
+import { openDeliveries } from "./deliveries.ts";
 import { CloseGroup, type CloseReason } from "./flow/close-group.ts";
+import { EventLog } from "./flow/event-log.ts";
 import type { Logger } from "./flow/logger.ts";
 import { LiveConfig } from "./live-config.ts";
 import type { NodeContext } from "./node-context.ts";
+import { nodeHistograms, nodeMetrics } from "./node-metrics.ts";
 import { NodeLifecycle, type DrainOutcome } from "./node-lifecycle.ts";
 import type { NodeMessage } from "./node-message.ts";
 import { NodeReport } from "./node-report.ts";
@@ -26,13 +29,13 @@ import { PeerRedirects } from "./peer-redirects.ts";
 import { admitBySignedPolicy, admitInTurn } from "./policy-admission.ts";
 import { privateLogger } from "./private-logger.ts";
 import { Prewarm } from "./prewarm.ts";
-import { pullMetrics } from "./pull-metrics.ts";
 import { planPulls } from "./pull-planner.ts";
 import { recentMsOf } from "./recent-media.ts";
 import { openApiPorts } from "./rest-wiring.ts";
 import { openStores, type NodeStores } from "./store-wiring.ts";
 import { Announcer } from "./stores/announcer.ts";
 import { StreamClaims } from "./stream-claims.ts";
+import { StreamDebug } from "./stream-debug.ts";
 import type { Clock } from "./time/clock.ts";
 import { admitByTicket } from "./viewer-admission.ts";
 import { version } from "./version.ts";
@@ -83,25 +86,27 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const { config, env, clock } = options;
   const id = config.hearth.nodeId ?? `${hostname()}-${randomUUID().slice(0, 8)}`;
   const live = new LiveConfig(config);
+  const events = new EventLog(clock);
   const context: NodeContext = {
     id,
     config,
     live,
     clock,
-    logger: privateLogger(options.logger.with({ node: id }), () => live.now.hasPrivacyProtection),
+    // What is kept for people is masked as what is written.
+    logger: privateLogger(events.wrap(options.logger.with({ node: id })), () => live.now.hasPrivacyProtection),
     secret: env["HEARTH_SECRET"] || undefined,
     address: config.ips.some((ip) => ip === "*" || ip === "::") ? undefined : config.ips[0],
     group: new CloseGroup(),
   };
   try {
-    return await wire(context, options);
+    return await wire(context, options, events);
   } catch (thrown) {
     await context.group.close({ code: "not-started" }).catch(() => {});
     throw thrown;
   }
 }
 
-async function wire(context: NodeContext, options: NodeOptions): Promise<RunningNode> {
+async function wire(context: NodeContext, options: NodeOptions, events: EventLog): Promise<RunningNode> {
   const { id, config, live, clock, logger, secret, group } = context;
   const { env, readConfig, onMessage: tell = () => {} } = options;
   const configNow = (): ServerConfig => live.now;
@@ -171,13 +176,28 @@ async function wire(context: NodeContext, options: NodeOptions): Promise<Running
   announceNow();
   const reload = readConfig && new ConfigReload({ read: readConfig, live, clock, logger });
   group.add(live.addListener(() => void hub.replan()));
+  const cluster = new ClusterCount({ stores, configNow, key, clock });
+  const clusterNodes = () => cluster.nodes;
+  const parts = { id, region: config.hearth.region, clock, hub, book, report, lifecycle, claims, deliveries, events };
+  const own = nodeMetrics({ ...parts, clusterNodes });
   const api = new RestApi({ configNow, hub, book, clock, logger, version, reloadCertificates });
+  const debug = new StreamDebug({
+    nodeId: id,
+    state: () => lifecycle.state,
+    hub,
+    book,
+    events,
+    clock,
+    leaseOf: (name) => claims.standing(name),
+    webrtcOf: (stream) => deliveries.find(({ statsOf }) => statsOf)?.statsOf?.(stream),
+  });
   const apiPorts = await openApiPorts(context, api);
   const operatorPort = await openOperatorDoor(context, {
-    handlers: [api.handle],
+    handlers: [api.handle, streamPages(debug)],
     describe: () => report.peek(),
     state: () => lifecycle.state,
-    metrics: [...metricsOf(hub, report, ovt.metrics, deliveries), ...(reload?.metrics ?? [])],
+    metrics: [...own, ...ovt.metrics, ...(reload?.metrics ?? [])],
+    histograms: nodeHistograms(deliveries),
     actions: { ...reloadActions(reload), "/-/drain": drainAction(lifecycle, report) },
     reports: { "/-/drain": () => drainReport(lifecycle, report) },
     token: env["HEARTH_OPERATOR_TOKEN"] || undefined,
@@ -218,21 +238,6 @@ function announce(
   });
   group.add(async () => void (await Promise.all(announcers.map((announcer) => announcer.close()))));
   return announcers;
-}
-
-function metricsOf(
-  hub: StreamHub,
-  report: NodeReport,
-  ofOvt: readonly Metric[],
-  deliveries: readonly Delivery[],
-): Metric[] {
-  return [
-    { name: "hearth_streams", help: "Streams that are live here", read: () => hub.list().length },
-    { name: "hearth_viewers", help: "Viewers connected here", read: () => report.viewers },
-    ...pullMetrics(hub),
-    ...ofOvt,
-    ...deliveries.flatMap(({ metrics }) => metrics ?? []),
-  ];
 }
 
 /** Opens the operators' door where Server.xml asks for it. */

@@ -43,6 +43,20 @@ export class StreamClaims {
     return [...this.#claimed];
   }
 
+  /** How claims stand: streams by `owner`, `standby` or `unknown`. */
+  get standings(): Readonly<Record<string, number>> {
+    const counts: Record<string, number> = { owner: 0, standby: 0, unknown: 0 };
+    for (const registrar of this.#registrars.values())
+      for (const { standing } of registrar.list()) counts[standing?.kind ?? "unknown"]!++;
+    return counts;
+  }
+
+  /** How the claim of one stream stands; undefined where none is made. */
+  standing(name: StreamName): "owner" | "standby" | "unknown" | undefined {
+    if (!this.#claimed.has(streamKey(name))) return undefined;
+    return this.#registrars.get(name.vhost)?.standing(name)?.kind ?? "unknown";
+  }
+
   /** Gives every claim back; resolves when the stores know or could not be told. */
   async close(): Promise<void> {
     this.#stopListening();

@@ -159,7 +159,7 @@ test("pods scale on viewers and on egress, and nothing else sets their number", 
   const metrics = spec["metrics"] as readonly { readonly pods: { readonly metric: { readonly name: string } } }[];
   assert.deepEqual(
     metrics.map(({ pods }) => pods.metric.name),
-    ["hearth_viewers", "hearth_egress_bits_per_second"],
+    ["hearth_viewers", "hearth_egress_bytes_per_second"],
   );
   assert.ok(!("replicas" in objects.find(({ kind }) => kind === "Deployment")!.spec));
   assert.equal(render().find(({ kind }) => kind === "Deployment")!.spec["replicas"], 2);

@@ -6,7 +6,7 @@ import { messageOf, SettingError } from "../flow/errors.ts";
 import { answerHealth, type NodeState } from "./health.ts";
 import { sendJson, sendProblem } from "./http-answers.ts";
 import { listenError } from "./http-server.ts";
-import { registryOf, type Metric } from "./metrics.ts";
+import { registryOf, type HistogramMetric, type Metric } from "./metrics.ts";
 
 /** Something an operator can have done. What it throws is answered with 500. */
 export type OperatorAction = () => Promise<{ readonly status: number; readonly body: unknown }>;
@@ -19,6 +19,7 @@ export interface OperatorServerOptions {
   /** Loopback unless an operator says otherwise. */
   readonly address?: string;
   readonly metrics: readonly Metric[];
+  readonly histograms?: readonly HistogramMetric[];
   /** The node as it describes itself: `/-/node`. */
   readonly describe: () => unknown;
   readonly state: () => NodeState;
@@ -48,7 +49,7 @@ export async function listenForOperators(options: OperatorServerOptions): Promis
       `Hearth/OperatorAddress in Server.xml is ${address}: set HEARTH_OPERATOR_TOKEN, or remove the element.`,
     );
   }
-  const registry = registryOf(options.metrics);
+  const registry = registryOf(options.metrics, options.histograms);
   const server = createServer({ headersTimeout: 10_000, requestTimeout: 10_000 }, (request, response) => {
     answer(request, response, registry, options).catch((thrown: unknown) => {
       if (!response.headersSent) sendProblem(response, 500, messageOf(thrown));

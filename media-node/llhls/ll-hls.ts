@@ -4,6 +4,7 @@ import { streamKey as nameOf } from "../core/stream-name.ts";
 import type { StreamHub } from "../core/stream-hub.ts";
 import type { CloseReason } from "../flow/close-group.ts";
 import { messageOf } from "../flow/errors.ts";
+import type { Histogram } from "../flow/histogram.ts";
 import type { Logger } from "../flow/logger.ts";
 import type { Clock } from "../time/clock.ts";
 import { AdmittedSessions } from "./admitted-sessions.ts";
@@ -71,6 +72,8 @@ export interface LlHlsOptions {
   readonly secret?: string;
   /** The same for the viewers of one virtual host, where `secret` is not set: guarded ones need a secret. */
   readonly secretOf?: (vhost: string) => string | undefined;
+  /** How long viewers waited for their master playlist, and for the first playlist with media. */
+  readonly times?: { readonly join: Histogram; readonly firstMedia: Histogram };
   readonly randomBytes?: (count: number) => Uint8Array;
 }
 
@@ -111,6 +114,7 @@ interface Request {
   readonly target: ViewerTarget;
   /** As the viewer sent it, `""` if there was none. */
   readonly session: string;
+  readonly beganMs: number;
   readonly deadlineMs: number;
 }
 
@@ -220,7 +224,8 @@ class LlHlsGuest implements LlHls {
 
   #requestOf(exchange: PlainExchange, target: ViewerTarget): Request {
     const session = target.query.get("session") ?? "";
-    return { exchange, target, session, deadlineMs: this.#options.clock.nowMs() + maxHoldMs };
+    const beganMs = this.#options.clock.nowMs();
+    return { exchange, target, session, beganMs, deadlineMs: beganMs + maxHoldMs };
   }
 
   async #answer(exchange: PlainExchange, target: ViewerTarget, name: FileName): Promise<void> {
@@ -265,6 +270,7 @@ class LlHlsGuest implements LlHls {
     const text = masterPlaylist(variants, { tracks: description.tracks, childQuery, ...childPath });
     const cacheControl = cacheControlOf(maxAge?.masterPlaylist, "no-cache, no-store");
     this.#sent(live, replyText(exchange, new PreparedText(text), cacheControl));
+    this.#options.times?.join.observe((this.#options.clock.nowMs() - request.beganMs) / 1_000);
   }
 
   #sent(live: LiveStream, bytes: number): void {
@@ -357,6 +363,8 @@ class LlHlsGuest implements LlHls {
           ? withDirectives
           : `private, ${withDirectives}`;
     this.#sent(live, replyText(exchange, this.#texts.media(live.output, track, directives), cacheControl));
+    const waitedMs = live.viewers.sawMedia(session, this.#options.clock.nowMs());
+    if (waitedMs !== undefined) this.#options.times?.firstMedia.observe(waitedMs / 1_000);
   }
 
   async #answerFile(request: Request, name: FileName & { kind: "init" | "segment" | "part" }): Promise<void> {

@@ -12,6 +12,7 @@ interface Viewer {
   readonly address: string;
   readonly sinceMs: number;
   seenMs: number;
+  hasMedia: boolean;
 }
 
 /** Who watches one stream on this node, by session token. */
@@ -32,7 +33,16 @@ export class Viewers {
   saw(token: string, nowMs: number, address = ""): void {
     const known = this.#viewers.get(token);
     if (known) known.seenMs = nowMs;
-    else if (this.#viewers.size < maxRemembered) this.#viewers.set(token, { address, sinceMs: nowMs, seenMs: nowMs });
+    else if (this.#viewers.size < maxRemembered)
+      this.#viewers.set(token, { address, sinceMs: nowMs, seenMs: nowMs, hasMedia: false });
+  }
+
+  /** To be told of every playlist with media. @returns at the viewer's first one, how long it waited since it was first seen */
+  sawMedia(token: string, nowMs: number): number | undefined {
+    const viewer = this.#viewers.get(token);
+    if (!viewer || viewer.hasMedia) return undefined;
+    viewer.hasMedia = true;
+    return nowMs - viewer.sinceMs;
   }
 
   /** Forgets who is gone. */

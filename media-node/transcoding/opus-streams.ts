@@ -61,6 +61,12 @@ export class OpusStreams {
       set viewers(count) {
         hold.viewers = count;
       },
+      set sentBytes(read: () => number) {
+        hold.sentBytes = read;
+      },
+      set holders(list: NonNullable<StreamHold["holders"]>) {
+        hold.holders = list;
+      },
       release: () => {
         hold.release();
         if (isReleased) return;

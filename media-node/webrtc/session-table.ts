@@ -2,6 +2,7 @@ import { streamKey } from "../core/stream-name.ts";
 import type { Stream } from "../core/stream.ts";
 import type { StreamHold, StreamHub } from "../core/stream-hub.ts";
 import type { CloseReason } from "../flow/close-group.ts";
+import type { Histogram } from "../flow/histogram.ts";
 import type { Logger } from "../flow/logger.ts";
 import type { Clock } from "../time/clock.ts";
 import type { WebRtcConfig } from "./config.ts";
@@ -15,6 +16,17 @@ import type { ViewerPlace } from "./viewer-place.ts";
 import { ViewerSession } from "./viewer-session.ts";
 import type { WorkerPool } from "./workers/worker-pool.ts";
 
+/** For how long, and how often, a viewer's first packet is looked for. */
+const firstMediaLooks = 100;
+const firstMediaLookMs = 50;
+
+/** How long viewers waited, from their offer on: until they were connected, and until the first media had left. */
+export interface ViewerTimes {
+  /** Of viewers on this thread. */
+  readonly join: Histogram;
+  readonly firstMedia: Histogram;
+}
+
 /** What all parts of the room share. */
 export interface RoomOptions {
   readonly hub: Pick<StreamHub, "acquire">;
@@ -23,6 +35,7 @@ export interface RoomOptions {
   readonly logger: Logger;
   readonly random: RandomBytes;
   readonly config: WebRtcConfig;
+  readonly times?: ViewerTimes | undefined;
   /** Runs a function in a later turn of the event loop: `setImmediate`. */
   readonly defer: (run: () => void) => void;
   /** Threads that take viewers beside this one; the caller closes it. */
@@ -109,8 +122,16 @@ export class SessionTable {
     const id = randomToken(this.#options.random, 12);
     const sinceMs = this.#options.clock.nowMs();
     hold.sentBytes = () => viewer.sentBytes;
+    this.#watchFirstMedia(viewer, sinceMs, firstMediaLooks);
     hold.holders = () => [{ id, address, sinceMs, end: (reason) => viewer.close(reason) }];
     return viewer;
+  }
+
+  #watchFirstMedia(viewer: ViewerPlace, sinceMs: number, looks: number): void {
+    const { times, clock } = this.#options;
+    if (!times || viewer.isEnded) return;
+    if (viewer.sentBytes > 0) times.firstMedia.observe((clock.nowMs() - sinceMs) / 1_000);
+    else if (looks > 0) clock.after(firstMediaLookMs, () => this.#watchFirstMedia(viewer, sinceMs, looks - 1));
   }
 
   #openHere(hold: StreamHold, logger: Logger, left: (viewer: ViewerPlace, reason: CloseReason) => void): ViewerPlace {
@@ -123,12 +144,15 @@ export class SessionTable {
     };
     try {
       const { fanOut, counters } = entry;
+      const { times, clock } = this.#options;
+      const sinceMs = clock.nowMs();
       const session: ViewerSession = new ViewerSession({
         ...this.#options,
         hold,
         logger,
         fanOut,
         counters,
+        onConnected: () => times?.join.observe((clock.nowMs() - sinceMs) / 1_000),
         onEnd: (reason) => {
           leave();
           left(session, reason);

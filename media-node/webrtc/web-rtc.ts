@@ -11,7 +11,7 @@ import type { Clock } from "../time/clock.ts";
 import { defaultWebRtcConfig, type WebRtcConfig } from "./config.ts";
 import type { MediaPort } from "./media-port.ts";
 import type { RandomBytes } from "./random.ts";
-import { SessionTable, type RoomOptions } from "./session-table.ts";
+import { SessionTable, type RoomOptions, type ViewerTimes } from "./session-table.ts";
 import { SignallingSocket } from "./signalling-socket.ts";
 import type { StreamStats } from "./stream-counters.ts";
 import { Whep } from "./whep.ts";
@@ -28,6 +28,8 @@ export interface WebRtcOptions {
   readonly random?: RandomBytes;
   /** Threads that take viewers beside this one; closed by the caller. */
   readonly workers?: WorkerPool | undefined;
+  /** Where waiting times are kept. */
+  readonly times?: ViewerTimes;
 }
 
 /** Figures for `/metrics`. */
@@ -61,6 +63,7 @@ export function createWebRtc(options: WebRtcOptions): WebRtcGuest {
     logger: options.logger,
     random: options.random ?? randomBytes,
     config: { ...defaultWebRtcConfig, ...options.config },
+    times: options.times,
     defer: setImmediate,
     workers: options.workers,
   };
