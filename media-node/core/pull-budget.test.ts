@@ -101,3 +101,21 @@ test("clients are remembered up to a number", async () => {
   }
   assert.ok(budget.clientCount <= 10_000);
 });
+
+test("a client is an IPv4 address or an IPv6 network", async () => {
+  const rows: readonly (readonly [string, number])[] = [
+    ["2001:db8:1:2:3:4:5:6", 1],
+    ["2001:db8:1:2::9", 1],
+    ["2001:db8:1:3::9", 2],
+    ["10.0.0.1", 3],
+    ["::ffff:10.0.0.1", 3],
+    ["::1", 4],
+  ];
+  const { budget } = world();
+  for (const [address, clients] of rows) {
+    const answer = await budget.enter(1, address);
+    assert.ok("settle" in answer);
+    answer.settle(true);
+    assert.equal(budget.clientCount, clients, address);
+  }
+});

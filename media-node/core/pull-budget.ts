@@ -146,7 +146,8 @@ export class PullBudget {
     account.updatedMs = nowMs;
   }
 
-  #accountOf(client: string): Account {
+  #accountOf(address: string): Account {
+    const client = networkOf(address);
     const known = this.#clients.get(client);
     // The one that asked last is forgotten last.
     if (known) this.#clients.delete(client);
@@ -155,4 +156,17 @@ export class PullBudget {
     this.#clients.set(client, account);
     return account;
   }
+}
+
+/** Whoever has an IPv6 address has 2^64 of them: its network counts. IPv4 stands for itself, also within IPv6. */
+function networkOf(address: string): string {
+  if (!address.includes(":") || address.includes(".")) return address.replace(/^::ffff:/i, "");
+  const [head = "", tail] = address.split("::");
+  const front = head.split(":").filter((group) => group !== "");
+  if (tail !== undefined) {
+    const back = tail.split(":").filter((group) => group !== "");
+    while (front.length + back.length < 8) front.push("0");
+    front.push(...back);
+  }
+  return `${front.slice(0, 4).join(":")}::/64`;
 }

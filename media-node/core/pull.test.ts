@@ -159,8 +159,9 @@ test("a source that speaks again before its time is over keeps the stream, and i
     await world.pass(200, feedTo(first, world.at(b).at(-1)));
   }
   assert.equal(world.at(b).length, 1);
+  assert.equal(world.at(b)[0]!.closedWith, "media-is-back");
   assert.equal(first!.closedWith, undefined);
-  assert.equal(world.counters.losses.silent, 0);
+  assert.deepEqual([world.counters.losses.silent, world.counters.standDowns], [0, 1]);
 });
 
 test("with one URL the silent source is closed before it is asked again: cameras serve one session", async () => {

@@ -26,6 +26,8 @@ export type PullPhase =
   | { phase: "lost"; attempt: number; sinceMs: number }
   | { phase: "closed"; reason: CloseReason };
 
+/** A probe is a connect: more of them do not bring a source back sooner. */
+const leastIntervalMs = 100;
 /** A first source that is lost again this soon after it was returned to was not to be trusted. */
 const flapMs = 60_000;
 /** Nobody waits longer for a first source to prove itself, however often it flapped. */
@@ -215,6 +217,9 @@ export class Pull {
       timeoutMs: this.#search.plan.noInputTimeoutMs,
       onSuspicion: () => this.#onSuspicion(),
       onSilence: () => this.#onSilence(),
+      onMedia: () => {
+        if (this.#standby) this.#standDown({ code: "media-is-back" });
+      },
     });
   }
 
@@ -288,7 +293,7 @@ export class Pull {
 
   #newFailback(): Failback {
     const { plan } = this.#search;
-    const intervalMs = plan.failbackIntervalMs ?? 3_000;
+    const intervalMs = Math.max(leastIntervalMs, plan.failbackIntervalMs ?? 3_000);
     return new Failback({
       clock: this.#clock,
       random: this.#options.random ?? Math.random,
@@ -320,6 +325,7 @@ export class Pull {
   #onReturn(understudy: Understudy): void {
     this.#failbacks++;
     this.#options.counters.failbacks++;
+    this.#log.info("returning to the first source", { url: withoutSecrets(understudy.url) });
     this.#returnedMs = this.#clock.nowMs();
     this.#promote(understudy, { code: "failback" });
   }
@@ -371,7 +377,9 @@ export class Pull {
   #settleAccounts(url: string): void {
     if (this.#state.phase !== "lost") return;
     const { counters } = this.#options;
-    counters.outageMs += this.#clock.nowMs() - this.#stream!.stats.lastSampleMs;
+    const outageMs = this.#clock.nowMs() - this.#stream!.stats.lastSampleMs;
+    counters.outageMs += outageMs;
+    this.#log.info("outage over", { outageMs: Math.round(outageMs), isOtherUrl: url !== this.#url });
     if (url === this.#url) counters.resumptions++;
     else counters.failovers++;
   }

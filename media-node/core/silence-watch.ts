@@ -10,6 +10,8 @@ export interface SilenceWatchOptions {
   readonly onSuspicion: () => void;
   /** All of it has. Once for each silence. */
   readonly onSilence: () => void;
+  /** Media came again after one of the two; noticed within the timeout. */
+  readonly onMedia: () => void;
 }
 
 /**
@@ -62,7 +64,11 @@ export class SilenceWatch {
 
   #look(): void {
     const lastMs = this.#lastMs;
-    const { clock, timeoutMs, onSuspicion, onSilence } = this.#options;
+    const { clock, timeoutMs, onSuspicion, onSilence, onMedia } = this.#options;
+    if (this.#suspectedAfterMs !== undefined && this.#suspectedAfterMs !== lastMs) {
+      this.#suspectedAfterMs = undefined;
+      onMedia();
+    }
     const isDue = this.silenceMs >= (this.#suspectedAfterMs === lastMs ? timeoutMs : timeoutMs / 2);
     if (!isDue || this.#overdueAfterMs === lastMs) {
       this.#isSecondLook = false;

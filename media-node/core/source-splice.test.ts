@@ -174,3 +174,13 @@ test("pictures that nobody can decode are media for a while, and repeats for a m
   splice.push(frame(25));
   assert.equal(splice.lastInputMs, 25_000);
 });
+
+test("tracks of other ids begin with what viewers have not seen, announced as a discontinuity", () => {
+  const { splice, out, discontinuities } = spliced(describedAs());
+  for (let index = 0; index < 100; index++) splice.push(frame(index));
+  splice.begin(describedAs({ tracks: [{ ...videoTrack, id: 7 }] }));
+  for (let index = 0; index < 150; index++) splice.push({ ...frame(index), trackId: 7 });
+  assert.deepEqual(discontinuities, [true]);
+  const first = out.find(({ trackId }) => trackId === 7)!;
+  assert.deepEqual([first.dts / 3_600, first.isKeyframe], [100, true]);
+});

@@ -74,11 +74,6 @@ export class SourceSplice {
     return this.#dropped;
   }
 
-  /** Video waits for a key frame of the present source. */
-  get isWaiting(): boolean {
-    return [...this.#progress].some(([id, { isWaiting }]) => isWaiting && this.#stream.track(id)?.kind === "video");
-  }
-
   /**
    * Call when a new source is about to deliver.
    * @param heldMs how much media of its past it delivers first
@@ -93,7 +88,10 @@ export class SourceSplice {
     this.#needsShift = !this.#isByClock;
     this.#shiftMs = isFirst ? 0 : description.epochMs - before.epochMs;
     this.#progress = this.#progressFor(description);
-    if (!isFirst) this.#announce(description);
+    if (isFirst) return;
+    // Of tracks that are new, too, nothing is sent that is older than what viewers saw.
+    if (this.#isByClock) for (const [id, progress] of this.#progress) this.#startAfterLast(id, progress, description);
+    this.#announce(description);
   }
 
   /** The current source described itself anew. */
@@ -247,6 +245,11 @@ export class SourceSplice {
     const tracks = description.tracks.map((track) => withKnownConfig(track, before));
     const isEpochShared = this.#isShared && this.#isByClock;
     this.#stream.describe({ ...description, tracks, epochMs, isEpochShared }, !haveSameTracks(before, tracks));
+  }
+
+  #startAfterLast(id: number, progress: TrackProgress, { tracks }: StreamDescription): void {
+    const track = tracks.find((each) => each.id === id);
+    if (track && this.#lastOutMs !== undefined) progress.lastDts ??= ticksOf(this.#lastOutMs, track);
   }
 
   #progressFor({ tracks }: StreamDescription): Map<number, TrackProgress> {
