@@ -1,11 +1,11 @@
 // An edge in a process of its own that is asked for streams that do not exist.
-import { readFileSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { Agent, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { NodeProcess } from "../../infra/laptop/node-process.ts";
 import { startClipOrigin } from "./failover-world.ts";
+import { cpuSeconds, residentBytes } from "./cpu-time.ts";
 import { readMetrics } from "./metrics.ts";
 import { seededRandom } from "./seeded-random.ts";
 import { until } from "./until.ts";
@@ -23,6 +23,8 @@ export interface RandomNamesResult {
   readonly answers: Record<string, number>;
   /** Upstream connects of each second. */
   readonly connects: readonly number[];
+  /** Of the edge, for an answered request. */
+  readonly cpuMsPerRequest: number;
   readonly total: { readonly connects: number; readonly seconds: number };
   /** Of the edge at the end of each tenth. */
   readonly memoryMb: readonly number[];
@@ -72,6 +74,7 @@ async function run(options: RandomNamesOptions, target: Target): Promise<RandomN
   const connects: number[] = [];
   const memoryMb: number[] = [];
   const startMs = performance.now();
+  const cpuBefore = cpuSeconds(target.pid);
   const triesBefore = await triesOf(target);
   let tries = triesBefore;
   let atMs = performance.now();
@@ -91,9 +94,12 @@ async function run(options: RandomNamesOptions, target: Target): Promise<RandomN
   await until("the last answers", 15_000, () => crowd.open === 0);
   memoryMb.push(memoryOf(target.pid));
   crowd.close();
+  const cpuMs = (cpuSeconds(target.pid) - cpuBefore) * 1_000;
+  const answered = Object.entries(crowd.answers).reduce((sum, [kind, count]) => sum + (kind === "busy" ? 0 : count), 0);
   const total = { connects: (await triesOf(target)) - triesBefore, seconds: (performance.now() - startMs) / 1_000 };
   return {
     total,
+    cpuMsPerRequest: cpuMs / answered,
     sent: crowd.sent,
     answers: crowd.answers,
     connects,
@@ -107,9 +113,7 @@ async function triesOf({ operatorPort }: Target): Promise<number> {
   return [...metrics].reduce((sum, [name, value]) => sum + (name.startsWith("hearth_pull_tries_total") ? value : 0), 0);
 }
 
-function memoryOf(pid: number): number {
-  return Math.round(Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]) / 1_000);
-}
+const memoryOf = (pid: number): number => Math.round(residentBytes(pid) / 1e6);
 
 /** Clients at addresses of their own, each asking for another name every time. */
 class Crowd {
