@@ -75,3 +75,19 @@ test("a silent store is no proof that a stream does not exist", async () => {
   assert.equal(Reflect.get(await plan("new", silent), "kind"), "unavailable");
   assert.equal(Reflect.get(await plan("new"), "kind"), "not-found");
 });
+
+test("behind a rule stands the store, asked only when the rule's URLs have failed", async () => {
+  const asked: string[] = [];
+  const result = await plan("app", async () => {
+    asked.push("store");
+    return ["ovt://p:9000/app/s"];
+  });
+  assert.ok(!("kind" in result) && result.otherwise);
+  assert.deepEqual(asked, []);
+  const others = await result.otherwise();
+  assert.ok(!("kind" in others));
+  assert.deepEqual([others.from, ...others.urls], ["store", "ovt://p:9000/app/s"]);
+  const without = await plan("app");
+  assert.ok(!("kind" in without));
+  assert.equal(without.otherwise, undefined);
+});

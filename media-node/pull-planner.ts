@@ -47,7 +47,7 @@ async function askStore(
   try {
     const plan = planFromStore(config, name, await store.lookup(name));
     if (plan.kind === "urls") return planOf(config, vhost, plan.urls, "store");
-    return notFound(`${noRule}, and ${plan.reason}`);
+    return { ...notFound(`${noRule}, and ${plan.reason}`), wasLookedUp: true };
   } catch (thrown) {
     if (!(thrown instanceof StoreUnavailable)) throw thrown;
     return { kind: "unavailable", reason: `the OriginMapStore does not answer: ${thrown.message}` };

@@ -93,6 +93,30 @@ test("what fails is limited in a second, whatever burst it comes in", async () =
   assert.ok(settled >= 90 && settled <= 110, `${settled} in 10 s`);
 });
 
+test("streams that are known to exist go before names that may be nonsense", async () => {
+  const { ask, leaves, budget } = world();
+  for (let name = 0; name < 4; name++) await ask(`attacker ${name}`);
+  for (const leave of leaves()) leave.settle(false);
+  for (let name = 0; name < 5; name++) await ask(`attacker ${name}`);
+  assert.equal(leaves().length, 4, "nothing is left, and the queue is full");
+  const answer = await budget.enter(1, "viewer", true);
+  assert.ok("settle" in answer);
+  answer.settle(true);
+  budget.close();
+});
+
+test("a client that has names looked up that nobody has is spent after a while, and recovers", () => {
+  const { clock, budget } = world();
+  for (let name = 0; name < limits.clientBurst; name++) {
+    assert.equal(budget.isSpent("attacker"), false);
+    budget.charge("attacker");
+  }
+  assert.equal(budget.isSpent("attacker"), true);
+  assert.equal(budget.isSpent("viewer"), false);
+  clock.advance(1_000);
+  assert.equal(budget.isSpent("attacker"), false);
+});
+
 test("clients are remembered up to a number", async () => {
   const { budget } = world();
   for (let client = 0; client < 12_000; client++) {

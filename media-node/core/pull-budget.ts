@@ -45,6 +45,7 @@ interface Account {
 }
 
 interface Waiter {
+  readonly isLikely: boolean;
   readonly connects: number;
   readonly client: Account | undefined;
   readonly resolve: (answer: PullLeave | PullRefusal) => void;
@@ -77,21 +78,33 @@ export class PullBudget {
    * Asks for leave to open a stream, and waits for it a little while there are too many.
    * @param connects how many it takes to find out that there is none
    * @param client whoever asks, for its own share; undefined is this node itself
+   * @param isLikely the stream was here before, or a registry names it: it goes before those that may be nonsense
    */
-  enter(connects: number, client: string | undefined): Promise<PullLeave | PullRefusal> {
-    const { clientPerSecond, clientBurst, openingPerClient, waiting, waitMs } = this.#limits;
+  enter(connects: number, client: string | undefined, isLikely = false): Promise<PullLeave | PullRefusal> {
+    const { openingPerClient, waiting, waitMs } = this.#limits;
     const account = client === undefined ? undefined : this.#accountOf(client);
-    if (account) {
-      this.#refill(account, clientPerSecond, clientBurst);
-      if (account.tokens < 1 || account.opening >= openingPerClient) return Promise.resolve({ refused: "client" });
+    if (account && !isLikely && (account.tokens < 1 || account.opening >= openingPerClient)) {
+      return Promise.resolve({ refused: "client" });
     }
-    if (this.#waiters.length >= waiting) return Promise.resolve({ refused: "busy" });
+    if (this.#waiters.length >= waiting && !isLikely) return Promise.resolve({ refused: "busy" });
     return new Promise((resolve) => {
       // From here on it counts for its client, or one client could fill the whole queue.
       if (account) account.opening += connects;
-      this.#waiters.push({ connects, client: account, resolve, untilMs: this.#clock.nowMs() + waitMs });
+      const waiter = { isLikely, connects, client: account, resolve, untilMs: this.#clock.nowMs() + waitMs };
+      if (isLikely) this.#waiters.unshift(waiter);
+      else this.#waiters.push(waiter);
       this.#admit();
     });
+  }
+
+  /** Whether a client has asked for so much that does not exist that it is not to be listened to now. */
+  isSpent(client: string): boolean {
+    return this.#accountOf(client).tokens < 1;
+  }
+
+  /** A client's question had to be looked up, and was nonsense. */
+  charge(client: string): void {
+    this.#accountOf(client).tokens--;
   }
 
   /** Sends everybody away who waits. */
@@ -105,8 +118,11 @@ export class PullBudget {
     this.#timer?.cancel();
     this.#refill(this.#all, perSecond, burst);
     const nowMs = this.#clock.nowMs();
-    while (this.#waiters[0] && this.#waiters[0].untilMs <= nowMs) this.#refuse(this.#waiters.shift()!);
-    while (this.#waiters[0] && this.#all.tokens >= 1) {
+    for (const waiter of this.#waiters.filter(({ untilMs }) => untilMs <= nowMs)) {
+      this.#waiters.splice(this.#waiters.indexOf(waiter), 1);
+      this.#refuse(waiter);
+    }
+    while (this.#waiters[0] && (this.#all.tokens >= 1 || this.#waiters[0].isLikely)) {
       const { connects } = this.#waiters[0];
       if (this.#all.opening > 0 && this.#all.opening + connects > opening) break;
       this.#let(this.#waiters.shift()!);
@@ -152,8 +168,10 @@ export class PullBudget {
     // The one that asked last is forgotten last.
     if (known) this.#clients.delete(client);
     else if (this.#clients.size >= maxClients) this.#clients.delete(this.#clients.keys().next().value!);
-    const account = known ?? { tokens: this.#limits.clientBurst, updatedMs: this.#clock.nowMs(), opening: 0 };
+    const { clientBurst, clientPerSecond } = this.#limits;
+    const account = known ?? { tokens: clientBurst, updatedMs: this.#clock.nowMs(), opening: 0 };
     this.#clients.set(client, account);
+    this.#refill(account, clientPerSecond, clientBurst);
     return account;
   }
 }

@@ -2,6 +2,8 @@
 export interface NoPullPlan {
   readonly kind: "not-found" | "unavailable";
   readonly reason: string;
+  /** A registry had to be asked, which is a cost to who asks for nonsense. */
+  readonly wasLookedUp?: boolean;
 }
 
 /** Where a stream may be pulled from, and how patiently. */

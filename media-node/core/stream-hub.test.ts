@@ -235,3 +235,20 @@ test("a viewer who leaves while the stream is being opened is not waited for", a
   assert.deepEqual(hub.list()[0]!.viewers, { webrtc: 1 });
   await hub.close({ code: "done" });
 });
+
+test("a stream that was here is pulled again although its client has asked for much that does not exist", async () => {
+  let isThere = true;
+  const { hub, clock, opened } = hubWith(() => (isThere ? new FakeSource() : new NoSuchStream("404")));
+  const asking = { ...watch, client: "10.0.0.1" };
+  held(await hub.acquire(name, asking)).release();
+  await advance(clock, 12_000, 500);
+  assert.equal(hub.find(name), undefined);
+  isThere = false;
+  const nonsense = Array.from({ length: 100 }, (_, index) => hub.acquire({ ...name, stream: `n${index}` }, asking));
+  await inTime(clock, Promise.all(nonsense));
+  assert.ok(opened.length <= 40, `${opened.length} asked for`);
+  assert.ok(hub.counters.refusals.client >= 50);
+  isThere = true;
+  held(await hub.acquire(name, asking));
+  await hub.close({ code: "done" });
+});

@@ -94,7 +94,7 @@ export interface ListedStream {
 
 /** An unknown name is not looked up again for this long, so that asking for nonsense costs nothing. */
 const negativeCacheMs = 1_000;
-const negativeCacheSize = 10_000;
+const rememberedNames = 10_000;
 
 /**
  * All live streams of a node. A stream that is not there is pulled once, however many ask for it at the same time,
@@ -107,6 +107,8 @@ export class StreamHub {
   readonly #unknown = new Map<string, { untilMs: number; result: AcquireResult }>();
   readonly #listeners = new Set<StreamHubListener>();
   readonly #budget: PullBudget;
+  /** Names that were live here: no nonsense, whatever else is asked for. */
+  readonly #wasLive = new Set<string>();
   readonly #sweeper: Timer;
   readonly #abort = new AbortController();
   /** What happened to the pulls of this node. */
@@ -218,10 +220,16 @@ export class StreamHub {
 
   async #open(key: string, name: StreamName, request: StreamRequest): Promise<AcquireResult | Entry> {
     let leave: PullLeave | undefined;
+    const { client } = request;
+    const wasLive = this.#wasLive.has(key);
     try {
+      if (client !== undefined && !wasLive && this.#budget.isSpent(client)) return this.#refuse({ refused: "client" });
       const plan = await this.#options.plan(name, request);
-      if ("kind" in plan) return this.#remember(key, plan);
-      const answer = await this.#budget.enter(plan.urls.length, request.client);
+      if ("kind" in plan) {
+        if (client !== undefined && plan.wasLookedUp) this.#budget.charge(client);
+        return this.#remember(key, plan);
+      }
+      const answer = await this.#budget.enter(plan.urls.length, client, wasLive || plan.from === "store");
       if ("refused" in answer) return this.#refuse(answer);
       leave = answer;
       const pull = await Pull.open(name, plan, this.#pullOptions(name, request), this.#abort.signal);
@@ -266,6 +274,8 @@ export class StreamHub {
     const { stream } = pull;
     const entry: Entry = { stream, pull, holds: new Map(), sent: {}, unusedSinceMs: this.#options.clock.nowMs() };
     this.#entries.set(key, entry);
+    if (this.#wasLive.size >= rememberedNames) this.#wasLive.delete(this.#wasLive.values().next().value!);
+    this.#wasLive.add(key);
     stream.addReader({ onSample() {}, onEnd: (reason) => void this.#remove(key, reason) });
     for (const listener of this.#listeners) listener.onStream(stream);
     return entry;
@@ -304,7 +314,7 @@ export class StreamHub {
   }
 
   #remember(key: string, result: AcquireResult): AcquireResult {
-    if (this.#unknown.size >= negativeCacheSize) this.#unknown.delete(this.#unknown.keys().next().value!);
+    if (this.#unknown.size >= rememberedNames) this.#unknown.delete(this.#unknown.keys().next().value!);
     this.#unknown.delete(key);
     this.#unknown.set(key, { untilMs: this.#options.clock.nowMs() + negativeCacheMs, result });
     return result;
