@@ -55,7 +55,8 @@ export async function openMediaPort(options: MediaPortOptions): Promise<MediaPor
   const tier = chooseSendTier(library, force.send);
   const srtp = chooseSrtp(library, force.crypto);
   const dtls = await chooseDtls(library, certificate, logger, force.dtls);
-  const newPacketSlab = (): Slab => (srtp.name === "ffi" ? library.newSlab(maxPacketBytes) : portablePacketSlab());
+  const newPacketSlab = (byteLength: number): Slab =>
+    srtp.name === "ffi" ? library.newSlab(byteLength) : portablePacketSlab(byteLength);
   const { consentMs } = options;
   const ground = { clock, logger, randomBytes: options.randomBytes ?? randomBytes };
   const door = new FrontDoor({ dtls, srtp, counters, ...ground, consentMs });
@@ -81,7 +82,7 @@ interface OpenedFronts {
 interface FrontParts {
   readonly tier: SendTier;
   readonly library: NativeLibrary;
-  readonly packetSlab: () => Slab;
+  readonly packetSlab: (byteLength: number) => Slab;
   readonly counters: PortCounters;
 }
 

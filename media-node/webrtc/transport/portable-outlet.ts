@@ -1,9 +1,9 @@
 import type { Socket } from "node:dgram";
 import type { Slab } from "../native/slab.ts";
-import { maxPacketBytes, type DatagramOutlet, type OutletCounters } from "./packet-outlet.ts";
+import type { DatagramOutlet, OutletCounters } from "./packet-outlet.ts";
 
-/** libuv queues without bound when the kernel's buffer is full; beyond this we drop instead. */
-const maxQueuedBytes = 4 << 20;
+/** Packets are written one after another; what the kernel did not take at once is still there when it can. */
+export const portableSlabBytes = 1 << 20;
 
 /** One `dgram.send` a packet: for runtimes without FFI or without `sendmmsg`. */
 export class PortableOutlet implements DatagramOutlet {
@@ -13,8 +13,11 @@ export class PortableOutlet implements DatagramOutlet {
   readonly #counters: OutletCounters;
   readonly #destinations = new Map<number, { readonly address: string; readonly port: number }>();
   #nextDestination = 0;
+  #end = 0;
+  /** The slab went round before the kernel took its first packets. */
+  #isCongested = false;
 
-  /** @param slab of {@link maxPacketBytes} at least; with an address when the packets are made by native code */
+  /** @param slab of {@link portableSlabBytes}; with an address when the packets are made by native code */
   constructor(socket: Socket, slab: Slab, counters: OutletCounters) {
     this.#socket = socket;
     this.slab = slab;
@@ -31,24 +34,28 @@ export class PortableOutlet implements DatagramOutlet {
     this.#destinations.delete(destination);
   }
 
-  reserve(): number {
-    return 0;
+  reserve(maxLength: number): number {
+    if (this.#end + maxLength > portableSlabBytes || this.#isCongested) {
+      this.#end = 0;
+      // libuv keeps a pointer to what it could not send yet.
+      this.#isCongested = this.#socket.getSendQueueSize() > 0;
+    }
+    return this.#end;
   }
 
   commit(at: number, length: number, destination: number): void {
     const to = this.#destinations.get(destination);
     if (!to) return;
-    if (this.#socket.getSendQueueSize() > maxQueuedBytes) {
+    if (this.#isCongested) {
       this.#counters.droppedWouldBlock++;
       return;
     }
-    // The socket keeps a pointer until it has sent, and the slab is written again at once: hence a copy.
-    const packet = Buffer.allocUnsafe(length);
-    packet.set(this.slab.bytes.subarray(at, at + length));
+    this.#end = at + length;
     this.#counters.systemCalls++;
     this.#counters.packetsOut++;
     this.#counters.bytesOut += length;
-    this.#socket.send(packet, 0, length, to.port, to.address, countUnreachable(this.#counters));
+    // A callback would cost as much as the rest of the call; errors come as the socket's own event, and are counted there.
+    this.#socket.send(this.slab.bytes, at, length, to.port, to.address);
   }
 
   flush(): void {}
@@ -70,4 +77,4 @@ export function countUnreachable(counters: OutletCounters): (error: Error | null
   return callback;
 }
 
-export const portablePacketSlab = (): Slab => ({ bytes: new Uint8Array(maxPacketBytes), address: 0 });
+export const portablePacketSlab = (byteLength: number): Slab => ({ bytes: new Uint8Array(byteLength), address: 0 });

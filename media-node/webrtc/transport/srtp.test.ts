@@ -25,7 +25,7 @@ const library = loadNativeLibrary();
 assert.ok(library.evp, `OpenSSL's functions are there: ${library.missing.join(", ")}`);
 const native = new EvpSrtp(library, library.evp);
 const tiers: readonly (readonly [SrtpCrypto, Slab])[] = [
-  [portableSrtp, portablePacketSlab()],
+  [portableSrtp, portablePacketSlab(2048)],
   [native, library.newSlab(2048)],
 ];
 const profiles = Object.values(srtpProfiles);

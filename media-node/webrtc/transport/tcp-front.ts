@@ -3,7 +3,7 @@ import { createServer, isIPv4, type Server, type Socket } from "node:net";
 import { messageOf, TransportError } from "../../flow/errors.ts";
 import type { Clock, Timer } from "../../time/clock.ts";
 import type { Slab } from "../native/slab.ts";
-import type { PacketOutlet } from "./packet-outlet.ts";
+import { maxPacketBytes, type PacketOutlet } from "./packet-outlet.ts";
 import type { Path } from "./path.ts";
 import type { PortCounters } from "./port-counters.ts";
 import { TcpFrames } from "./tcp-frames.ts";
@@ -21,7 +21,7 @@ export interface TcpFrontOptions {
   readonly port: number;
   readonly clock: Clock;
   readonly counters: PortCounters;
-  readonly packetSlab: () => Slab;
+  readonly packetSlab: (byteLength: number) => Slab;
   /** As of a UDP socket; must not throw. */
   readonly receive: (packet: Uint8Array, connection: TcpConnection) => void;
   /** The connection is gone. */
@@ -41,7 +41,7 @@ export class TcpFront {
   private constructor(options: TcpFrontOptions, server: Server) {
     this.options = options;
     this.#server = server;
-    this.slab = options.packetSlab();
+    this.slab = options.packetSlab(maxPacketBytes);
     server.on("connection", (socket) => this.#accept(socket));
   }
 

@@ -7,7 +7,7 @@ import type { Slab } from "../native/slab.ts";
 import { MmsgOutlet, openUdpSocket } from "../native/udp-socket.ts";
 import type { DatagramOutlet } from "./packet-outlet.ts";
 import type { Path } from "./path.ts";
-import { countUnreachable, PortableOutlet } from "./portable-outlet.ts";
+import { countUnreachable, PortableOutlet, portableSlabBytes } from "./portable-outlet.ts";
 import type { PortCounters } from "./port-counters.ts";
 
 export type SendTier = "ffi-gso" | "ffi" | "portable";
@@ -36,7 +36,7 @@ export class UdpFront {
     readonly port: number;
     readonly tier: SendTier;
     readonly library: NativeLibrary;
-    readonly packetSlab: () => Slab;
+    readonly packetSlab: (byteLength: number) => Slab;
     readonly counters: PortCounters;
     readonly receive: (datagram: Uint8Array, address: string, port: number, front: UdpFront) => void;
   }): Promise<UdpFront> {
@@ -60,7 +60,7 @@ export class UdpFront {
     socket.on("error", () => counters.socketErrors++);
     const outlet =
       fd === undefined
-        ? new PortableOutlet(socket, options.packetSlab(), counters.outlet)
+        ? new PortableOutlet(socket, options.packetSlab(portableSlabBytes), counters.outlet)
         : new MmsgOutlet(library, sockets!, fd, { isV4, withTrains: tier === "ffi-gso", counters: counters.outlet });
     if (fd === undefined) enlargeBuffers(socket);
     const front = new UdpFront(socket, outlet, counters);
