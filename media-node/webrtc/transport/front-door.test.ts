@@ -405,7 +405,7 @@ test("who knows no user fragment or no password gets no answer, and leaves nothi
 test("an outsider's datagrams, ten thousand of each kind, hurt nobody and get nothing", async (t) => {
   const opened = await openPort(t);
   const { port } = opened;
-  const viewers = await Promise.all(Array.from({ length: 20 }, () => connected(opened)));
+  const viewers = await Promise.all(Array.from({ length: 100 }, () => connected(opened)));
   const outsider = await opened.outsider();
   const victim = viewers[0]!;
   const kinds: readonly (() => Uint8Array)[] = [

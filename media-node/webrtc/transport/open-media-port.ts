@@ -13,7 +13,6 @@ import { newCertificate, type NodeCertificate } from "./certificate.ts";
 import type { DtlsEngine } from "./dtls-engine.ts";
 import { FrontDoor } from "./front-door.ts";
 import { opensslEngine } from "./openssl-engine.ts";
-import { maxPacketBytes } from "./packet-outlet.ts";
 import { portablePacketSlab } from "./portable-outlet.ts";
 import { PortCounters } from "./port-counters.ts";
 import { portableSrtp } from "./portable-srtp.ts";
