@@ -18,6 +18,7 @@ const tools = [
   { name: "promtool", isThere: () => runs("promtool", "--version"), packages: ["prometheus"] },
   { name: "gdnsd", isThere: () => existsSync("/usr/sbin/gdnsd"), packages: ["gdnsd"] },
   { name: "Chromium", isThere: () => existsSync("/usr/bin/chromium"), packages: ["chromium"] },
+  { name: "Firefox", isThere: () => existsSync("/usr/bin/firefox-esr"), packages: ["firefox-esr"] },
   {
     name: "GStreamer's RTSP server",
     isThere: () =>

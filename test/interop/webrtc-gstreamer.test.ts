@@ -1,26 +1,18 @@
 // GStreamer's webrtcbin (libnice, its own DTLS and SRTP) as a WHEP player: H.264 and Opus, decoded.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
 import { makeClip } from "../support/clip.ts";
 import { loopingSource } from "../support/looping-source.ts";
+import { ownAddress } from "../support/own-address.ts";
 import { openWebRtcNode } from "../support/webrtc-node.ts";
-
-/** libnice ignores loopback addresses, so this machine's own are used. */
-function ownAddress(): string {
-  const found = Object.values(networkInterfaces())
-    .flat()
-    .find((entry) => entry && !entry.internal && entry.family === "IPv4");
-  if (!found) throw new Error("This test needs an IPv4 address besides loopback: libnice uses no other");
-  return found.address;
-}
 
 test("webrtcbin decodes 200 pictures and the sound of 10 seconds", async (t) => {
   const clip = await makeClip({ seconds: 4, gop: 30, audio: "opus" });
   const source = loopingSource(clip, { epochMs: Date.now() - 60_000, burstMs: 2_000 });
+  // libnice ignores loopback addresses.
   await using node = await openWebRtcNode(source, { address: ownAddress() });
   const script = join(import.meta.dirname, "../support/whep-player.py");
   const { stdout } = await promisify(execFile)("/usr/bin/python3", [script, `${node.url}/app/stream/whep`, "10"], {

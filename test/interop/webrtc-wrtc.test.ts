@@ -5,27 +5,12 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { makeClip } from "../support/clip.ts";
 import { loopingSource } from "../support/looping-source.ts";
-import { makeVp8Clip } from "../support/vp8-clip.ts";
+import { makeVp8AndOpusClip } from "../support/vp8-clip.ts";
 import { openWebRtcNode } from "../support/webrtc-node.ts";
 
-/** Two seconds of VP8 and Opus. */
-async function vp8AndOpus() {
-  const [pictures, sound] = await Promise.all([
-    makeVp8Clip(),
-    makeClip({ seconds: 2, hasVideo: false, audio: "opus" }),
-  ]);
-  const audio = { ...sound.tracks[0]!, id: 1 };
-  const tracks = [...pictures.tracks, audio];
-  const samples = [...pictures.samples, ...sound.samples.map((sample) => ({ ...sample, trackId: 1 }))];
-  const timeOf = ({ dts, trackId }: (typeof samples)[number]): number => dts / tracks[trackId]!.timescale;
-  const inTime = samples.filter((sample) => timeOf(sample) * 1000 < pictures.durationMs);
-  return { tracks, samples: inTime.toSorted((a, b) => timeOf(a) - timeOf(b)), durationMs: pictures.durationMs };
-}
-
 test("wrtc decodes 200 pictures and their sound", async (t) => {
-  const source = loopingSource(await vp8AndOpus(), { epochMs: Date.now() - 60_000, burstMs: 2_000 });
+  const source = loopingSource(await makeVp8AndOpusClip(), { epochMs: Date.now() - 60_000, burstMs: 2_000 });
   await using node = await openWebRtcNode(source);
   const script = fileURLToPath(new URL("../support/wrtc-player.ts", import.meta.url));
   const player = spawn(process.execPath, [script, `${node.url}/app/stream/whep`, "200"], {

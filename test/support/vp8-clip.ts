@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import type { Sample } from "../../media-node/core/sample.ts";
 import type { Track } from "../../media-node/core/track.ts";
-import type { Clip } from "./clip.ts";
+import { makeClip, type Clip } from "./clip.ts";
 
 /** Two seconds of a test picture in VP8, without sound, made with ffmpeg. Rejects where ffmpeg is missing. */
 export async function makeVp8Clip(): Promise<Clip> {
@@ -30,4 +30,17 @@ function framesOf(ivf: Buffer): Uint8Array[] {
     at += 12 + size;
   }
   return frames;
+}
+
+/** The same with a tone in Opus, for players that know no H.264. */
+export async function makeVp8AndOpusClip(): Promise<Clip> {
+  const [pictures, sound] = await Promise.all([
+    makeVp8Clip(),
+    makeClip({ seconds: 2, hasVideo: false, audio: "opus" }),
+  ]);
+  const tracks = [...pictures.tracks, { ...sound.tracks[0]!, id: 1 }];
+  const samples = [...pictures.samples, ...sound.samples.map((sample) => ({ ...sample, trackId: 1 }))];
+  const timeMs = ({ dts, trackId }: Sample): number => (dts * 1000) / tracks[trackId]!.timescale;
+  const within = samples.filter((sample) => timeMs(sample) < pictures.durationMs);
+  return { tracks, samples: within.toSorted((a, b) => timeMs(a) - timeMs(b)), durationMs: pictures.durationMs };
 }
