@@ -1,8 +1,12 @@
+import { availableParallelism } from "node:os";
 import type { Metric } from "./api/metrics.ts";
 import type { StreamHub } from "./core/stream-hub.ts";
 import type { NodeContext } from "./node-context.ts";
 import { ffmpegEncoders, findProgram } from "./transcoding/ffmpeg-encoder.ts";
 import { OpusStreams } from "./transcoding/opus-streams.ts";
+
+/** One takes one to two hundredths of a core; half of each stays for the pictures. */
+const encodersPerCore = 32;
 
 /** Streams as WebRTC gets them, with sound that it can carry. */
 export interface OpusSound {
@@ -18,7 +22,13 @@ export function openOpusSound({ config, clock, logger, group }: NodeContext, hub
     const program = findProgram(ffmpeg, process.env["PATH"] ?? "");
     return program === undefined ? undefined : ffmpegEncoders(program);
   };
-  const streams = new OpusStreams({ hub, findEncoder, clock, logger });
+  const streams = new OpusStreams({
+    hub,
+    findEncoder,
+    clock,
+    logger,
+    maxEncoders: availableParallelism() * encodersPerCore,
+  });
   group.add((reason) => streams.close(reason));
   const { counters } = streams;
   const metrics: Metric[] = [
@@ -28,6 +38,11 @@ export function openOpusSound({ config, clock, logger, group }: NodeContext, hub
       name: "hearth_opus_encoder_restarts_total",
       help: "ffmpeg processes that ended by themselves or were stuck",
       read: () => counters.restarted,
+    },
+    {
+      name: "hearth_opus_refused_total",
+      help: "Streams left without sound because enough ffmpeg processes ran",
+      read: () => counters.refused,
     },
     { name: "hearth_opus_packets_total", help: "Opus packets made", read: () => counters.packets },
     {

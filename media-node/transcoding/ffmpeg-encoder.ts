@@ -1,5 +1,6 @@
 import { spawn, type ChildProcessByStdio } from "node:child_process";
 import { accessSync, constants, statSync } from "node:fs";
+import { constants as constantsOfSystem, setPriority } from "node:os";
 import { delimiter, isAbsolute, join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import { messageOf } from "../flow/errors.ts";
@@ -72,8 +73,18 @@ export function ffmpegEncoders(program: string): OpenOpusEncoder {
     const args = [...quiet, ...input, "-map", "0:a:0", ...filter, ...encode, ...frames, ...output];
     // Nothing of our environment, which may hold secrets, and no folder that could be unmounted.
     const child = spawn(program, args, { env: { LC_ALL: "C" }, cwd: "/", stdio: ["pipe", "pipe", "pipe"] });
+    lowerPriority(child.pid);
     return new FfmpegEncoder(child, setting, events);
   };
+}
+
+/** Where time is short, pictures come first. */
+function lowerPriority(pid: number | undefined): void {
+  try {
+    if (pid !== undefined) setPriority(pid, constantsOfSystem.priority.PRIORITY_LOW);
+  } catch {
+    // It is gone already, or may not be changed: it works all the same.
+  }
 }
 
 class FfmpegEncoder implements OpusEncoder {

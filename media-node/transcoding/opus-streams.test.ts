@@ -93,7 +93,7 @@ function worldOf(
     }),
   });
   const findEncoder = (): OpenOpusEncoder | undefined => (hasFfmpeg ? open : undefined);
-  const streams = new OpusStreams({ hub, findEncoder, clock, logger, random: () => 0 });
+  const streams = new OpusStreams({ hub, findEncoder, clock, logger, random: () => 0, maxEncoders: 3 });
   return {
     clock,
     source,
@@ -158,7 +158,7 @@ test("pictures pass in the same turn, whatever the encoder does", async () => {
 });
 
 test("however many viewers, one encoder; without viewers none; the next viewer starts another", async () => {
-  const { acquire, encoders, streams } = worldOf();
+  const { acquire, encoders, streams, clock } = worldOf();
   const holds = await Promise.all([acquire(), acquire(), acquire()]);
   assert.equal(new Set(holds.map(({ stream }) => stream)).size, 1);
   assert.deepEqual([encoders.length, streams.counters.running], [1, 1]);
@@ -169,6 +169,12 @@ test("however many viewers, one encoder; without viewers none; the next viewer s
     hold.release();
     hold.release();
   }
+  clock.advance(1_999);
+  const late = await acquire();
+  clock.advance(2_000);
+  assert.deepEqual([late.stream, encoders.length], [holds[0].stream, 1]);
+  late.release();
+  clock.advance(2_000);
   assert.deepEqual([encoders[0]!.isClosed, streams.counters.running], [true, 0]);
   assert.equal(holds[0].stream.closeReason?.code, "unused");
   const again = await acquire();
@@ -177,13 +183,14 @@ test("however many viewers, one encoder; without viewers none; the next viewer s
 });
 
 test("a viewer who joins gets the pictures from the last key frame on, and their sound", async () => {
-  const { source, acquire, encoders } = worldOf();
+  const { source, acquire, encoders, clock } = worldOf();
   const first = await acquire();
   for (let index = 0; index < 30; index++) {
     source.sink!.onSample(frame(index));
     source.sink!.onSample(aac(index));
   }
   first.release();
+  clock.advance(2_000);
   const { stream } = await acquire();
   assert.deepEqual(
     stream.recentSamples().map(({ pts }) => pts / 3_600),
@@ -208,7 +215,14 @@ test("an encoder that ends is started again, each time a little later, and sound
     pauses.push(clock.nowMs() - sinceMs);
   }
   assert.deepEqual(pauses, [250, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
-  assert.deepEqual(streams.counters, { running: 1, started: 10, restarted: 9, droppedFrames: 9, packets: 0 });
+  assert.deepEqual(streams.counters, {
+    running: 1,
+    started: 10,
+    restarted: 9,
+    refused: 0,
+    droppedFrames: 9,
+    packets: 0,
+  });
   assert.equal(logged.filter((event) => event === "sound for WebRTC stopped").length, 9);
   source.sink!.onSample(aac(1_000));
   encoders.at(-1)!.events.onPreSkip(312);
@@ -310,6 +324,13 @@ test("Opus and G.711 pass through untouched", async () => {
     const hold = await acquire();
     assert.deepEqual([encoders.length, hold.stream.track(1)?.codec, hold.stream.track(2)?.codec], [0, codec, "aac"]);
   }
+});
+
+test("a node runs no more encoders than it may: further streams come without sound, and the log says so", async () => {
+  const { acquire, streams, logged } = worldOf();
+  streams.counters.running = 3;
+  assert.equal((await acquire()).stream.track(1)?.codec, "aac");
+  assert.deepEqual([streams.counters.refused, logged], [1, ["WebRTC viewers get no sound"]]);
 });
 
 test("without ffmpeg the stream is there without sound, and the log says once a minute what to install", async () => {

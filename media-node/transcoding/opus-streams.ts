@@ -4,7 +4,7 @@ import { Stream, type StreamDescription } from "../core/stream.ts";
 import type { Track } from "../core/track.ts";
 import type { CloseReason } from "../flow/close-group.ts";
 import type { Logger } from "../flow/logger.ts";
-import type { Clock } from "../time/clock.ts";
+import type { Clock, Timer } from "../time/clock.ts";
 import type { OpenOpusEncoder } from "./ffmpeg-encoder.ts";
 import { OpusTrack, opusTrackOf, unconvertible, type OpusCounters } from "./opus-track.ts";
 
@@ -15,8 +15,12 @@ export interface OpusStreamsOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly random?: () => number;
+  /** Encoders that may run at the same time on this node. */
+  readonly maxEncoders: number;
 }
 
+/** A twin waits so long for its next viewer: who asks and leaves again and again starts no child each time. */
+const lingerMs = 2_000;
 /** Tracks of one stream that are converted at the same time. */
 const maxTracks = 4;
 /** How often the log says that there is no encoder. */
@@ -24,7 +28,7 @@ const remindMs = 60_000;
 
 /** The hub as WebRTC sees it: streams whose sound is AAC only are handed out with Opus in its place. */
 export class OpusStreams {
-  readonly counters: OpusCounters = { running: 0, started: 0, restarted: 0, droppedFrames: 0, packets: 0 };
+  readonly counters: OpusCounters = { running: 0, started: 0, restarted: 0, refused: 0, droppedFrames: 0, packets: 0 };
   readonly #options: OpusStreamsOptions;
   readonly #twins = new Map<Stream, OpusTwin>();
   readonly #closing = new Set<Promise<void>>();
@@ -52,6 +56,7 @@ export class OpusStreams {
     const twin = this.#twins.get(hold.stream) ?? this.#open(hold.stream);
     if (!twin) return hold;
     twin.holds++;
+    twin.ending?.cancel();
     let isReleased = false;
     return {
       stream: twin.stream,
@@ -71,7 +76,8 @@ export class OpusStreams {
         hold.release();
         if (isReleased) return;
         isReleased = true;
-        if (--twin.holds === 0) this.#end(twin, { code: "unused" });
+        if (--twin.holds > 0 || !this.#twins.has(twin.source)) return;
+        twin.ending = this.#options.clock.after(lingerMs, () => this.#end(twin, { code: "unused" }));
       },
     };
   }
@@ -79,6 +85,7 @@ export class OpusStreams {
   #open(source: Stream): OpusTwin | undefined {
     const wanted = tracksToConvert(source.description, (track, reason) => this.#explain(source, track, reason));
     if (wanted.length === 0) return undefined;
+    if (this.counters.running >= this.#options.maxEncoders) return this.#refuse(source);
     const openEncoder = this.#options.findEncoder();
     if (!openEncoder) return this.#remind(source);
     const twin = new OpusTwin(source, { ...this.#options, openEncoder, counters: this.counters });
@@ -89,6 +96,7 @@ export class OpusStreams {
 
   #end(twin: OpusTwin, reason: CloseReason): void {
     if (!this.#twins.delete(twin.source)) return;
+    twin.ending?.cancel();
     const closing = twin.close(reason).finally(() => this.#closing.delete(closing));
     this.#closing.add(closing);
   }
@@ -99,16 +107,26 @@ export class OpusStreams {
     this.#options.logger.warn("sound cannot be sent by WebRTC", { stream: streamKey(name), track: track.id, reason });
   }
 
-  #remind({ name }: Stream): undefined {
+  #refuse(source: Stream): undefined {
+    this.counters.refused++;
+    this.#say(
+      source,
+      "this node runs as many encoders as it may",
+      "send viewers of AAC-only streams to other nodes, too",
+    );
+  }
+
+  #remind(source: Stream): undefined {
+    const where =
+      "install ffmpeg (apt-get install ffmpeg) or say where it is by Hearth/Ffmpeg in Server.xml; no restart needed";
+    this.#say(source, "its sound is AAC, and there is no ffmpeg to turn it into Opus", where);
+  }
+
+  #say({ name }: Stream, reason: string, remedy: string): void {
     const nowMs = this.#options.clock.nowMs();
     if (nowMs - this.#remindedMs < remindMs) return;
     this.#remindedMs = nowMs;
-    this.#options.logger.warn("WebRTC viewers get no sound", {
-      stream: streamKey(name),
-      reason: "its sound is AAC, and there is no ffmpeg to turn it into Opus",
-      remedy:
-        "install ffmpeg (apt-get install ffmpeg) or say where it is by Hearth/Ffmpeg in Server.xml; no restart needed",
-    });
+    this.#options.logger.warn("WebRTC viewers get no sound", { stream: streamKey(name), reason, remedy });
   }
 }
 
@@ -137,7 +155,7 @@ export function tracksToConvert(
     .slice(0, maxTracks);
 }
 
-interface OpusTwinOptions extends Omit<OpusStreamsOptions, "hub" | "findEncoder"> {
+interface OpusTwinOptions extends Omit<OpusStreamsOptions, "hub" | "findEncoder" | "maxEncoders"> {
   readonly openEncoder: OpenOpusEncoder;
   readonly counters: OpusCounters;
 }
@@ -147,6 +165,8 @@ class OpusTwin {
   readonly source: Stream;
   readonly stream: Stream;
   holds = 0;
+  /** Runs while nobody holds it. */
+  ending: Timer | undefined;
   readonly #options: OpusTwinOptions;
   readonly #converted = new Map<number, OpusTrack>();
   readonly #ends: Promise<void>[] = [];

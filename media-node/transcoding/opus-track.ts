@@ -16,6 +16,8 @@ export interface OpusCounters {
   started: number;
   /** Starts after a child ended by itself or was found stuck. */
   restarted: number;
+  /** Streams left without sound because enough encoders ran already. */
+  refused: number;
   /** AAC frames that never reached an encoder. */
   droppedFrames: number;
   packets: number;

@@ -105,7 +105,14 @@ function oggChecksum(page: Uint8Array): number {
   return sum >>> 0;
 }
 
-const counters = (): OpusCounters => ({ running: 0, started: 0, restarted: 0, droppedFrames: 0, packets: 0 });
+const counters = (): OpusCounters => ({
+  running: 0,
+  started: 0,
+  restarted: 0,
+  refused: 0,
+  droppedFrames: 0,
+  packets: 0,
+});
 
 /** Pushes all frames; resolves with the packets when nearly all of the sound has come out. */
 async function convert(recording: Recording, timeOf: (index: number) => number): Promise<Sample[]> {
