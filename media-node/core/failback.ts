@@ -44,16 +44,17 @@ export class Failback {
     void this.#run();
   }
 
-  /** The first source, where it is open and could take over in need. */
-  get ready(): Understudy | undefined {
-    return this.#understudy?.isPlayable ? this.#understudy : undefined;
+  /** The first source is open, and has not proved itself yet. */
+  get isTrying(): boolean {
+    return this.#understudy !== undefined;
   }
 
   /** Hands it over, settled or not. */
   take(): Understudy | undefined {
-    const { ready } = this;
-    if (ready) this.#letTake();
-    return ready;
+    const understudy = this.#understudy;
+    if (!understudy?.isPlayable) return undefined;
+    this.#letTake();
+    return understudy;
   }
 
   /** The source that plays has put out a sample: this may be the moment. */

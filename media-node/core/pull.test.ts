@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FakeSource, describedAs, frame, settle, sound } from "../../test/support/fake-source.ts";
 import { silentLogger } from "../flow/logger.ts";
+import { seededRandom } from "../../test/support/seeded-random.ts";
 import { ManualClock } from "../time/manual-clock.ts";
 import { Pull } from "./pull.ts";
 import { PullCounters } from "./pull-counters.ts";
@@ -410,4 +411,38 @@ test("a registry that is silent behind a rule whose origins deny the stream leav
   await using denied = new World({ otherwise: async () => ({ kind: "not-found", reason: "no entry" }) });
   denied.answer = () => new NoSuchStream("404");
   await assert.rejects(denied.open(), NoSuchStream);
+});
+
+test("whatever upstreams do, one source plays and at most one beside it, time never goes back, and nothing is left open", async () => {
+  for (let seed = 1; seed <= 40; seed++) {
+    const random = seededRandom(seed);
+    const oneOf = <T>(...choices: T[]): T => choices[Math.floor(random() * choices.length)]!;
+    const clocks = [describedAs(), describedAs({ epochMs: 7 }), describedAs({ isEpochShared: false, epochMs: 9 })];
+    await using world = new World({ hasFailback: random() < 0.5, failbackIntervalMs: 500, isPersistent: true });
+    await world.open();
+    const states = new Map<string, string>();
+    world.answer = (url) => {
+      const state = states.get(url);
+      if (state === "down") return new Error("refused");
+      if (state === "hangs") return "hangs";
+      return state === "gone" ? new NoSuchStream("404") : new FakeSource(oneOf(...clocks));
+    };
+    for (let step = 0; step < 30; step++) {
+      const url = oneOf(a, b);
+      states.set(url, oneOf("up", "up", "down", "hangs", "gone", "silent"));
+      const open = (): FakeSource[] =>
+        [...world.at(a), ...world.at(b)].filter(({ closedWith }) => closedWith === undefined);
+      if (random() < 0.4) oneOf(...open(), undefined)?.sink?.onEnd({ code: "reset" });
+      await world.pass(200 + random() * 3_000, (index) => {
+        for (const each of [a, b]) if (states.get(each) !== "silent") feedTo(...world.at(each))(index);
+        assert.ok(open().length <= 2, `seed ${seed}: ${open().length} sources open`);
+      });
+    }
+    const dts = world.out.filter(({ trackId }) => trackId === 0).map((sample) => sample.dts);
+    assert.ok(
+      dts.every((each, index) => index === 0 || each > dts[index - 1]!),
+      `seed ${seed}`,
+    );
+    assert.deepEqual(world.ends, []);
+  }
 });

@@ -11,7 +11,7 @@ import { SilenceWatch } from "./silence-watch.ts";
 import type { Source, SourceSink } from "./source.ts";
 import { SourceSearch, type SourceSearchOptions } from "./source-search.ts";
 import { SourceSplice } from "./source-splice.ts";
-import { Standby } from "./standby.ts";
+import { UnderstudySearch } from "./understudy-search.ts";
 import type { StreamName } from "./stream-name.ts";
 import { Stream } from "./stream.ts";
 import type { Understudy } from "./understudy.ts";
@@ -53,7 +53,7 @@ export class Pull {
   #splice: SourceSplice | undefined;
   #stream: Stream | undefined;
   #watch: SilenceWatch | undefined;
-  #standby: Standby | undefined;
+  #understudySearch: UnderstudySearch | undefined;
   #failback: Failback | undefined;
   #suspectAgainMs = Number.NEGATIVE_INFINITY;
   #returnedMs = Number.NEGATIVE_INFINITY;
@@ -114,10 +114,7 @@ export class Pull {
     if (this.#closing || this.#state.phase !== "live") return;
     this.#watch?.close();
     this.#watch = this.#newWatch();
-    const { plan } = this.#search;
-    const isAway = plan.hasFailback === true && this.#url !== plan.urls[0];
-    if (!isAway) this.#failback?.close({ code: "not-needed" });
-    this.#failback = isAway ? (this.#failback ?? this.#newFailback()) : undefined;
+    this.#seekFailback();
   }
 
   /** What named the URL in use, or last in use. */
@@ -218,59 +215,70 @@ export class Pull {
       onSuspicion: () => this.#onSuspicion(),
       onSilence: () => this.#onSilence(),
       onMedia: () => {
-        if (this.#standby) this.#standDown({ code: "media-is-back" });
+        if (this.#understudySearch) this.#standDown({ code: "media-is-back" });
       },
     });
   }
 
   #startWatching(): void {
-    const { plan } = this.#search;
     this.#watch = this.#newWatch();
-    if (plan.hasFailback && this.#url !== plan.urls[0]) this.#failback = this.#newFailback();
+    this.#seekFailback();
+  }
+
+  /** Looks for the first URL's return while another plays, as the plan says now. */
+  #seekFailback(): void {
+    const { plan } = this.#search;
+    const isAway = plan.hasFailback === true && this.#url !== plan.urls[0];
+    if (!isAway) this.#failback?.close({ code: "not-needed" });
+    this.#failback = isAway && !this.#understudySearch ? (this.#failback ?? this.#newFailback()) : undefined;
   }
 
   #stopWatching(reason: CloseReason): void {
     this.#watch?.close();
-    this.#standby?.close(reason);
+    this.#understudySearch?.close(reason);
     this.#failback?.close(reason);
-    this.#watch = this.#standby = this.#failback = undefined;
+    this.#watch = this.#understudySearch = this.#failback = undefined;
   }
 
   /** Half of the patience is over: a second source is opened, so that it is there when all of it is. */
   #onSuspicion(): void {
     const nowMs = this.#clock.nowMs();
-    if (nowMs < this.#suspectAgainMs || this.#failback?.ready) return;
+    if (nowMs < this.#suspectAgainMs || this.#failback?.isTrying) return;
     this.#suspectAgainMs = nowMs + this.#suspicions.next();
-    this.#openStandby();
+    this.#seekUnderstudy();
   }
 
   #onSilence(): void {
     if (this.#takeOver({ code: "no-input" })) return;
-    this.#openStandby();
-    if (!this.#standby) this.#onLost({ code: "no-input" });
+    this.#seekUnderstudy();
+    if (!this.#understudySearch) this.#onLost({ code: "no-input" });
   }
 
-  #openStandby(): void {
+  #seekUnderstudy(): void {
     const { urls, noInputTimeoutMs } = this.#search.plan;
     const at = urls.indexOf(this.#url) + 1;
     const others = [...urls.slice(at), ...urls.slice(0, at)].filter((url) => url !== this.#url);
-    if (this.#standby || others.length === 0) return;
-    this.#standby = new Standby({
+    if (this.#understudySearch || others.length === 0) return;
+    // One source beside the one that plays is enough; the first URL is among the others.
+    this.#failback?.close({ code: "not-needed" });
+    this.#failback = undefined;
+    this.#understudySearch = new UnderstudySearch({
       clock: this.#clock,
       urls: others,
       open: (url, signal) => this.#search.openBeside(url, signal),
       patienceMs: Math.max(1_000, noInputTimeoutMs),
-      onReady: () => this.#onStandbyReady(),
+      onReady: () => this.#onUnderstudyReady(),
       onFailed: () => {
-        this.#standby = undefined;
+        this.#understudySearch = undefined;
+        this.#seekFailback();
         if (this.#watch?.isOverdue) this.#onLost({ code: "no-input" }, others);
       },
     });
     // It may have been ready at once, before there was a name for it.
-    if (this.#standby.ready) this.#onStandbyReady();
+    if (this.#understudySearch.ready) this.#onUnderstudyReady();
   }
 
-  #onStandbyReady(): void {
+  #onUnderstudyReady(): void {
     const { noInputTimeoutMs } = this.#search.plan;
     if (this.#watch?.isOverdue) this.#takeOver({ code: "no-input" });
     else if (this.#watch && this.#watch.silenceMs < noInputTimeoutMs / 2) this.#standDown({ code: "media-is-back" });
@@ -278,13 +286,14 @@ export class Pull {
 
   #standDown(reason: CloseReason): void {
     this.#options.counters.standDowns++;
-    this.#standby?.close(reason);
-    this.#standby = undefined;
+    this.#understudySearch?.close(reason);
+    this.#understudySearch = undefined;
+    this.#seekFailback();
   }
 
   /** Goes on with a second source that is there. */
   #takeOver(reason: CloseReason): boolean {
-    const understudy = this.#failback?.take() ?? this.#standby?.take();
+    const understudy = this.#failback?.take() ?? this.#understudySearch?.take();
     if (!understudy) return false;
     this.#noteLoss(reason);
     this.#promote(understudy, reason);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { describedAs, frame, sound, videoTrack } from "../../test/support/fake-source.ts";
+import { seededRandom } from "../../test/support/seeded-random.ts";
 import { ManualClock } from "../time/manual-clock.ts";
 import type { Sample } from "./sample.ts";
 import { SourceSplice } from "./source-splice.ts";
@@ -10,15 +11,19 @@ function spliced(description: StreamDescription) {
   const clock = new ManualClock();
   const stream = new Stream({ vhost: "default", app: "app", stream: "s" }, description, { clock });
   const out: Sample[] = [];
+  const timesMs: number[] = [];
   const discontinuities: boolean[] = [];
   stream.addReader({
-    onSample: (sample) => out.push(sample),
+    onSample: (sample, { timescale }) => {
+      out.push(sample);
+      timesMs.push((sample.dts * 1000) / timescale);
+    },
     onDescription: (_description, isDiscontinuity) => discontinuities.push(isDiscontinuity),
     onEnd() {},
   });
   const splice = new SourceSplice(stream, clock);
   splice.begin(description);
-  return { clock, splice, out, discontinuities };
+  return { clock, splice, out, timesMs, discontinuities };
 }
 
 const video = (samples: Sample[]): number[] =>
@@ -183,4 +188,38 @@ test("tracks of other ids begin with what viewers have not seen, announced as a 
   assert.deepEqual(discontinuities, [true]);
   const first = out.find(({ trackId }) => trackId === 7)!;
   assert.deepEqual([first.dts / 3_600, first.isKeyframe], [100, true]);
+});
+
+test("whatever sources follow one another, time never goes back on any track", () => {
+  for (let seed = 1; seed <= 300; seed++) {
+    const random = seededRandom(seed);
+    const pick = (count: number): number => Math.floor(random() * count);
+    const anySource = (): StreamDescription =>
+      describedAs({
+        isEpochShared: random() < 0.7,
+        epochMs: describedAs().epochMs + pick(3) * 5_000 - 5_000,
+        ...(random() < 0.2 && { tracks: [{ ...videoTrack, timescale: random() < 0.5 ? 90_000 : 1_000 }] }),
+      });
+    const { clock, splice, out, timesMs } = spliced(anySource());
+    let now = anySource();
+    for (let step = 0; step < 30; step++) {
+      if (random() < 0.4) splice.begin((now = anySource()), pick(2_000));
+      if (random() < 0.2) splice.describe(now);
+      if (random() < 0.2) splice.makeRoomFor(now, [frame(pick(200) * 25), frame(pick(200) * 25)]);
+      if (random() < 0.1) splice.fillRoom();
+      const from = pick(500) + (random() < 0.1 ? 1e9 : 0);
+      for (let index = from; index < from + pick(60); index++)
+        splice.push(random() < 0.6 ? frame(index) : sound(index * 2));
+      clock.advance(pick(4_000));
+    }
+    const last = new Map<number, number>();
+    for (const [index, { trackId, dts }] of out.entries()) {
+      assert.ok(Number.isSafeInteger(dts), `seed ${seed}`);
+      // A new time base rounds to its own ticks.
+      const beforeMs = last.get(trackId) ?? Number.NEGATIVE_INFINITY;
+      assert.ok(timesMs[index]! > beforeMs - 1, `seed ${seed}: ${timesMs[index]} after ${beforeMs}`);
+      last.set(trackId, timesMs[index]!);
+    }
+    assert.ok(last.size > 0);
+  }
 });

@@ -31,6 +31,8 @@ const maxKeyframeWaitMs = 20_000;
 /** A newcomer may lag by so much for room to be made for its next key frame, and that may take so long. */
 const maxRoomMs = 1_000;
 const roomPatienceMs = 2_000;
+/** More ids than that are made up. */
+const maxEnds = 256;
 /** Frames further apart than this are an outage, not a frame rate. */
 const maxStepMs = 200;
 
@@ -45,6 +47,8 @@ export class SourceSplice {
   /** Whether the stream's own times are those of a clock that sources share: its first source decides. */
   readonly #isShared: boolean;
   #progress = new Map<number, TrackProgress>();
+  /** Where tracks ended that the present source does not have, in milliseconds: they may come again. */
+  readonly #endedMs = new Map<number, number>();
   #sourceCount = 0;
   #beganMs = 0;
   #isByClock = true;
@@ -86,11 +90,12 @@ export class SourceSplice {
     this.#room = undefined;
     this.#isByClock = isFirst || this.isOnSameClock(description);
     this.#needsShift = !this.#isByClock;
+    this.#noteEnds();
     this.#shiftMs = isFirst ? 0 : description.epochMs - before.epochMs;
     this.#progress = this.#progressFor(description);
     if (isFirst) return;
     // Of tracks that are new, too, nothing is sent that is older than what viewers saw.
-    if (this.#isByClock) for (const [id, progress] of this.#progress) this.#startAfterLast(id, progress, description);
+    for (const [id, progress] of this.#progress) this.#startAfterLast(id, progress, description);
     this.#announce(description);
   }
 
@@ -247,6 +252,19 @@ export class SourceSplice {
     this.#stream.describe({ ...description, tracks, epochMs, isEpochShared }, !haveSameTracks(before, tracks));
   }
 
+  #endOf(track: Track): number | undefined {
+    const endMs = this.#endedMs.get(track.id);
+    return endMs === undefined ? undefined : ticksOf(endMs, track);
+  }
+
+  #noteEnds(): void {
+    if (this.#endedMs.size > maxEnds) this.#endedMs.clear();
+    for (const [id, { lastDts }] of this.#progress) {
+      const timescale = this.#stream.track(id)?.timescale;
+      if (lastDts !== undefined && timescale) this.#endedMs.set(id, (lastDts * 1000) / timescale);
+    }
+  }
+
   #startAfterLast(id: number, progress: TrackProgress, { tracks }: StreamDescription): void {
     const track = tracks.find((each) => each.id === id);
     if (track && this.#lastOutMs !== undefined) progress.lastDts ??= ticksOf(this.#lastOutMs, track);
@@ -259,7 +277,7 @@ export class SourceSplice {
       const scale = track.timescale / (this.#stream.track(track.id)?.timescale ?? track.timescale);
       progress.set(track.id, {
         shift: ticksOf(this.#shiftMs, track),
-        lastDts: known?.lastDts === undefined ? undefined : Math.round(known.lastDts * scale),
+        lastDts: known?.lastDts === undefined ? this.#endOf(track) : Math.round(known.lastDts * scale),
         lastStep: Math.round((known?.lastStep ?? 0) * scale),
         lastData: known?.lastData,
         isWaiting: true,

@@ -37,9 +37,7 @@ async function firstRequest(mode: "hang-up" | "drop", scheme: "ovt" | "rtsp", vi
   await using path = await TcpFaultProxy.open();
   path.set(mode);
   await using edge = openBareEdge([ovt(path).replace("ovt", scheme)]);
-  const results = await Promise.all(
-    Array.from({ length: viewers }, async () => ({ result: await edge.ask(), atMs: performance.now() })),
-  );
+  const results = await Promise.all(Array.from({ length: viewers }, async () => ({ result: await edge.ask() })));
   return { results, connects: path.connects.slice() };
 }
 
@@ -101,7 +99,6 @@ describe("the first request", { concurrency: 4 }, () => {
     const { results, connects } = await firstRequest("drop", "ovt", 4);
     assert.ok(results.every(({ result }) => result.kind === "unavailable"));
     assert.equal(connects.length, 2);
-    assert.ok(results[3]!.atMs - results[0]!.atMs < 100);
   });
 
   row("silentFirst", async () => {
@@ -167,7 +164,7 @@ describe("a stream that plays", { concurrency: 3 }, () => {
     await world.first.down();
     await until("two tries", 10_000, () => world.edge.hub.counters.tries.failed >= 2);
     await world.first.up();
-    await again(viewer, performance.now(), 4_000);
+    await again(viewer, performance.now());
     assert.deepEqual([viewer.ends, viewer.backward, viewer.discontinuities], [[], 0, 0]);
     assert.equal(world.edge.hub.counters.resumptions, 1);
   });

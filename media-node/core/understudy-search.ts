@@ -3,7 +3,7 @@ import type { Clock, Timer } from "../time/clock.ts";
 import type { OpenedSource } from "./open-url.ts";
 import { Understudy } from "./understudy.ts";
 
-export interface StandbyOptions {
+export interface UnderstudySearchOptions {
   readonly clock: Clock;
   /** In this order; at least one. */
   readonly urls: readonly string[];
@@ -17,12 +17,12 @@ export interface StandbyOptions {
 }
 
 /** Looks for a second source while the first is still held: opens URL after URL until one plays, and keeps it playing. */
-export class Standby {
-  readonly #options: StandbyOptions;
+export class UnderstudySearch {
+  readonly #options: UnderstudySearchOptions;
   readonly #abort = new AbortController();
   #understudy: Understudy | undefined;
 
-  constructor(options: StandbyOptions) {
+  constructor(options: UnderstudySearchOptions) {
     this.#options = options;
     void this.#search();
   }
