@@ -1,8 +1,10 @@
 // The path of a real picture: clip → origin → OVT → edge → router → players, each of them the real thing.
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { promisify } from "node:util";
 import { startLaptopCluster, type LaptopCluster } from "../../infra/laptop/cluster.ts";
 import { openBrowser } from "../support/browser.ts";
 import { decode, probeStreams } from "../support/ffmpeg.ts";
@@ -110,6 +112,17 @@ test("ffmpeg plays ten seconds of the LL-HLS without a decoding error, both trac
   assert.equal(errors, "");
   assert.equal(code, 0);
   assert.ok(frames >= 245 && audioMs >= 9_900, `${frames} frames, ${audioMs} ms`);
+});
+
+test("GStreamer's HTTP source follows the router's redirect to a node's playlist", async () => {
+  const location = `location=${cluster.url}/app/stream/llhls.m3u8`;
+  const { stdout } = await promisify(execFile)(
+    "gst-launch-1.0",
+    ["-q", "souphttpsrc", location, "!", "fdsink", "fd=1"],
+    { timeout: 30_000 },
+  );
+  assert.match(stdout, /^#EXTM3U\n/);
+  assert.match(stdout, /^#EXT-X-STREAM-INF:/m);
 });
 
 test("an edge opens one OVT connection for many viewers, and closes it after the last", async () => {

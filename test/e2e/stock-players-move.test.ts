@@ -46,11 +46,13 @@ async function servingEdge(): Promise<string> {
 for (const [player, page, file] of [
   ["OvenPlayer", "ovenplayer.html", () => `${cluster.url.replace("http", "ws")}/app/stream?managed=1`],
   ["hls.js", "hls.html", () => `${cluster.url}/app/stream/llhls.m3u8?steering=1`],
+  ["hls.js 1.5", "hls.html?library=/hls.js-1.5/hls.mjs&", () => `${cluster.url}/app/stream/llhls.m3u8?steering=1`],
 ] as const) {
   test(`${player} plays on from the other edge`, { timeout: 120_000 }, async () => {
     await bothEdges();
     const tab = await browser.newPage();
-    await tab.goto(`${pages.url}/${page}?file=${encodeURIComponent(file())}`);
+    const query = `${page.includes("?") ? "" : "?"}file=${encodeURIComponent(file())}`;
+    await tab.goto(`${pages.url}/${page}${query}`);
     const frames = async () => (await tab.evaluate("state.frames")) as number;
     await until("it plays", 30_000, async () => (await frames()) > 50);
     const serving = await servingEdge();

@@ -15,9 +15,14 @@ const types: Record<string, string> = {
 export async function servePages(): Promise<{ url: string } & AsyncDisposable> {
   await bringPlayers();
   const folders = [join(import.meta.dirname, "pages"), pageFolder];
+  /** What has no place beside the page: the hls.js that many sites still have. */
+  const oldHls = join(import.meta.dirname, "../../node_modules/hls.js-1.5/dist");
   const answer = async (path: string, response: ServerResponse): Promise<void> => {
-    for (const folder of folders) {
-      const bytes = await readFile(join(folder, path)).catch(() => undefined);
+    const isOld = path.startsWith("/hls.js-1.5/");
+    for (const folder of isOld ? [oldHls] : folders) {
+      const bytes = await readFile(join(folder, isOld ? path.slice("/hls.js-1.5".length) : path)).catch(
+        () => undefined,
+      );
       if (!bytes) continue;
       response.writeHead(200, { "Content-Type": types[extname(path)] ?? "text/plain" }).end(bytes);
       return;
