@@ -99,9 +99,11 @@ const originSchema = group("A rule: where to pull from for which request. The fi
         "Tried in order.",
         {
           Url: list(
-            text("`host:port/path` without scheme; what follows Location in the request is appended.", {
-              isRequired: true,
-            }),
+            text(
+              "`host:port/path` without scheme; what follows Location in the request is appended. For RTSP, `?transport=tcp` " +
+                "or `udp` says how media comes (TCP unless given, UDP where the server refuses that); viewers cannot.",
+              { isRequired: true },
+            ),
             {
               isRequired: true,
             },

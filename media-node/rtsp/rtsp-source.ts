@@ -3,17 +3,17 @@ import { ProtocolError, TransportError } from "../flow/errors.ts";
 import { withoutSecrets, type Logger } from "../flow/logger.ts";
 import type { Clock } from "../time/clock.ts";
 import { RtspSession, type DialRtsp, type RtspOutcome } from "./rtsp-session.ts";
-import { followRedirect, parseRtspUrl, type RtspUrl } from "./rtsp-url.ts";
+import { followRedirect, parseRtspUrl, takeTransport, type RtspTransportChoice, type RtspUrl } from "./rtsp-url.ts";
 
 export type { DialRtsp } from "./rtsp-session.ts";
 
-/** What a rule may say about its camera. Never taken from a viewer's request. */
+/** What a rule may say about its camera, `transport` by `?transport=` in its Url. Never taken from a viewer's request. */
 export interface RtspPullSettings {
   /**
    * `tcp`: media within the RTSP connection. `udp`: datagrams, and TCP where none gets through.
    * `auto` (default): TCP, and UDP where the server refuses TCP. `rtsps://` is always `tcp`.
    */
-  readonly transport?: "auto" | "tcp" | "udp";
+  readonly transport?: RtspTransportChoice;
   /** OvenMediaEngine's `IgnoreRtcpSRTimestamp`: for cameras whose sender reports are wrong. */
   readonly ignoresSenderReports?: boolean;
 }
@@ -59,8 +59,9 @@ export async function openRtspSession(
   signal: AbortSignal,
   isProbe = false,
 ): Promise<RtspSession> {
-  let target = parseRtspUrl(url);
-  const settings = options.settingsOf?.(url) ?? {};
+  const { url: address, transport } = takeTransport(url);
+  let target = parseRtspUrl(address);
+  const settings = { ...(transport && { transport }), ...options.settingsOf?.(url) };
   for (let hop = 0; ; hop++) {
     const outcome = await openOne(target, settings, { ...options, isProbe }, signal);
     if ("session" in outcome) return outcome.session;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SettingError } from "../flow/errors.ts";
-import { controlBaseOf, followRedirect, parseRtspUrl, resolveControl } from "./rtsp-url.ts";
+import { controlBaseOf, followRedirect, parseRtspUrl, resolveControl, takeTransport } from "./rtsp-url.ts";
 
 test("takes URLs apart without rewriting what servers compare", () => {
   assert.deepEqual(parseRtspUrl("RTSP://Us%20er:p%40ss@Cam.local/a%2Fb/../c?x=%41&y"), {
@@ -64,4 +64,19 @@ test("follows redirects within the rule's host only, and never out of TLS", () =
   assert.equal(followRedirect(from, "rtsp://evil/live"), undefined);
   assert.equal(followRedirect(from, "http://cam/live"), undefined);
   assert.equal(followRedirect(parseRtspUrl("rtsps://cam/live"), "rtsp://cam/live"), undefined);
+});
+
+test("the rule's word about the transport is taken out of its URL; servers' own parameters stay", () => {
+  const rows: [url: string, address: string, transport: string | undefined][] = [
+    ["rtsp://cam/live", "rtsp://cam/live", undefined],
+    ["rtsp://cam/live?transport=udp", "rtsp://cam/live", "udp"],
+    ["rtsp://u:p@cam/live?a=1&Transport=TCP&b=%20", "rtsp://u:p@cam/live?a=1&b=%20", "tcp"],
+    ["rtsp://cam/live?transport=auto&transport=udp", "rtsp://cam/live?transport=udp", "auto"],
+    ["rtsp://cam/live?transport=multicast", "rtsp://cam/live?transport=multicast", undefined],
+    ["rtsp://cam/live?xtransport=udp", "rtsp://cam/live?xtransport=udp", undefined],
+  ];
+  for (const [url, address, transport] of rows) {
+    const taken = takeTransport(url);
+    assert.deepEqual([taken.url, taken.transport], [address, transport]);
+  }
 });

@@ -42,6 +42,24 @@ export function parseRtspUrl(url: string): RtspUrl {
   };
 }
 
+/** How media is asked for; see `RtspPullSettings.transport`. */
+export type RtspTransportChoice = "auto" | "tcp" | "udp";
+
+/**
+ * Takes `transport=tcp`, `udp` or `auto` out of a URL's query: the rule's word to us, not the server's. Any other value
+ * stays, since servers have such parameters of their own.
+ */
+export function takeTransport(url: string): { readonly url: string; readonly transport?: RtspTransportChoice } {
+  const mark = url.indexOf("?");
+  if (mark < 0) return { url };
+  const parameters = url.slice(mark + 1).split("&");
+  const at = parameters.findIndex((parameter) => /^transport=(auto|tcp|udp)$/i.test(parameter));
+  if (at < 0) return { url };
+  const transport = parameters[at]!.slice("transport=".length).toLowerCase() as RtspTransportChoice;
+  const rest = parameters.toSpliced(at, 1).join("&");
+  return { url: rest === "" ? url.slice(0, mark) : `${url.slice(0, mark)}?${rest}`, transport };
+}
+
 function parseUserInfo(userInfo: string): RtspCredentials {
   const colon = userInfo.indexOf(":");
   const user = colon < 0 ? userInfo : userInfo.slice(0, colon);

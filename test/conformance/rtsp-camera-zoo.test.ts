@@ -507,3 +507,14 @@ test("sends pictures to begin with that are no IDR: they end a gap, but nothing 
     ],
   );
 });
+
+test("is asked for datagrams where the rule's URL says so, in a word the camera does not see", async (t) => {
+  const v = visit(t, {
+    answer: ({ method }) => (method === "SETUP" ? { status: "404 Not Found" } : undefined),
+  });
+  const setUp = v.camera.request("SETUP");
+  await assert.rejects(v.open("rtsp://camera/live?channel=1&transport=udp"), NoSuchStream);
+  assert.match(headerOf(await setUp, "transport")!, /^RTP\/AVP;unicast;client_port=/);
+  for (const { uri } of v.camera.requests) assert.doesNotMatch(uri, /transport/);
+  assert.equal(v.camera.requests[0]!.uri, "rtsp://camera/live?channel=1");
+});

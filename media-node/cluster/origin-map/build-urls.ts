@@ -32,7 +32,9 @@ export function buildUrls(
   const remaining = `/${app}/${stream}`.slice(rule.location.length);
   const scheme = rule.scheme.toLowerCase();
   const forwarded =
-    rule.forwardQueryParams && scheme !== "file" ? forwardedQuery(rawQuery, options.ownQueryKeys ?? []) : "";
+    rule.forwardQueryParams && scheme !== "file"
+      ? forwardedQuery(rawQuery, ownKeysFor(scheme, options.ownQueryKeys ?? []))
+      : "";
   const nameRefused = nameProblem("app", app) ?? nameProblem("stream", stream);
   return rule.urls.map((configured) => {
     const { authority, path, query } = takeApart(configured, scheme);
@@ -51,6 +53,11 @@ function escapePath(path: string): string {
     .split("/")
     .map((segment) => encodeURIComponent(segment.toWellFormed()))
     .join("/");
+}
+
+/** How an RTSP source is reached is for its rule to say, by `?transport=` in the Url: players send that key, too. */
+function ownKeysFor(scheme: string, keys: readonly string[]): readonly string[] {
+  return scheme === "rtsp" || scheme === "rtsps" ? [...keys, "transport"] : keys;
 }
 
 function takeApart(configured: string, scheme: string): { authority: string; path: string; query: string | undefined } {

@@ -228,3 +228,16 @@ test("takes paths apart without decoding, and names what must not go on", () => 
   for (const name of ["a", "a%20b", "..", "ström", "a:b", "x".repeat(255)])
     assert.equal(nameProblem("app", name), undefined);
 });
+
+test("how an RTSP source is reached is the rule's word: a viewer's transport is not passed on", () => {
+  const urlOf = (scheme: string, query: string): string =>
+    buildUrls(rule("/app/", "cam:554/live/?transport=udp", { scheme }), "app", "s", query)[0]!.url;
+  for (const query of ["transport=tcp", "TRANSPORT=tcp", "%74ransport=tcp", "a=1&transport=tcp&b=2"]) {
+    for (const scheme of ["rtsp", "RTSP", "rtsps"]) {
+      const url = urlOf(scheme, query);
+      assert.equal(url.match(/transport/gi)?.length, 1, url);
+      assert.match(url, /\/s\?transport=udp/);
+    }
+  }
+  assert.match(urlOf("ovt", "transport=tcp"), /transport=tcp/);
+});
