@@ -29,6 +29,8 @@ export interface EdgeOptions {
   readonly nodeArgs?: readonly string[];
   /** Inside `<Publishers><WebRTC>` of the application. */
   readonly webrtc?: string;
+  /** Inside `<Publishers>` of the application. */
+  readonly publishers?: string;
   /** Inside `<Bind><Publishers><WebRTC>`. */
   readonly bind?: string;
   readonly env?: Readonly<Record<string, string>>;
@@ -91,7 +93,7 @@ export async function startEdgeUnderLoad(options: EdgeOptions = {}): Promise<Edg
   }
 }
 
-function serverXml(originPort: number, { webrtc = "", bind }: EdgeOptions): string {
+function serverXml(originPort: number, { webrtc = "", publishers = "", bind }: EdgeOptions): string {
   const ice = bind ?? "<IceCandidates><IceCandidate>127.0.0.1:0/udp</IceCandidate></IceCandidates>";
   return `<?xml version="1.0" encoding="UTF-8"?>
 <Server version="8">
@@ -112,7 +114,7 @@ function serverXml(originPort: number, { webrtc = "", bind }: EdgeOptions): stri
     <Applications><Application>
       <Name>app</Name><Type>live</Type>
       <Providers><OVT /></Providers>
-      <Publishers><WebRTC><Timeout>30000</Timeout><Rtx>true</Rtx>${webrtc}</WebRTC></Publishers>
+      <Publishers>${publishers}<WebRTC><Timeout>30000</Timeout><Rtx>true</Rtx>${webrtc}</WebRTC></Publishers>
     </Application></Applications>
   </VirtualHost></VirtualHosts>
 </Server>

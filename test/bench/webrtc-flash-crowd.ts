@@ -1,0 +1,41 @@
+// What do those who watch notice when 200 others click on play within one second? How late the pictures of 50 live viewers are
+// meanwhile, and how long the newcomers wait for theirs. The crowd is a process of its own.
+// Wanted: every picture at most 40 ms late.
+import assert from "node:assert/strict";
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { loadavg } from "node:os";
+import { fileURLToPath } from "node:url";
+import { setTimeout as sleep } from "node:timers/promises";
+import { startEdgeUnderLoad } from "../support/edge-under-load.ts";
+import { percentile, WebRtcAudience } from "../support/webrtc-audience.ts";
+
+const joins = Number(process.argv[2] ?? 200);
+await using edge = await startEdgeUnderLoad({ nodeArgs: ["--max-semi-space-size=2"] });
+using audience = new WebRtcAudience(edge);
+await audience.gather(Number(process.argv[3] ?? 50), 50);
+await sleep(1000);
+const calm = await audience.lateness(() => sleep(3000));
+const before = edge.cost.cpuSeconds;
+let waits: number[] = [];
+const crowd = fork(fileURLToPath(new URL("../support/crowd-process.ts", import.meta.url)), [
+  `${edge.url.replace("http", "ws")}/app/stream`,
+  String(joins),
+  String(joins),
+]);
+const stormy = await audience.lateness(async () => {
+  [waits] = (await once(crowd, "message")) as [number[]];
+  await sleep(200);
+});
+const cpuMs = (edge.cost.cpuSeconds - before) * 1000;
+crowd.disconnect();
+const failed = waits.filter((wait) => wait < 0).length;
+assert.equal(
+  audience.all.reduce((sum, { forged, lost }) => sum + forged + lost, 0),
+  0,
+  "nobody lost a packet",
+);
+assert.equal(failed, 0, `${failed} of ${joins} joined in vain`);
+console.log(`webrtc-flash-crowd: ${joins} joins in a second, load ${loadavg()[0]!.toFixed(1)}
+  pictures of the live viewers: p99 ${percentile(stormy, 0.99).toFixed(1)}, latest ${percentile(stormy, 1).toFixed(1)} ms; before ${percentile(calm, 0.99).toFixed(1)} and ${percentile(calm, 1).toFixed(1)}
+  newcomers wait p50 ${percentile(waits, 0.5).toFixed(0)}, p99 ${percentile(waits, 0.99).toFixed(0)} ms; ${(cpuMs / joins).toFixed(1)} CPU ms a join, all media included`);

@@ -1,0 +1,71 @@
+// A hundred thousand viewers come and go on one port (ICE, DTLS, media, a report, goodbye): nothing of them remains, and memory
+// is what it was.
+import assert from "node:assert/strict";
+import { serializeRtcp } from "../../media-node/rtp/rtcp.ts";
+import { silentLogger } from "../../media-node/flow/logger.ts";
+import { systemClock } from "../../media-node/time/clock.ts";
+import { openMediaPort } from "../../media-node/webrtc/transport/open-media-port.ts";
+import { TransportViewer, viewerCertificate } from "../support/transport-viewer.ts";
+
+const count = Number(process.argv[2] ?? 100_000);
+const atOnce = 20;
+const tenths = 10;
+
+const port = await openMediaPort({
+  addresses: ["127.0.0.1"],
+  advertisedAddresses: ["127.0.0.1"],
+  clock: systemClock,
+  logger: silentLogger,
+});
+const report = serializeRtcp([{ type: "receiver-report", ssrc: 1, reports: [] }]);
+const packet = new Uint8Array(212);
+packet[0] = 0x80;
+const batch = { slab: packet, offsets: Uint32Array.of(0, packet.length), count: 1 };
+const ended: Record<string, number> = {};
+
+async function visit(index: number): Promise<void> {
+  let isReported = false;
+  const peer = port.open({
+    onState: (state, reason) => {
+      if (state === "closed") ended[reason] = (ended[reason] ?? 0) + 1;
+    },
+    onRtcp: () => (isReported = true),
+  });
+  peer.setRemote({ fingerprints: [viewerCertificate.fingerprint] });
+  const viewer = await TransportViewer.open(peer, port.candidates[0]!, index % 4 === 0);
+  await viewer.connect();
+  peer.queueRtp(batch, 0, 1, { ssrc: 1, payloadType: 98, packetIndex: index % 65_536 });
+  port.flush();
+  viewer.sendRtcp(report);
+  await viewer.until(() => isReported && viewer.rtp.length === 1);
+  // Half of them say goodbye, half are sent away.
+  if (index % 2 === 0) viewer.shutdown();
+  else peer.close("stopped");
+  await viewer.until(() => peer.state === "closed");
+  viewer.close();
+}
+
+const memory: number[] = [];
+const startMs = performance.now();
+for (let tenth = 0, index = 0; tenth < tenths; tenth++) {
+  const until = ((tenth + 1) * count) / tenths;
+  const one = async (): Promise<void> => {
+    while (index < until) await visit(index++);
+  };
+  await Promise.all(Array.from({ length: atOnce }, one));
+  memory.push(process.memoryUsage.rss());
+}
+assert.equal(port.stats["peers"], 0);
+assert.equal(port.stats["paths"], 0);
+assert.equal(
+  Object.values(ended).reduce((sum, n) => sum + n, 0),
+  count,
+);
+const megabytes = memory.map((bytes) => Math.round(bytes / 1e6));
+const seconds = (performance.now() - startMs) / 1000;
+console.log(
+  `webrtc-sessions: ${count} viewers in ${seconds.toFixed(0)} s, ${JSON.stringify(ended)}, RSS ${megabytes.join(", ")} MB`,
+);
+// The first tenths warm up; from then on nothing may pile up.
+if (count >= 10_000) assert.ok(memory.at(-1)! < memory[3]! * 1.05, "memory is back within 5 %");
+await port.close();

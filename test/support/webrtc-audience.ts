@@ -1,0 +1,74 @@
+// Viewers of one edge, polled together, and how late their pictures are.
+import { setTimeout as sleep } from "node:timers/promises";
+import type { EdgeUnderLoad } from "./edge-under-load.ts";
+import { LoadViewer } from "./load-viewer.ts";
+
+export const percentile = (values: readonly number[], share: number): number =>
+  values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))] ?? Number.NaN;
+
+export class WebRtcAudience implements Disposable {
+  readonly all: LoadViewer[] = [];
+  readonly #url: string;
+  readonly #genuine: ReadonlySet<string>;
+  readonly #ticking: NodeJS.Timeout;
+  readonly #waiting = new Set<LoadViewer>();
+  readonly #firstTimestamps = new Map<number, number>();
+  readonly #soonest = new Map<number, number>();
+  #late: { readonly port: number; readonly delay: number }[] | undefined;
+
+  constructor(edge: EdgeUnderLoad) {
+    this.#url = `${edge.url.replace("http", "ws")}/app/stream`;
+    this.#genuine = new Set(edge.origin.payloads);
+    this.#ticking = setInterval(() => {
+      const nowMs = performance.now();
+      for (const viewer of this.#waiting) viewer.tick(nowMs);
+    }, 1);
+  }
+
+  /** Resolves when all of them have their first picture. */
+  async gather(count: number, perSecond: number, isDeaf = false): Promise<void> {
+    const joining: Promise<LoadViewer>[] = [];
+    const isGenuine = (digest: string): boolean => this.#genuine.has(digest);
+    const onPicture = (timestamp: number, nowMs: number, viewer: LoadViewer): void =>
+      this.#came(timestamp, nowMs, viewer);
+    for (let i = 0; i < count; i++) {
+      joining.push(
+        LoadViewer.join(this.#url, { checkEvery: 100, isGenuine, isDeaf, onPicture }, (viewer) =>
+          this.#waiting.add(viewer),
+        ),
+      );
+      await sleep(1000 / perSecond);
+    }
+    this.all.push(...(await Promise.all(joining)));
+  }
+
+  /** Milliseconds that pictures came after the soonest of their port, for each picture of each viewer that reads. */
+  async lateness(run: () => Promise<unknown>): Promise<readonly number[]> {
+    const late: { readonly port: number; readonly delay: number }[] = [];
+    this.#late = late;
+    this.#soonest.clear();
+    await run();
+    this.#late = undefined;
+    return late.map(({ port, delay }) => delay - this.#soonest.get(port)!);
+  }
+
+  /** Media sockets of the edge that serve somebody. */
+  get ports(): number {
+    return new Set(this.all.map(({ remotePort }) => remotePort)).size;
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#ticking);
+    for (const viewer of this.#waiting) viewer.close();
+  }
+
+  #came(timestamp: number, nowMs: number, { remotePort: port }: LoadViewer): void {
+    if (!this.#late) return;
+    // Every thread has a time line of its own; its zero is where its soonest picture was.
+    const first = this.#firstTimestamps.get(port) ?? timestamp;
+    this.#firstTimestamps.set(port, first);
+    const delay = nowMs - ((timestamp - first) | 0) / 90;
+    this.#soonest.set(port, Math.min(delay, this.#soonest.get(port) ?? Infinity));
+    this.#late.push({ port, delay });
+  }
+}
