@@ -43,6 +43,11 @@ export function nodeMetrics(options: NodeMetricsOptions): Metric[] {
     },
     { name: "hearth_start_time_seconds", help: "When it started, Unix time", read: () => startedMs / 1_000 },
     { name: "hearth_cpu_seconds_total", help: "CPU time of the process", read: cpuSeconds },
+    {
+      name: "hearth_open_resources",
+      help: "Sockets, timers and other things that keep the process alive, by kind",
+      read: openResources,
+    },
     { name: "hearth_memory_bytes", help: "Resident memory", read: () => process.memoryUsage.rss() },
     {
       name: "hearth_nodes",
@@ -94,6 +99,13 @@ const counted = (label: string, counts: Readonly<Record<string, number>>): Metri
   Object.entries(counts).map(([key, value]) => ({ labels: { [label]: key }, value }));
 
 const one = (label: string, key: string, isOn: boolean) => ({ labels: { [label]: key }, value: isOn ? 1 : 0 });
+
+/** Kinds are the runtime's own: a dozen or so. */
+function openResources(): MetricReading {
+  const counts: Record<string, number> = {};
+  for (const kind of process.getActiveResourcesInfo()) counts[kind] = (counts[kind] ?? 0) + 1;
+  return counted("kind", counts);
+}
 
 function cpuSeconds(): number {
   const { user, system } = process.cpuUsage();

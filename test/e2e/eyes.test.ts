@@ -14,9 +14,17 @@ import { WhepViewer } from "../support/whep-viewer.ts";
 let cluster: LaptopCluster;
 let viewers: (WhepViewer | HlsViewer)[] = [];
 const logs: string[] = [];
+/** Secrets of this run; none may be seen anywhere. */
+const canaries = ["canary-of-the-cluster-secret", "canary-of-a-camera", "canary-in-a-query"];
 
 before(async () => {
-  cluster = await startLaptopCluster({ routerPort: 0, edges: 1, onLog: (_node, line) => void logs.push(line) });
+  cluster = await startLaptopCluster({
+    routerPort: 0,
+    edges: 1,
+    secret: canaries[0],
+    nodeEnv: { HEARTH_LOG_LEVEL: "debug" },
+    onLog: (_node, line) => void logs.push(line),
+  });
   viewers = [new WhepViewer(`${cluster.url}/app/stream/whep`), new HlsViewer(`${cluster.url}/app/stream/llhls.m3u8`)];
   await until("both watch", 20_000, () => viewers.every(({ node }) => node !== undefined));
 });
@@ -100,4 +108,36 @@ test("the API answers at the operators' port: statistics, and a viewer sent away
   const before = viewer.nodes.length;
   assert.equal((await fetch(`${url}/viewers/${whep.id}`, { method: "DELETE" })).status, 200);
   await until("it noticed, and came back", 10_000, () => viewer.nodes.length > before);
+});
+
+test("no secret is in logs, metrics, pages or answers, whatever went wrong", async () => {
+  const edge = operatorUrl("edge-1");
+  const [, camera, query] = canaries;
+  const body = JSON.stringify({ name: "broken", urls: [`rtsp://viewer:${camera}@127.0.0.1:1/live?key=${query}`] });
+  const answers = [
+    await fetch(`${edge}/v1/vhosts/default/apps/app/streams`, { method: "POST", body }),
+    await fetch(`${cluster.url}/app/stream/llhls.m3u8?policy=${query}&signature=${query}`, { redirect: "manual" }),
+    await fetch(`${cluster.ready.get("edge-1")!.url}/app/stream/llhls.m3u8?rt=${query}`),
+    await fetch(`${cluster.ready.get("edge-1")!.url}/app/stream/whep`, { method: "POST", body: query! }),
+  ];
+  const texts = await Promise.all(answers.map((answer) => answer.text()));
+  const pages = ["/metrics", "/-/node", "/-/streams", "/-/streams/default/app/stream", "/-/streams/default/app/broken"];
+  for (const id of ["origin-1", "edge-1"])
+    for (const path of [...pages, "/v1/vhosts/default", "/v1/vhosts/default/apps/app/streams/stream"])
+      texts.push(await (await fetch(`${operatorUrl(id)}${path}`)).text());
+  texts.push(...logs);
+  assert.ok(
+    logs.some((line) => line.includes("pull")),
+    "the run was logged",
+  );
+  for (const canary of canaries)
+    assert.deepEqual(
+      texts.filter((text) => text.includes(canary)),
+      [],
+    );
+  // Tickets and session tokens admit whoever has them.
+  assert.deepEqual(
+    logs.filter((line) => /[?&"](rt|session)=/.test(line)),
+    [],
+  );
 });
