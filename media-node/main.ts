@@ -7,6 +7,7 @@ import { jsonLogger, type Logger, type LogLevel } from "./flow/logger.ts";
 import type { NodeMessage } from "./node-message.ts";
 import { startNode, type RunningNode } from "./node.ts";
 import { runProbe } from "./probe-command.ts";
+import { runReload } from "./reload-command.ts";
 import { startBridge } from "./stores/bridge.ts";
 import { systemClock } from "./time/clock.ts";
 import { runToken } from "./token-command.ts";
@@ -14,6 +15,7 @@ import { runToken } from "./token-command.ts";
 const usage = `hearth node --config Server.xml      runs a media node
 hearth check Server.xml [--json]     says what is wrong or odd in a configuration
 hearth explain URL --config Server.xml [--json]   says what becomes of a viewer's URL
+hearth reload --config Server.xml [--json]        has the running node read its configuration again
 hearth probe rtsp://camera/live [--json]          says what a source offers and what is wrong with it
 hearth token 'app/*' [--days 30]      a token for OvenMediaEngine edges (docs/interop.md)
 hearth hls-check URL [--seconds 60] [--json]      judges an LL-HLS stream, Hearth's or any other, as a viewer sees it
@@ -38,6 +40,7 @@ async function run([command, ...args]: string[]): Promise<void> {
   if (command === "bridge") return runBridge(args);
   if (command === "check") return finish(runCheck(args));
   if (command === "explain") return finish(await runExplain(args));
+  if (command === "reload") return finish(await runReload(args));
   if (command === "probe") return finish(await runProbe(args));
   if (command === "token") {
     const { output, advice } = await runToken(args, {

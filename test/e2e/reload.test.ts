@@ -1,0 +1,123 @@
+// Server.xml changes under those who watch: they notice nothing.
+import assert from "node:assert/strict";
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import type { NodeMessage } from "../../media-node/node-message.ts";
+import { machineEnv, repository, RunningCommand } from "../support/command.ts";
+import { HlsViewer } from "../support/hls-viewer.ts";
+import { FrameCount, serverXml, startReloadNode } from "../support/reload-node.ts";
+import { until } from "../support/until.ts";
+import { WhepViewer } from "../support/whep-viewer.ts";
+
+test("1,000 rules are reloaded ten times without a frame lost, by either protocol", { timeout: 60_000 }, async (t) => {
+  await using running = await startReloadNode(serverXml(1_000, 0));
+  const { node, write } = running;
+  const stream = `${node.url}/app/watched`;
+  const hls = new HlsViewer(`${stream}/llhls.m3u8`);
+  t.after(() => hls.close());
+  await until("LL-HLS plays", 20_000, () => hls.node !== undefined);
+  const whep = new WhepViewer(`${stream}/whep`);
+  t.after(() => whep.close());
+  await until("WebRTC plays", 20_000, () => whep.packets > 0);
+  const frames = new FrameCount();
+  const live = node.hub.list()[0]!.stream;
+  live.addReader(frames);
+  for (let variant = 1; variant <= 10; variant++) {
+    write(serverXml(1_000, variant));
+    const outcome = await node.reload("test");
+    assert.deepEqual([outcome?.isTaken, outcome?.generation, outcome?.needRestart], [true, variant + 1, []]);
+    const [seen, packets, requests] = [frames.frames, whep.packets, hls.requests];
+    await until("media after the reload", 10_000, () => {
+      return frames.frames > seen + 10 && whep.packets > packets && hls.requests > requests;
+    });
+  }
+  assert.deepEqual(frames.breaks, []);
+  assert.deepEqual([...hls.failures, ...whep.failures], []);
+  assert.equal(whep.nodes.length, 1, "the session is the one it began with");
+  assert.equal(node.hub.list()[0]!.stream, live);
+  t.diagnostic(JSON.stringify({ frames: frames.frames, hlsGapMs: hls.longestGapMs, whepGapMs: whep.longestGapMs }));
+});
+
+test(
+  "a rule that is gone pulls nobody new, and its stream goes on while it is watched",
+  { timeout: 60_000 },
+  async () => {
+    await using running = await startReloadNode(serverXml(2, 0));
+    const { node, write } = running;
+    const name = { vhost: "default", app: "app", stream: "watched" };
+    const held = await node.hub.acquire(name, { protocol: "llhls" });
+    assert.equal(held.kind, "stream");
+    write(serverXml(2, 0).replace("/app/watched", "/app/elsewhere"));
+    assert.equal((await node.reload("test"))?.isTaken, true);
+    assert.ok(node.hub.find(name), "who watches goes on");
+    const renamed = await node.hub.acquire({ ...name, stream: "elsewhere" }, { protocol: "llhls" });
+    assert.equal(renamed.kind, "stream", "the new rule is used");
+    const unknown = await node.hub.acquire({ ...name, stream: "watched-2" }, { protocol: "llhls" });
+    assert.equal(unknown.kind, "not-found");
+  },
+);
+
+test(
+  "SIGHUP and POST /-/reload read the file again; a wrong one is refused with its place",
+  { timeout: 60_000 },
+  async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), "hearth-reload-"));
+    t.after(() => rmSync(folder, { recursive: true }));
+    const path = join(folder, "Server.xml");
+    writeFileSync(path, serverXml(2, 0));
+    const child = fork(join(repository, "media-node/main.ts"), ["node", "--config", path], {
+      env: { ...machineEnv(), HEARTH_OPERATOR_TOKEN: "operators" },
+      stdio: ["ignore", "ignore", "ignore", "ipc"],
+    });
+    t.after(async () => {
+      if (child.exitCode === null && child.kill("SIGKILL")) await once(child, "exit");
+    });
+    const [ready] = (await once(child, "message")) as [NodeMessage];
+    assert.ok(ready.type === "ready" && ready.operatorPort !== undefined);
+    const operators = `http://127.0.0.1:${ready.operatorPort}`;
+    const headers = { authorization: "Bearer operators" };
+    const metric = async (name: string): Promise<number> => {
+      const text = await (await fetch(`${operators}/metrics`, { headers })).text();
+      return Number(new RegExp(`^hearth_config_${name} (\\S+)$`, "m").exec(text)?.[1]);
+    };
+    writeFileSync(path, serverXml(3, 1));
+    child.kill("SIGHUP");
+    await until("the signal is followed", 10_000, async () => (await metric("generation")) === 2);
+
+    const post = (more = headers) => fetch(`${operators}/-/reload`, { method: "POST", headers: more });
+    assert.equal((await post({ authorization: "Bearer other" })).status, 401);
+    writeFileSync(path, serverXml(3, 1).replace("<Location>", "\n<Locatoin>").replace("</Location>", "</Locatoin>"));
+    const refused = await post();
+    assert.equal(refused.status, 422);
+    const { isTaken, generation, errors } = (await refused.json()) as {
+      isTaken: boolean;
+      generation: number;
+      errors: { code: string; file: string; line: number; path: string; remedy: string }[];
+    };
+    assert.deepEqual([isTaken, generation], [false, 2]);
+    const typo = errors.find(({ code }) => code === "unknown-element");
+    assert.ok(typo && typo.file === path && typo.line > 1 && typo.path.endsWith("/Locatoin"), JSON.stringify(errors));
+    assert.equal(typo.remedy, "Did you mean <Location>?");
+    assert.equal(await metric("last_reload_successful"), 0);
+
+    writeFileSync(path, serverXml(3, 2).replace("<Port>0</Port></LLHLS>", "<Port>1</Port></LLHLS>"));
+    const taken = await post();
+    assert.equal(taken.status, 200);
+    const { needRestart } = (await taken.json()) as { needRestart: string[] };
+    assert.deepEqual(needRestart, ["Server/Bind/Publishers/LLHLS"]);
+    assert.deepEqual([await metric("generation"), await metric("last_reload_successful")], [3, 1]);
+
+    const main = join(repository, "media-node/main.ts");
+    const env = { ...machineEnv(), HEARTH_OPERATOR_TOKEN: "operators" };
+    const command = new RunningCommand(process.execPath, [main, "reload", "--port", String(ready.operatorPort)], {
+      env,
+    });
+    assert.deepEqual(await command.exit, { code: 0, signal: null });
+    assert.match(command.stdout, /^nothing changed$/m);
+    assert.match(command.stdout, /^Configuration 4 is in force\.$/m);
+  },
+);
