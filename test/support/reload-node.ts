@@ -56,7 +56,7 @@ export interface ReloadNode extends AsyncDisposable {
   readonly node: RunningNode;
   readonly path: string;
   /** Writes another Server.xml, to be taken by the next reload. */
-  write(text: string): void;
+  readonly write: (text: string) => void;
 }
 
 /** A node in this process that reads its Server.xml from a file, as `hearth node` does. */
