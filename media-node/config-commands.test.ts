@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { once } from "node:events";
@@ -44,6 +45,14 @@ test("what cannot be used is an error that names the file", () => {
   assert.match(lines.join("\n"), /Broken\.xml:1: error: .*Did you mean <Name>\?/);
   assert.throws(() => loadConfig(join(folder, "none.xml"), () => {}), /Cannot read .*none\.xml/);
   assert.throws(() => runCheck([]), SettingError);
+});
+
+test("exit codes tell a file that is wrong from a question that made no sense", () => {
+  const main = join(import.meta.dirname, "main.ts");
+  const codeOf = (...args: string[]) => spawnSync(process.execPath, [main, ...args], { encoding: "utf8" }).status;
+  assert.equal(codeOf("check", write("Wrong.xml", server("<Nme/>"))), 1);
+  assert.equal(codeOf("check", join(folder, "none.xml")), 2);
+  assert.equal(codeOf("explain", "--no-such-option"), 2);
 });
 
 test("explain asks the store that the file names, and says so when it does not answer", async () => {

@@ -32,7 +32,12 @@ try {
 } catch (thrown) {
   const isMistake = thrown instanceof SettingError || thrown instanceof RangeError;
   console.error(isMistake ? thrown.message : `hearth: ${messageOf(thrown)}`);
-  process.exit(1);
+  // A script tells a file that is wrong (1) from a question that made no sense (2).
+  process.exit(isJudge(process.argv[2]) ? 2 : 1);
+}
+
+function isJudge(command: string | undefined): boolean {
+  return ["check", "explain", "reload"].includes(command ?? "");
 }
 
 async function run([command, ...args]: string[]): Promise<void> {

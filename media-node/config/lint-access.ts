@@ -17,7 +17,7 @@ export function lintAccess(input: LintInput): void {
 function lintPolicy(vhost: VhostValue, input: LintInput): void {
   const policy = vhost.SignedPolicy;
   if (!policy) return;
-  lintSecret(policy, "SecretKey", "Anybody can sign", input);
+  lintSecret(policy, "SecretKey", "OvenMediaEngine lets anybody sign, Hearth refuses every viewer", input);
   for (const name of ["PolicyQueryKeyName", "SignatureQueryKeyName"] as const) {
     if (policy[name] === "") {
       input.warn(policy.$.child(name), "empty", `${name} is empty: no request can carry it.`, "Name the query key.");

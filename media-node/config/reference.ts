@@ -21,6 +21,9 @@ Server.xml\` says what becomes of a viewer's URL.
 - \`\${env:NAME}\` and \`\${env:NAME:default}\` stand for environment variables; one that is set and empty is empty.
 - \`include="file.xml"\` on an element puts the root of another file in its place; \`*\` and \`?\` may stand in the file's name.
 - \`ignore="true"\` on an element skips it. Hearth reads its own element \`<Hearth>\` even so, and one file serves both.
+- A changed file is read again on SIGHUP, \`POST /-/reload\` and \`hearth reload\`: docs/decisions/reload.md.
+- \`hearth check\` ends with 0 when a node would start with the file, 1 when not (\`--strict\`: or with a warning), 2 when the
+  file cannot be read; \`--json\` for scripts.
 - Limits: 1 MiB a file, 4 MiB with everything included, 64 levels, 100,000 elements. Document types are refused.
 `;
 
