@@ -48,6 +48,7 @@ const tools = [
       ) && runs("gst-inspect-1.0", "nicesrc"),
     packages: ["python3-gi", "gir1.2-gst-plugins-bad-1.0", "gstreamer1.0-nice", "gstreamer1.0-plugins-bad"],
   },
+  { name: "nginx", isThere: () => existsSync("/usr/sbin/nginx"), packages: ["nginx-light"] },
   { name: "VLC", isThere: () => existsSync("/usr/bin/cvlc"), packages: ["vlc-bin", "vlc-plugin-base"] },
 ] as const;
 

@@ -405,3 +405,15 @@ test("without the default playlist only the origin's own are offered", async (t)
   room.feed(8_100);
   assert.equal((await answer).status, 404);
 });
+
+test("who asks for a gap is led to what comes after it", async (t) => {
+  const room = await Room.open(t);
+  const { video } = await room.play(10_100);
+  const [, gap] = /#EXT-X-GAP\n#EXTINF.*\n(.*)/.exec(await (await room.fetch(video)).text())!;
+  const answer = await room.fetch(gap!, { redirect: "manual" });
+  assert.equal(answer.status, 302);
+  assert.equal(answer.headers.get("cache-control"), "max-age=1");
+  const next = answer.headers.get("location")!;
+  assert.notEqual(next, gap);
+  assert.equal((await room.fetch(next)).status, 200);
+});

@@ -267,15 +267,21 @@ export class TrackOutput implements SegmentSink {
     return follower === last.msn + 1 && !this.#isEnded ? "later" : undefined;
   }
 
+  /** What a player gets who asks for a gap: Chromium's own looks into the first segment of a list, whatever it is. */
+  #firstAfter({ msn }: MediaSegment): MediaSegment | undefined {
+    return this.#segments.find((segment) => segment.msn > msn && segment.isComplete && !isGap(segment));
+  }
+
   /**
    * Another edge joined segment `msn` in its middle and named what it has of it by when that began. Here is all of it:
    * which of our files holds the same pictures, and more before them.
    * @param part counts from where the other edge joined; undefined for the segment
-   * @returns the file's name; undefined when this is not of that kind, or not here
+   * @returns the file's name, of a later segment for one without media; undefined when there is none to lead to
    */
   canonicalOf(msn: number, part: number | undefined, key: string): string | undefined {
     const segment = this.segmentAt(msn);
     const mark = key.slice(this.#options.streamKey.length + 1);
+    if (part === undefined && mark === "" && segment && isGap(segment)) return this.#firstAfter(segment)?.uri;
     if (mark === "" || !segment?.isCanonical) return undefined;
     if (part === undefined) return segment.isComplete && !isGap(segment) ? segment.uri : undefined;
     const { parts } = segment;

@@ -1,0 +1,105 @@
+// LL-HLS through the router in players as people have them, none of them changed for us.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmod, mkdtemp, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { startLaptopCluster, type LaptopCluster } from "../../infra/laptop/cluster.ts";
+import { openBrowser } from "../support/browser.ts";
+import { decode, probeStreams } from "../support/ffmpeg.ts";
+import { servePages } from "../support/page-server.ts";
+import { until } from "../support/until.ts";
+
+let cluster: LaptopCluster;
+let pages: Awaited<ReturnType<typeof servePages>>;
+let browser: Awaited<ReturnType<typeof openBrowser>>;
+
+before(async () => {
+  cluster = await startLaptopCluster({ routerPort: 0 });
+  pages = await servePages();
+  browser = await openBrowser();
+});
+
+after(async () => {
+  await browser?.[Symbol.asyncDispose]();
+  await pages?.[Symbol.asyncDispose]();
+  await cluster?.close();
+});
+
+const url = (): string => `${cluster.url}/app/stream/llhls.m3u8`;
+
+const inBrowser = {
+  "hls.js 1.5": "hls.html?library=/hls.js-1.5/hls.mjs&",
+  "OvenPlayer with hls.js": "ovenplayer-hls.html?",
+  "Chromium's own HLS": "native.html?",
+};
+
+for (const [player, page] of Object.entries(inBrowser)) {
+  test(`${player} plays`, { timeout: 60_000 }, async (t) => {
+    const tab = await browser.newPage();
+    await tab.goto(`${pages.url}/${page}file=${encodeURIComponent(url())}`);
+    const state = (): Promise<{ frames: number; errors: { fatal: boolean }[] }> => tab.evaluate("state");
+    const frames = await until("it has played for four seconds", 40_000, async () => {
+      const now = await state();
+      return now.frames > 100 ? now.frames : undefined;
+    });
+    const { errors } = await state();
+    t.diagnostic(`${frames} frames ${JSON.stringify(errors)}`);
+    assert.deepEqual(
+      errors.filter(({ fatal }) => fatal),
+      [],
+    );
+    await tab.close();
+  });
+}
+
+test("GStreamer plays both tracks", { timeout: 100_000 }, async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "hearth-gst-"));
+  const [picture, sound] = [join(folder, "picture"), join(folder, "sound")];
+  const pictures = `d. ! queue ! videoconvert ! videoscale ! video/x-raw,format=I420,width=16,height=16 ! filesink location=${picture}`;
+  const sounds = `d. ! queue ! audioconvert ! audioresample ! audio/x-raw,format=S16LE,rate=8000,channels=1 ! filesink location=${sound}`;
+  const pipeline = `uridecodebin uri=${url()} buffer-duration=1000000000 name=d ${pictures} ${sounds}`;
+  const child = spawn("gst-launch-1.0", pipeline.split(" "), { stdio: ["ignore", "pipe", "pipe"] });
+  t.after(async () => {
+    child.kill("SIGKILL");
+    await rm(folder, { recursive: true, force: true });
+  });
+  let said = "";
+  for (const output of [child.stdout, child.stderr])
+    output.setEncoding("utf8").on("data", (text: string) => (said += text));
+  const sizeOf = async (file: string): Promise<number> => (await stat(file).catch(() => undefined))?.size ?? 0;
+  // 384 bytes a picture, 25 of them a second; 16,000 bytes of sound a second.
+  await until("four seconds of both", 70_000, async () => {
+    assert.equal(child.exitCode, null, said.slice(-2_000));
+    return (await sizeOf(picture)) >= 100 * 384 && (await sizeOf(sound)) >= 4 * 16_000;
+  });
+  assert.doesNotMatch(said, /ERROR/);
+});
+
+/** VLC refuses to run as root. */
+const nobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
+
+test("VLC plays both tracks", { timeout: 60_000 }, async () => {
+  const folder = await mkdtemp(join(tmpdir(), "hearth-vlc-"));
+  await chmod(folder, 0o777);
+  try {
+    const file = join(folder, "seen.ts");
+    const args = ["-I", "dummy", "--no-plugins-cache", "--run-time", "6", "--play-and-exit", "--sout"];
+    const child = spawn("/usr/bin/cvlc", [...args, `#std{access=file,mux=ts,dst=${file}}`, url(), "vlc://quit"], {
+      ...nobody,
+      env: { ...process.env, HOME: folder, XDG_RUNTIME_DIR: folder },
+      stdio: "ignore",
+      timeout: 40_000,
+    });
+    await once(child, "exit");
+    const kinds = (await probeStreams(file)).map(({ codec_type, codec_name }) => `${codec_type} ${codec_name}`);
+    assert.deepEqual(kinds.toSorted(), ["audio aac", "video h264"]);
+    const { frames, errors } = await decode(file, 10);
+    assert.equal(errors, "");
+    assert.ok(frames > 75, `${frames} frames`);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+});
