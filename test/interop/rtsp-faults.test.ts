@@ -140,7 +140,6 @@ test("a cut, a freeze and a restart of the server: the pull resumes at a key fra
       noInputTimeoutMs: 1_000,
       unusedTimeoutMs: 60_000,
       graceMs: 30_000,
-      retryCount: 2,
       isPersistent: false,
     }),
   });

@@ -25,7 +25,6 @@ test("one stream outlives its server, and its timestamps never go back", async (
       noInputTimeoutMs: 1_500,
       unusedTimeoutMs: 60_000,
       graceMs: 30_000,
-      retryCount: 2,
       isPersistent: false,
     }),
   });
