@@ -58,6 +58,8 @@ export class SessionTable {
   #opened = 0;
   /** Sessions of this thread. */
   #local = 0;
+  /** Viewers in other threads, by the name of their stream. */
+  readonly #elsewhere = new Map<string, number>();
   #isDraining = false;
 
   constructor(options: RoomOptions) {
@@ -86,7 +88,9 @@ export class SessionTable {
       streams[name] = known ? mergedStats(known, stats) : stats;
     };
     for (const [stream, { counters }] of this.#streams) add(streamKey(stream.name), counters.stats);
-    for (const [name, stats] of this.#options.workers?.streamStats() ?? []) add(name, stats);
+    // Several tables share the workers; a stream belongs to the one that placed its viewers.
+    for (const [name, stats] of this.#options.workers?.streamStats() ?? [])
+      if (this.#elsewhere.has(name)) add(name, stats);
     return streams;
   }
 
@@ -114,9 +118,11 @@ export class SessionTable {
       onEnd(reason);
     };
     const { workers } = this.#options;
-    const elsewhere: ViewerPlace | undefined = workers?.place(this.#local, hold, logger, (reason) =>
-      left(elsewhere!, reason),
-    );
+    const elsewhere: ViewerPlace | undefined = workers?.place(this.#local, hold, logger, (reason) => {
+      this.#countElsewhere(hold.stream, -1);
+      left(elsewhere!, reason);
+    });
+    if (elsewhere) this.#countElsewhere(hold.stream, 1);
     const viewer = elsewhere ?? this.#openHere(hold, logger, left);
     this.#sessions.add(viewer);
     const id = randomToken(this.#options.random, 12);
@@ -125,6 +131,13 @@ export class SessionTable {
     this.#watchFirstMedia(viewer, sinceMs, firstMediaLooks);
     hold.holders = () => [{ id, address, sinceMs, end: (reason) => viewer.close(reason) }];
     return viewer;
+  }
+
+  #countElsewhere({ name }: Stream, change: 1 | -1): void {
+    const key = streamKey(name);
+    const viewers = (this.#elsewhere.get(key) ?? 0) + change;
+    if (viewers > 0) this.#elsewhere.set(key, viewers);
+    else this.#elsewhere.delete(key);
   }
 
   #watchFirstMedia(viewer: ViewerPlace, sinceMs: number, looks: number): void {

@@ -7,7 +7,7 @@ import { MemoryLogger, TestHub } from "../../../test/support/webrtc-room.ts";
 import { silentLogger } from "../../flow/logger.ts";
 import { serializeRtcp } from "../../rtp/rtcp.ts";
 import { defaultWebRtcConfig } from "../config.ts";
-import { SessionTable } from "../session-table.ts";
+import { SessionTable, type RoomOptions } from "../session-table.ts";
 import type { SenderFormat } from "../track-sender.ts";
 import { RingReader } from "./shared-ring.ts";
 import { WorkerPool } from "./worker-pool.ts";
@@ -24,16 +24,23 @@ class Threads {
   readonly hub = new TestHub();
   readonly here = new MemoryMediaPort();
   readonly logger = new MemoryLogger();
-  readonly workers: { port: MemoryMediaPort; room: WorkerRoom; reader: RingReader; onExit: (cause: string) => void }[] =
-    [];
+  readonly workers: {
+    port: MemoryMediaPort;
+    room: WorkerRoom;
+    reader: RingReader;
+    onExit: (cause: string) => void;
+    reportStats: () => void;
+  }[] = [];
   readonly pool: WorkerPool;
   readonly table: SessionTable;
+  readonly options: Pick<RoomOptions, "clock" | "random" | "config" | "defer">;
   frame = 0;
 
   constructor(viewersPerThread = 0) {
     const { clock } = this.hub;
     const random = (length: number): Uint8Array => new Uint8Array(length).fill(0x12);
     const shared = { clock, random, config: defaultWebRtcConfig, defer: setImmediate };
+    this.options = shared;
     this.pool = new WorkerPool({
       ...shared,
       logger: this.logger,
@@ -44,7 +51,9 @@ class Threads {
         const port = new MemoryMediaPort();
         const report = (message: WorkerReport): void => onReport(message);
         const room = new WorkerRoom({ ...shared, port, logger: this.logger, report });
-        this.workers[index] = { port, room, reader: new RingReader(ring), onExit };
+        const reportStats = (): void =>
+          report({ type: "stats", port: {}, streams: room.streamStats, sent: room.sentBytes });
+        this.workers[index] = { port, room, reader: new RingReader(ring), onExit, reportStats };
         queueMicrotask(() =>
           report({ type: "ready", candidates: port.candidates, fingerprint: "sha-256 WW", tier: "memory" }),
         );
@@ -119,6 +128,10 @@ test("a viewer in another thread gets the same packets, from the last key frame 
   assert.equal(times.size, 15 + 40);
   assert.equal(t.table.streams["default/app/live"]!.viewers, 1, "the worker's figures come with its next report");
   assert.equal(t.table.size, 2);
+  t.workers[0]!.reportStats();
+  assert.equal(t.table.streams["default/app/live"]!.viewers, 2);
+  const other = new SessionTable({ ...t.options, hub: t.hub.hub, port: t.here, logger: t.logger, workers: t.pool });
+  assert.deepEqual(other.streams, {}, "another table with the same workers does not count them again");
 });
 
 test("its wishes reach the source, its end reaches signalling, and the stream's end reaches it", async () => {
