@@ -41,10 +41,16 @@ const edgesOf = (cluster: LaptopCluster): [id: string, url: string][] =>
   [...cluster.ready].flatMap(([id, { url }]) => (id.startsWith("edge") ? [[id, url!]] : []));
 
 async function untilRouterKnows(cluster: LaptopCluster, count: number): Promise<void> {
-  await until(`the router knows ${count} serving edges`, 15_000, async () => {
+  let last = "";
+  const known = until(`the router knows ${count} serving edges`, 30_000, async () => {
     const answer = await fetch(`${cluster.url}/-/cluster`);
     const { nodes } = (await answer.json()) as { nodes: { id: string; state: string; url: string }[] };
-    return nodes.filter(({ id, state }) => id.startsWith("edge") && state === "serving").length === count;
+    const serving = nodes.filter(({ id, state }) => id.startsWith("edge") && state === "serving");
+    last = nodes.map(({ id, state }) => `${id} ${state}`).join(", ");
+    return serving.length === count;
+  });
+  await known.catch((thrown: unknown) => {
+    throw new Error(`the router sees: ${last}`, { cause: thrown });
   });
 }
 
