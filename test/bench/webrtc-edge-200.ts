@@ -24,13 +24,18 @@ const url = `${edge.url.replace("http", "ws")}/app/stream`;
 const load = loadavg()[0]!;
 
 let isMeasuring = false;
-let firstTimestamp: number | undefined;
-/** How long after its media time each picture was complete; the soonest one is the zero of lateness. */
-const delays: number[] = [];
-function onPicture(timestamp: number, nowMs: number): void {
+/** By the port that serves, since every thread has a time line of its own: its first timestamp, and its soonest picture. */
+const firstTimestamps = new Map<number, number>();
+const soonest = new Map<number, number>();
+/** How long after its media time each picture was complete; the soonest one of its port is the zero of lateness. */
+const delays: { readonly port: number; readonly delay: number }[] = [];
+function onPicture(timestamp: number, nowMs: number, { remotePort: port }: LoadViewer): void {
   if (!isMeasuring) return;
-  firstTimestamp ??= timestamp;
-  delays.push(nowMs - ((timestamp - firstTimestamp) | 0) / 90);
+  const first = firstTimestamps.get(port) ?? timestamp;
+  firstTimestamps.set(port, first);
+  const delay = nowMs - ((timestamp - first) | 0) / 90;
+  soonest.set(port, Math.min(delay, soonest.get(port) ?? Infinity));
+  delays.push({ port, delay });
 }
 
 const options = { checkEvery: 100, isGenuine: (digest: string) => genuine.has(digest), onPicture };
@@ -84,8 +89,7 @@ assert.equal(forged, 0, "every payload looked at was the origin's");
 assert.ok(checked > viewers * 10);
 const gigabits = ((after.bytes - before.bytes) * 8) / 1e9;
 const perViewer = (gigabits * 1000) / viewers / seconds;
-const soonest = delays.reduce((a, b) => Math.min(a, b), Infinity);
-const lateness = delays.map((delay) => delay - soonest);
+const lateness = delays.map(({ port, delay }) => delay - soonest.get(port)!);
 const joins = all.map(({ firstPictureMs }) => firstPictureMs);
 const cpu = after.cost.cpuSeconds - before.cost.cpuSeconds;
 const kib = (bytes: number): string => (bytes / 1024).toFixed(0);
