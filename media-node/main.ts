@@ -8,7 +8,6 @@ import type { NodeMessage } from "./node-message.ts";
 import { startNode, type RunningNode } from "./node.ts";
 import { runProbe } from "./probe-command.ts";
 import { runReload } from "./reload-command.ts";
-import { startBridge } from "./stores/bridge.ts";
 import { systemClock } from "./time/clock.ts";
 import { runToken } from "./token-command.ts";
 
@@ -160,6 +159,7 @@ async function runBridge(args: string[]): Promise<void> {
   if (!Number.isInteger(port) || port < 0 || port > 65_535) {
     throw new SettingError(`--port is "${values.port}": give a port number from 0 to 65535.`);
   }
+  const { startBridge } = await import("./stores/bridge.ts");
   const bridge = await startBridge({ port, redisUrl, token, readOnlyToken }).catch((error: NodeJS.ErrnoException) => {
     throw listenError(error, port, "--port");
   });

@@ -1,7 +1,10 @@
-import { createClient, createCluster } from "redis";
 import { StoreUnavailable } from "../cluster/store/contract.ts";
 import { messageOf } from "../flow/errors.ts";
 import type { RedisHost, RedisTarget } from "./redis-url.ts";
+
+/** node-redis is loaded with the first connection: that takes a sixth of a second, and a node serves before it. */
+const loadRedis = () => import("redis");
+type Redis = Awaited<ReturnType<typeof loadRedis>>;
 
 /** A node-redis client of one server, that answers in RESP2 shapes. */
 export type RedisClient = ReturnType<typeof newClient>;
@@ -25,24 +28,26 @@ export interface RedisAccess {
 export function clientOpener(access: RedisAccess): () => Promise<RedisClient> {
   let first = 0;
   return async () => {
+    const redis = await loadRedis();
     const { kind, hosts } = access.target;
-    if (kind !== "sentinel") return newClient(hosts[0]!, access);
+    if (kind !== "sentinel") return newClient(redis, hosts[0]!, access);
     // Another one first each time: the first may be the one that hangs.
     const from = first++ % hosts.length;
-    return newClient(await findMaster([...hosts.slice(from), ...hosts.slice(0, from)], access), access);
+    const master = await findMaster(redis, [...hosts.slice(from), ...hosts.slice(0, from)], access);
+    return newClient(redis, master, access);
   };
 }
 
 /** Makes a client, not connected, of a Redis Cluster. */
 export function clusterOpener(access: RedisAccess): () => Promise<RedisClusterClient> {
-  return async () => newClusterClient(access);
+  return async () => newClusterClient(await loadRedis(), access);
 }
 
-async function findMaster(sentinels: readonly RedisHost[], access: RedisAccess): Promise<RedisHost> {
+async function findMaster(redis: Redis, sentinels: readonly RedisHost[], access: RedisAccess): Promise<RedisHost> {
   let failure: unknown;
   for (const sentinel of sentinels) {
     const { sentinelPassword: password, target } = access;
-    const client = newClient(sentinel, {
+    const client = newClient(redis, sentinel, {
       ...access,
       target: { ...target, database: 0 },
       username: undefined,
@@ -69,8 +74,8 @@ async function findMaster(sentinels: readonly RedisHost[], access: RedisAccess):
 /** Nothing waits for a connection inside the client, and the link's deadline is the only one. */
 const manners = { disableOfflineQueue: true, disableClientInfo: true, commandOptions: { timeout: 0 } } as const;
 
-function newClient({ host, port }: RedisHost, access: RedisAccess) {
-  return createClient({
+function newClient(redis: Redis, { host, port }: RedisHost, access: RedisAccess) {
+  return redis.createClient({
     RESP: 2,
     socket: { host, port, ...socketOf(access), reconnectStrategy: false },
     ...credentialsOf(access),
@@ -79,10 +84,10 @@ function newClient({ host, port }: RedisHost, access: RedisAccess) {
   });
 }
 
-function newClusterClient(access: RedisAccess) {
+function newClusterClient(redis: Redis, access: RedisAccess) {
   // A cluster's client looks for nodes anew by itself; the cap is the link's.
   const socket = { ...socketOf(access), reconnectStrategy: (tries: number) => Math.min(2_000, 250 * 2 ** tries) };
-  return createCluster({
+  return redis.createCluster({
     RESP: 2,
     rootNodes: access.target.hosts.map(({ host, port }) => ({ socket: { host, port, ...socket } })),
     // Behind a node that hangs, commands wait until it is found dead.
