@@ -1,7 +1,8 @@
-// Players as their users embed them, with nothing of ours around them, keep playing when their edge dies: OvenPlayer through
-// the router's managed signalling, hls.js by content steering.
+// Players as their users embed them, with nothing of ours around them, keep playing when their edge dies or drains: OvenPlayer
+// through the router's managed signalling, hls.js by content steering.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import type { Page } from "playwright-core";
 import { startLaptopCluster, type LaptopCluster } from "../../infra/laptop/cluster.ts";
 import { openBrowser } from "../support/browser.ts";
 import { servePages } from "../support/page-server.ts";
@@ -67,3 +68,79 @@ for (const [player, page, file] of [
     }
   });
 }
+
+const signallingUrl = (): string => `${cluster.url.replace("http", "ws")}/app/stream`;
+
+interface Played {
+  /** Connections made so far; each counts its pictures from nought. */
+  readonly peers: number;
+  readonly decoded: number;
+  readonly states: string[];
+  readonly errors: string[];
+}
+
+/** In tabs behind another a page is told of one picture a second: only the connection knows how many were decoded. */
+const played = (tab: Page): Promise<Played> =>
+  tab.evaluate("stats().then(({ framesDecoded: decoded }) => ({ ...state, peer: undefined, decoded }))");
+
+/** `count` tabs, each with one OvenPlayer that has shown some pictures. */
+async function ovenPlayers(count: number, sources: readonly string[]): Promise<Page[]> {
+  const query = sources.map((file) => `file=${encodeURIComponent(file)}`).join("&");
+  const tabs: Page[] = [];
+  for (let i = 0; i < count; i++) {
+    const tab = await browser.newPage();
+    await tab.goto(`${pages.url}/ovenplayer.html?${query}`);
+    await tab.waitForFunction("state.peer");
+    tabs.push(tab);
+  }
+  for (const tab of tabs) await until("it plays", 30_000, async () => (await played(tab)).decoded > 50);
+  return tabs;
+}
+
+async function showsOther(tab: Page): Promise<void> {
+  await until("pictures of the other edge", 15_000, async () => {
+    const { peers, decoded } = await played(tab);
+    return peers === 2 && decoded > 100;
+  });
+}
+
+/** Drains the edge that has viewers, and starts it again when `use` is done. */
+async function whileDrained(use: (id: string) => Promise<void>): Promise<void> {
+  const id = await servingEdge();
+  const node = cluster.nodes.get(id)!;
+  try {
+    assert.equal(await node.stop("SIGTERM", 32_000), 0, "it ended by itself, within its limit");
+    await use(id);
+  } finally {
+    await node.start();
+  }
+}
+
+test("three OvenPlayers leave an edge that drains, on the sockets they have", { timeout: 120_000 }, async () => {
+  await bothEdges();
+  const tabs = await ovenPlayers(3, [`${signallingUrl()}?managed=1`]);
+  let opened = 0;
+  for (const tab of tabs) tab.on("websocket", () => opened++);
+  await whileDrained(async (id) => {
+    for (const tab of tabs) {
+      await showsOther(tab);
+      const { errors, states } = await played(tab);
+      assert.deepEqual(errors, []);
+      assert.deepEqual(states, ["loading", "playing", "paused", "loading", "playing"]);
+    }
+    assert.notEqual(await servingEdge(), id);
+    assert.equal(opened, 0);
+  });
+  await Promise.all(tabs.map((tab) => tab.close()));
+});
+
+test("without managed signalling OvenPlayer goes on to its next source", { timeout: 120_000 }, async () => {
+  await bothEdges();
+  const [tab] = await ovenPlayers(1, [signallingUrl(), signallingUrl()]);
+  await whileDrained(async (id) => {
+    await showsOther(tab!);
+    assert.deepEqual((await played(tab!)).errors, []);
+    assert.notEqual(await servingEdge(), id);
+  });
+  await tab!.close();
+});
