@@ -91,7 +91,7 @@ describe("a bearer token of a WHEP player", () => {
     const answer = await post(fixture.ask, `Bearer ${token}`);
     assert.equal(answer.status, 307);
     const location = new URL(answer.headers.get("Location")!);
-    assert.deepEqual([...location.searchParams.keys()], ["rt"]);
+    assert.deepEqual([...location.searchParams.keys()], ["rt", "rtid"]);
     const name = { vhost: "default", app: "app", stream: "stream" };
     const scope = { node: location.hostname.replace(".test", ""), name, protocol: "whep" } as const;
     assert.ok((await verifyTicket(fixture.key, location.searchParams.get("rt"), scope, startMs)).admitted);
@@ -109,7 +109,7 @@ describe("a bearer token of a WHEP player", () => {
     const signature = createHmac("sha1", "aKq#1kj").update(text).digest("base64url");
     const answer = await post(ask, `Bearer ${query.get("policy")}.${signature}`, "/app/stream/whep?via=proxy");
     assert.equal(answer.status, 201);
-    assert.deepEqual([...sent[0]!.keys()], ["content-type"]);
+    assert.deepEqual([...sent[0]!.keys()], ["content-type", "traceparent"]);
   });
 
   test("opens neither another stream nor another door", async () => {

@@ -26,7 +26,10 @@ describe("a playlist", () => {
       assert.equal(answer.status, 302);
       assert.equal(answer.headers.get("Cache-Control"), "no-store");
       const location = answer.headers.get("Location")!;
-      assert.match(location, /^http:\/\/edge[12]\.test\/app\/stream\/master\.m3u8\?b=%20x&a=1&b=2&rt=[\w.-]+$/);
+      assert.match(
+        location,
+        /^http:\/\/edge[12]\.test\/app\/stream\/master\.m3u8\?b=%20x&a=1&b=2&rt=[\w.-]+&rtid=[\da-f]{32}$/,
+      );
       await ticketedNode(fixture, location, "llhls");
       assert.equal(await answer.text(), "");
     });
@@ -57,7 +60,7 @@ describe("a playlist", () => {
   test("an old ticket in the query is replaced", async () => {
     const { ask } = await routerFixture();
     const location = (await ask("/app/stream/llhls.m3u8?rt=old&x=1&rt")).headers.get("Location")!;
-    assert.deepEqual([...new URL(location).searchParams.keys()], ["x", "rt"]);
+    assert.deepEqual([...new URL(location).searchParams.keys()], ["x", "rt", "rtid"]);
   });
 
   test("?_resolve=json says where instead", async () => {

@@ -4,7 +4,7 @@ import type { ClusterReader } from "#cluster/store/contract.ts";
 import type { SigningKey } from "#cluster/ticket/signing-key.ts";
 import { cors } from "./cors.ts";
 import { Decisions } from "./decisions.ts";
-import type { Desk, RouterContext } from "./desk.ts";
+import type { Desk, RouterContext, RouterTypes } from "./desk.ts";
 import type { RouterEnv } from "./env.ts";
 import { badHost, notAllowed, nothingHere, ourFault, problemResponse } from "./http-errors.ts";
 import { hostRule } from "./host-rule.ts";
@@ -23,6 +23,7 @@ import { rawPath } from "./requested-stream.ts";
 import { ClusterMemory } from "./stores/cluster-memory.ts";
 import type { ClusterCache } from "./stores/edge-cache.ts";
 import { Tickets } from "./tickets.ts";
+import { sayTrace, type LogLine } from "./tracing.ts";
 import type { Vhosts } from "./vhosts.ts";
 
 /** What `index.ts` builds from the environment, and tests build as they like. */
@@ -38,11 +39,13 @@ export interface RouterParts {
   readonly sockets?: SocketMaker | undefined;
   /** Where the last snapshot outlives the isolate. */
   readonly cache?: ClusterCache | undefined;
+  /** Takes what is decided, a line each; without it nothing is logged. */
+  readonly log?: LogLine | undefined;
 }
 
 /** The router: decides and answers. Holds one isolate's memory of the cluster, so make it once, not per request. */
-export function createRouter(parts: RouterParts): Hono<{ Bindings: RouterEnv }> {
-  const { env, reader, vhosts, key, nowMs, fetch } = parts;
+export function createRouter(parts: RouterParts): Hono<RouterTypes> {
+  const { env, reader, vhosts, key, nowMs, fetch, log = () => {} } = parts;
   const views = new ClusterViewReader(key, hostRule(env.HEARTH_NODE_HOSTS));
   const desk: Desk = {
     env,
@@ -52,8 +55,11 @@ export function createRouter(parts: RouterParts): Hono<{ Bindings: RouterEnv }> 
     tickets: new Tickets(key),
     nowMs,
     fetch,
+    log,
   };
-  const app = new Hono<{ Bindings: RouterEnv }>();
+  const app = new Hono<RouterTypes>();
+  // First, and so the last to touch an answer.
+  app.use(sayTrace);
   app.use(cors);
   app.use((c, next) => (URL.canParse(c.req.url) ? next() : Promise.resolve(problemResponse(badHost))));
   app.get("/-/health", health);

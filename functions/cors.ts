@@ -6,7 +6,7 @@ import type { MiddlewareHandler } from "hono";
  */
 export const everyAnswerHeaders: Readonly<Record<string, string>> = {
   "Access-Control-Allow-Origin": "*",
-  "Access-Control-Expose-Headers": "Location, Link, ETag, Retry-After, Accept-Patch, ID",
+  "Access-Control-Expose-Headers": "Location, Link, ETag, Retry-After, Accept-Patch, ID, X-Hearth-Trace",
   "Cache-Control": "no-store",
 };
 
@@ -15,7 +15,7 @@ const entries = Object.entries(everyAnswerHeaders);
 /** What a preflight asks; kept by the browser for a day. */
 export const preflightHeaders: Readonly<Record<string, string>> = {
   "Access-Control-Allow-Methods": "OPTIONS, GET, HEAD, POST, PATCH, DELETE",
-  "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match, If-None-Match",
+  "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match, If-None-Match, traceparent",
   "Access-Control-Max-Age": "86400",
   "Access-Control-Allow-Private-Network": "true",
 };

@@ -11,6 +11,7 @@ import type { Problem } from "./http-errors.ts";
 import { ticketedUrl, type NodeUrl } from "./node-url.ts";
 import type { Moment } from "./stores/cluster-memory.ts";
 import type { Tickets } from "./tickets.ts";
+import { traceOf, type LogLine } from "./tracing.ts";
 import type { Vhosts } from "./vhosts.ts";
 
 /** What every route needs, handed to it by `app.ts`. */
@@ -24,12 +25,23 @@ export interface Desk {
   readonly nowMs: () => number;
   /** For what is passed through to a node. */
   readonly fetch: (url: string, init: RequestInit | Request) => Promise<Response>;
+  readonly log: LogLine;
 }
 
-export type RouterContext = Context<{ Bindings: RouterEnv }>;
+/** What Hono's types hold for the router: its environment, and what one request has found out so far. */
+export interface RouterTypes {
+  readonly Bindings: RouterEnv;
+  readonly Variables: {
+    /** See `tracing.ts`. */
+    readonly trace?: string;
+  };
+}
+
+export type RouterContext = Context<RouterTypes>;
 
 /** Who asks for what, from the request alone. */
 export function viewerOf(c: RouterContext, desk: Desk, protocol: ViewerProtocol, under = ""): Viewer | Problem {
+  traceOf(c);
   const url = new URL(c.req.url);
   const stream = parseRequestedStream(c.req.url, url.hostname, desk.vhosts, under);
   return isProblem(stream) ? stream : { url, stream, protocol, place: placeOf(c.req.raw), avoid: avoidedBy(c) };
@@ -57,23 +69,40 @@ export function momentOf(c: RouterContext, desk: Desk, passesOn = false): Moment
 
 /** Where a viewer goes, and which nodes would be next. */
 export interface Assigned extends NodeUrl {
+  /** Why there, as a sentence. */
+  readonly reason: string;
   readonly next: readonly NodeRecord[];
 }
 
 interface AssignOptions {
   /** Instead of the request's own query. */
   readonly search?: string;
-  /** See {@link momentOf}. */
+  /** See {@link momentOf}. The trace id then goes in a header, see {@link traceparentFor}, and not in the URL. */
   readonly passesOn?: boolean;
 }
 
-/** Decides for a viewer, and makes the URL at the node that speaks `protocol` there. */
+/** Decides for a viewer, logs it, and makes the URL at the node that speaks `protocol` there. */
 export async function assign(
   c: RouterContext,
   desk: Desk,
   viewer: Viewer,
   path: string,
-  { search = viewer.url.search, passesOn = false }: AssignOptions = {},
+  options: AssignOptions = {},
+): Promise<Assigned | Problem> {
+  const assigned = await decide(c, desk, viewer, path, options);
+  const { name } = viewer.stream;
+  const asked = { trace: traceOf(c), vhost: name.vhost, app: name.app, stream: name.stream, protocol: viewer.protocol };
+  if (isProblem(assigned)) desk.log({ event: "viewer not routed", ...asked, code: assigned.code });
+  else desk.log({ event: "viewer routed", ...asked, to: assigned.node.id, reason: assigned.reason });
+  return assigned;
+}
+
+async function decide(
+  c: RouterContext,
+  desk: Desk,
+  viewer: Viewer,
+  path: string,
+  { search = viewer.url.search, passesOn = false }: AssignOptions,
 ): Promise<Assigned | Problem> {
   if (await isBack(c, desk)) return inCircles;
   const access = await checkAccess(c, desk, viewer, { path, search });
@@ -84,7 +113,8 @@ export async function assign(
   const scope = { node: outcome.node.id, name: viewer.stream.name, protocol: viewer.protocol };
   const ticket = await desk.tickets.issue(scope, desk.nowMs(), access.sessionEndsMs);
   return {
-    ...ticketedUrl(outcome.node, path, search, ticket),
+    ...ticketedUrl(outcome.node, path, search, ticket, passesOn ? undefined : traceOf(c)),
+    reason: choice?.reason ?? "",
     next: choice?.node ? choice.runnersUp.map(({ record }) => record) : [],
   };
 }

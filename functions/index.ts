@@ -1,6 +1,7 @@
 import type { Hono } from "hono";
 import { importSigningKey } from "#cluster/ticket/signing-key.ts";
 import { createRouter } from "./app.ts";
+import type { RouterTypes } from "./desk.ts";
 import type { RouterEnv } from "./env.ts";
 import { problemResponse } from "./http-errors.ts";
 import bundledServerXml from "./Server.xml";
@@ -10,7 +11,7 @@ import { noStore, UpstashReader } from "./stores/upstash.ts";
 import { openVhosts } from "./vhosts.ts";
 
 /** Made by an isolate's first request, because only requests bring the environment. */
-let router: Hono<{ Bindings: RouterEnv }> | undefined;
+let router: Hono<RouterTypes> | undefined;
 
 export default {
   async fetch(request: Request, env: RouterEnv, context: ExecutionContext): Promise<Response> {
@@ -25,7 +26,7 @@ export default {
   },
 };
 
-async function open(env: RouterEnv): Promise<Hono<{ Bindings: RouterEnv }>> {
+async function open(env: RouterEnv): Promise<Hono<RouterTypes>> {
   const { HEARTH_SECRET: secret, UPSTASH_REDIS_REST_URL: url, UPSTASH_REDIS_REST_TOKEN: token } = env;
   return createRouter({
     env,
@@ -36,6 +37,7 @@ async function open(env: RouterEnv): Promise<Hono<{ Bindings: RouterEnv }>> {
     fetch: (target, init) => fetch(target, init),
     cache: edgeCache(caches.default),
     sockets: workerdSockets,
+    log: (line) => console.log(JSON.stringify({ time: new Date().toISOString(), level: "info", ...line })),
   });
 }
 

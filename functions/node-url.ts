@@ -1,5 +1,6 @@
 import type { NodeRecord } from "#cluster/store/contract.ts";
 import { ticketQueryKey, type ViewerProtocol } from "#cluster/ticket/ticket.ts";
+import { traceQueryKey } from "#cluster/trace/trace-id.ts";
 import type { RequestedStream } from "./requested-stream.ts";
 import type { IssuedTicket } from "./tickets.ts";
 
@@ -12,18 +13,21 @@ export interface NodeUrl {
 }
 
 /**
- * The URL of `path` on `node`. The viewer's query follows as it came, byte for byte, without an old ticket; nothing in it
- * can touch scheme, host or path.
+ * The URL of `path` on `node`. The viewer's query follows as it came, byte for byte, without an old ticket and trace id;
+ * nothing in it can touch scheme, host or path.
  * @param search the request's `?…` or empty
+ * @param trace the trace id, where the URL is what carries it
  */
 export function ticketedUrl(
   node: NodeRecord,
   path: string,
   search: string,
   { ticket, expiresMs }: IssuedTicket,
+  trace?: string,
 ): NodeUrl {
-  const query = withoutKey(search, ticketQueryKey);
+  const query = withoutKey(withoutKey(search, ticketQueryKey).join("&"), traceQueryKey);
   if (ticket) query.push(`${ticketQueryKey}=${ticket}`);
+  if (trace !== undefined) query.push(`${traceQueryKey}=${trace}`);
   return { url: `${node.url}${path}${query.length > 0 ? `?${query.join("&")}` : ""}`, node, expiresMs };
 }
 

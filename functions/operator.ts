@@ -1,4 +1,4 @@
-import type { Context } from "hono";
+import type { RouterContext } from "./desk.ts";
 import type { RouterEnv } from "./env.ts";
 import type { Problem } from "./http-errors.ts";
 
@@ -6,10 +6,7 @@ import type { Problem } from "./http-errors.ts";
  * Whether the request may see the inside of the cluster: with the operator's token as bearer; without a token configured
  * only at a loopback address, which on the public network no request has.
  */
-export async function refuseStranger(
-  c: Context<{ Bindings: RouterEnv }>,
-  env: RouterEnv,
-): Promise<Problem | undefined> {
+export async function refuseStranger(c: RouterContext, env: RouterEnv): Promise<Problem | undefined> {
   const token = env.HEARTH_OPERATOR_TOKEN;
   if (!token) return isLoopback(new URL(c.req.url).hostname) ? undefined : closed;
   const [scheme = "", given = ""] = (c.req.header("Authorization") ?? "").split(" ", 2);

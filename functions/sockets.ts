@@ -7,8 +7,9 @@ export const workerdSockets: SocketMaker = {
     ours.accept();
     return { answer: new Response(null, { status: 101, webSocket: theirs }), socket: ours };
   },
-  async dial(url) {
-    const answer = await fetch(url, { headers: { Upgrade: "websocket", "Hearth-Routed": "1" }, redirect: "manual" });
+  async dial(url, headers) {
+    const all = { ...headers, Upgrade: "websocket", "Hearth-Routed": "1" };
+    const answer = await fetch(url, { headers: all, redirect: "manual" });
     if (!answer.webSocket) {
       await answer.body?.cancel();
       return undefined;

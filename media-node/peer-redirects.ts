@@ -5,6 +5,7 @@ import { RecentAssignments } from "./cluster/node-choice/recent-assignments.ts";
 import { StoreUnavailable, type ClusterReader, type NodeRecord } from "./cluster/store/contract.ts";
 import type { SigningKey } from "./cluster/ticket/signing-key.ts";
 import { signTicket, ticketQueryKey, verifyTicket, type ViewerProtocol } from "./cluster/ticket/ticket.ts";
+import { traceQueryKey } from "./cluster/trace/trace-id.ts";
 import type { HttpGuest, PlainExchange, ViewerTarget } from "./core/guest.ts";
 import { messageOf } from "./flow/errors.ts";
 import type { Logger } from "./flow/logger.ts";
@@ -120,6 +121,9 @@ export class PeerRedirects implements HttpGuest {
     }
     if (old !== null) this.#assigned.add(peer.id, recordKey(name), clock.wallMs());
     this.#lastMs = clock.nowMs();
+    // Media playlists may come through a cache: their URLs are the same for everybody.
+    const isFirst = protocol === "whep" || !target.query.has("session");
+    if (isFirst && target.trace !== undefined) pairs.push(`${traceQueryKey}=${target.trace}`);
     const path = `/${app}/${stream}${file === "" ? "" : `/${file}`}`;
     return `${peer.url}${path}${pairs.length > 0 ? `?${pairs.join("&")}` : ""}`;
   }

@@ -86,7 +86,8 @@ export class WebhookAdmission {
     // A player that asked for a playlist gets one, whatever the URL names of the stream alone.
     const kept = protocol === "webrtc" ? file : file || target.file;
     const query = new URLSearchParams(rawQuery);
-    return { isAdmitted: true, target: { ...target, vhost, app, stream, file: kept, rawQuery, query } };
+    const { trace } = target;
+    return { isAdmitted: true, target: { ...target, vhost, app, stream, file: kept, rawQuery, query, trace } };
   }
 }
 

@@ -1,5 +1,6 @@
 import { assign, viewerOf, type Desk, type RouterContext } from "../desk.ts";
 import { problemResponse, type Problem } from "../http-errors.ts";
+import { traceparentFor } from "../tracing.ts";
 import { isProblem } from "../requested-stream.ts";
 import { upgradeTimeoutMs, within } from "../within.ts";
 import { SignallingRelay, type SignallingSocket } from "../signalling/signalling-relay.ts";
@@ -9,7 +10,7 @@ export interface SocketMaker {
   /** Accepts the player's upgrade. */
   accept(): { readonly answer: Response; readonly socket: SignallingSocket };
   /** Opens a socket to a node; `undefined` when it gives none. Rejects when it cannot be reached. */
-  dial(url: string): Promise<SignallingSocket | undefined>;
+  dial(url: string, headers: Readonly<Record<string, string>>): Promise<SignallingSocket | undefined>;
 }
 
 /**
@@ -31,7 +32,7 @@ export async function managedSignalling(c: RouterContext, desk: Desk, sockets: S
       return undefined;
     }
     serving = target.node.id;
-    return within(upgradeTimeoutMs, sockets.dial(target.url), (late) => late?.close(1000));
+    return within(upgradeTimeoutMs, sockets.dial(target.url, traceparentFor(c)), (late) => late?.close(1000));
   };
   const first = (await dial()) ?? (problem ? undefined : await dial());
   if (!first) return problemResponse(problem ?? nobodyAnswered);

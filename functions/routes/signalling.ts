@@ -2,6 +2,7 @@ import { assign, viewerOf, type Desk, type RouterContext } from "../desk.ts";
 import { problemResponse, type Problem } from "../http-errors.ts";
 import { protocolPath } from "../node-url.ts";
 import { isProblem } from "../requested-stream.ts";
+import { traceparentFor } from "../tracing.ts";
 import { upgradeTimeoutMs, within } from "../within.ts";
 
 /** Marks a connection that a router passed on: one that comes back is in a loop. */
@@ -29,6 +30,7 @@ export async function signalling(c: RouterContext, desk: Desk): Promise<Response
 async function passThrough(c: RouterContext, desk: Desk, url: string): Promise<Response | undefined> {
   const headers = new Headers(c.req.raw.headers);
   headers.set(routedHeader, "1");
+  headers.set("traceparent", traceparentFor(c).traceparent);
   const opening = desk.fetch(url, new Request(url, { headers, redirect: "manual" }));
   return within(upgradeTimeoutMs, opening, (late) => void late.body?.cancel());
 }

@@ -2,6 +2,7 @@ import { assign, viewerOf, type Desk, type RouterContext } from "../desk.ts";
 import { problemResponse, type Problem } from "../http-errors.ts";
 import { withoutKey } from "../node-url.ts";
 import { isProblem } from "../requested-stream.ts";
+import { traceparentFor } from "../tracing.ts";
 import { steeredMaster } from "../steering/steered-master.ts";
 
 /** Longest master playlist that is read; one has a few kilobytes. */
@@ -17,7 +18,7 @@ export async function steeredPlay(c: RouterContext, desk: Desk): Promise<Respons
   const { path } = viewer.stream;
   const target = await assign(c, desk, viewer, path, { passesOn: true });
   if (isProblem(target)) return problemResponse(target);
-  const answer = await fetchMaster(desk, target.url);
+  const answer = await fetchMaster(c, desk, target.url);
   if (!answer) {
     desk.decisions.reportFailure(target.node.id, desk.nowMs());
     return problemResponse(silentNode);
@@ -37,10 +38,11 @@ export async function steeredPlay(c: RouterContext, desk: Desk): Promise<Respons
   });
 }
 
-async function fetchMaster(desk: Desk, url: string): Promise<Response | undefined> {
+async function fetchMaster(c: RouterContext, desk: Desk, url: string): Promise<Response | undefined> {
   try {
     // A node holds a first request for up to 8 s, until its pull is playable.
-    return await desk.fetch(url, { redirect: "manual", signal: AbortSignal.timeout(10_000) });
+    const signal = AbortSignal.timeout(10_000);
+    return await desk.fetch(url, { headers: traceparentFor(c), redirect: "manual", signal });
   } catch {
     return undefined;
   }

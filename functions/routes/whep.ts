@@ -1,6 +1,7 @@
 import { assign, viewerOf, type Desk, type RouterContext } from "../desk.ts";
 import { problemResponse, type Problem } from "../http-errors.ts";
 import { isProblem } from "../requested-stream.ts";
+import { traceparentFor } from "../tracing.ts";
 
 /** Longest SDP offer that is passed on; browsers send 2 to 8 KiB. */
 const maxOfferBytes = 64 * 1024;
@@ -34,7 +35,8 @@ async function passOn(
   url: string,
   offer: Uint8Array<ArrayBuffer>,
 ): Promise<Response | undefined> {
-  const headers = new Headers({ "Content-Type": c.req.header("Content-Type") ?? "application/sdp" });
+  const type = c.req.header("Content-Type") ?? "application/sdp";
+  const headers = new Headers({ "Content-Type": type, ...traceparentFor(c) });
   try {
     return await desk.fetch(url, {
       method: "POST",

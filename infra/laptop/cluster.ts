@@ -23,7 +23,7 @@ export interface LaptopOptions {
   readonly secret?: string | undefined;
   /** How many edges; two unless given. */
   readonly edges?: number;
-  /** Log lines of the nodes. */
+  /** Log lines of the nodes, and of the `router`. */
   readonly onLog?: (node: string, line: string) => void;
   /** Further settings for every node. */
   readonly nodeEnv?: Readonly<Record<string, string>>;
@@ -99,6 +99,8 @@ async function start(options: LaptopOptions, group: CloseGroup): Promise<LaptopC
       LAPTOP_CONTROL_URL: control.url,
     },
     assetsDir: pageFolder,
+    // Its decisions are lines of JSON, as nodes write them; whatever else workerd says is for who started it.
+    log: (line) => (line.startsWith("{") ? options.onLog?.("router", `${line}\n`) : process.stderr.write(`${line}\n`)),
   }).then((router) => {
     group.add(() => router.close());
     return router;

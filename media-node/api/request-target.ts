@@ -1,3 +1,4 @@
+import { newTraceId, parseTraceparent, takeTraceId } from "../cluster/trace/trace-id.ts";
 import type { ViewerTarget } from "../core/guest.ts";
 import { viewerAddress } from "./viewer-address.ts";
 
@@ -56,10 +57,12 @@ class Target implements ViewerTarget {
   readonly remoteAddress: string;
   readonly #line: RequestLine;
   #query: URLSearchParams | undefined;
+  #trace: string | undefined;
 
+  /** @param asked the raw query; the trace id in it is nobody's business but the log's */
   constructor(
     { vhost, app, stream, file }: Pick<ViewerTarget, "vhost" | "app" | "stream" | "file">,
-    rawQuery: string,
+    asked: string,
     baseUrl: string,
     remoteAddress: string,
     line: RequestLine,
@@ -68,7 +71,9 @@ class Target implements ViewerTarget {
     this.app = app;
     this.stream = stream;
     this.file = file;
+    const { rawQuery, traceId } = takeTraceId(asked);
     this.rawQuery = rawQuery;
+    this.#trace = traceId;
     this.baseUrl = baseUrl;
     this.remoteAddress = remoteAddress;
     this.#line = line;
@@ -80,6 +85,10 @@ class Target implements ViewerTarget {
 
   get userAgent(): string {
     return this.#line.header("user-agent") ?? "";
+  }
+
+  get trace(): string {
+    return (this.#trace ??= parseTraceparent(this.#line.header("traceparent")) ?? newTraceId());
   }
 
   get query(): URLSearchParams {

@@ -17,6 +17,8 @@ export interface ViewerTarget extends StreamName {
   readonly peer?: { readonly address: string; readonly port: number };
   /** `""` when the client sent none. */
   readonly userAgent?: string;
+  /** The request's trace id, for logs: the router's, else the client's, else one made here. 32 hexadecimal digits. */
+  readonly trace?: string | undefined;
 }
 
 /** A viewer who may watch, and for how long. */

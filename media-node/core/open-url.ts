@@ -12,6 +12,8 @@ export interface OpenUrlOptions {
   readonly openers: ReadonlyMap<string, OpenSource>;
   /** Nodes for which this stream is pulled, handed to the opener. */
   readonly via?: readonly string[];
+  /** The trace id of the request that began the pull, handed to the opener. */
+  readonly trace?: string | undefined;
   readonly counters: PullCounters;
   /** Time for one attempt to connect, describe and play; default 6 s. */
   readonly attemptTimeoutMs?: number;
@@ -57,7 +59,7 @@ export async function openUrl(
 async function openInTime(
   url: string,
   { signal, ignoresSourceClock, isProbe }: Parameters<typeof openUrl>[1],
-  { clock, nodeId, openers, via, attemptTimeoutMs = defaultAttemptTimeoutMs }: OpenUrlOptions,
+  { clock, nodeId, openers, via, trace, attemptTimeoutMs = defaultAttemptTimeoutMs }: OpenUrlOptions,
 ): Promise<Source> {
   const scheme = url.slice(0, url.indexOf(":")).toLowerCase();
   const open = openers.get(scheme);
@@ -69,6 +71,7 @@ async function openInTime(
       signal: AbortSignal.any([attempt.signal, signal]),
       ignoresSourceClock,
       ...(via && { via }),
+      ...(trace !== undefined && { trace }),
       ...(isProbe && { isProbe }),
     });
     if (signal.aborted) {

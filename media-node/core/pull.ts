@@ -66,7 +66,8 @@ export class Pull {
     this.name = name;
     this.#options = options;
     this.#clock = options.clock;
-    this.#log = options.logger.with({ app: name.app, stream: name.stream });
+    const { logger, trace } = options;
+    this.#log = logger.with({ app: name.app, stream: name.stream, ...(trace !== undefined && { trace }) });
     this.#search = new SourceSearch(plan, { ...options, logger: this.#log, signal: this.#abort.signal });
     this.#suspicions = new Backoff(suspicionBackoffMs.first, suspicionBackoffMs.cap, options.random);
   }
@@ -78,6 +79,7 @@ export class Pull {
    */
   static async open(name: StreamName, plan: PullPlan, options: PullOptions, signal?: AbortSignal): Promise<Pull> {
     const pull = new Pull(name, plan, options);
+    pull.#log.info("pull begins", { from: plan.from });
     const onAbort = (): void => pull.#abort.abort();
     signal?.addEventListener("abort", onAbort, { once: true });
     try {

@@ -38,6 +38,8 @@ export interface OpenSourceOptions {
   readonly signal: AbortSignal;
   /** Nodes that wait for this stream, from the one nearest the viewer on; see `StreamRequest.via`. */
   readonly via?: readonly string[];
+  /** The trace id of the request that began the pull, for the upstream's log. */
+  readonly trace?: string;
   /** The upstream's own clock (RTP: its sender reports) is wrong; time is told by arrival. */
   readonly ignoresSourceClock?: boolean;
   /** Only asks whether the stream is there: nothing is played, and the source is closed without being started. */

@@ -18,6 +18,8 @@ export interface StreamRequest {
   readonly via?: readonly string[];
   /** The address that asks, for its share of tries; absent for this node itself. */
   readonly client?: string;
+  /** The trace id of the request that asks: a pull that it begins is logged under it, and tells a Hearth origin. */
+  readonly trace?: string | undefined;
 }
 
 /** One of the people behind a hold, as an operator sees and ends them. */
@@ -263,6 +265,7 @@ export class StreamHub {
       ...(attemptTimeoutMs !== undefined && { attemptTimeoutMs }),
       ...(recentMs !== undefined && { recentMs }),
       ...(request.via && { via: request.via }),
+      trace: request.trace,
       plan: async () => {
         const plan = await this.#options.plan(name, request);
         return "kind" in plan ? undefined : plan;

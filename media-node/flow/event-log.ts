@@ -52,6 +52,8 @@ export class EventLog {
     this.#counts[level] = (this.#counts[level] ?? 0) + 1;
     const { app, stream, node: _node, ...others } = fields;
     if (app === undefined || stream === undefined) return;
+    // Viewers come and go by hundreds and would push out what happened to the stream itself.
+    if (level === "info" && others["viewer"] !== undefined) return;
     const key = `${app}/${stream}`;
     const events = this.#events.get(key) ?? [];
     // The stream heard of last is forgotten last.

@@ -35,8 +35,8 @@ export interface LiveStreamsOptions {
   readonly onProgress: (live: LiveStream, track?: TrackOutput) => void;
 }
 
-/** The request that asks for a stream: its raw query, and the address it came from. */
-export type StreamAsked = Required<Pick<StreamRequest, "rawQuery" | "client">>;
+/** The request that asks for a stream: its raw query, the address it came from, and its trace id. */
+export type StreamAsked = Required<Pick<StreamRequest, "rawQuery" | "client" | "trace">>;
 
 export type OpenResult =
   | { readonly kind: "live"; readonly live: LiveStream }
@@ -107,7 +107,7 @@ export class LiveStreams {
     const live: LiveStream = {
       name,
       output,
-      viewers: new Viewers(),
+      viewers: new Viewers((viewer) => log.info("llhls viewer left", viewer)),
       hold,
       beganMs: clock.nowMs(),
       lastRequestMs: clock.nowMs(),
@@ -132,6 +132,7 @@ export class LiveStreams {
 
   #remove(live: LiveStream): void {
     this.#live.delete(nameOf(live.name));
+    live.viewers.close();
     live.output.stop();
     live.hold.release();
   }

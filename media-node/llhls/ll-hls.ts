@@ -28,6 +28,7 @@ import {
 } from "./reply.ts";
 import { isKeyOf } from "./stream-key.ts";
 import { partTargetMs, type TrackOutput } from "./track-output.ts";
+import { TracedExchange } from "./traced-exchange.ts";
 import { createViewerTokens, type ViewerTokens } from "./viewer-token.ts";
 
 /** Settings of the publisher. Every node of a cluster must have the same `partMs` and `segmentMs`. */
@@ -229,9 +230,12 @@ class LlHlsGuest implements LlHls {
   }
 
   async #answer(exchange: PlainExchange, target: ViewerTarget, name: FileName): Promise<void> {
+    if (name.kind === "master") {
+      const traced = target.trace === undefined ? exchange : new TracedExchange(exchange, target.trace);
+      return this.#answerMaster(this.#requestOf(traced, target), name.playlist);
+    }
     const request = this.#requestOf(exchange, target);
-    if (name.kind === "master") await this.#answerMaster(request, name.playlist);
-    else if (!isKeyOf(name.key, target, this.#secretOf(target.vhost))) replyStatus(exchange, 404);
+    if (!isKeyOf(name.key, target, this.#secretOf(target.vhost))) replyStatus(exchange, 404);
     else if (name.kind === "media") await this.#openMedia(request, name);
     else await this.#answerFile(request, name);
   }
@@ -312,7 +316,9 @@ class LlHlsGuest implements LlHls {
     const tokens = this.#tokensOf(this.#secretOf(target.vhost));
     const isKnown = tokens.verify(session, nameOf(target), clock.wallMs());
     const token = isKnown ? session : tokens.issue(nameOf(target), clock.wallMs(), admission?.endsAtMs);
-    live.viewers.saw(token, clock.nowMs(), target.remoteAddress);
+    const { app, stream, remoteAddress: viewer, trace } = target;
+    if (!live.viewers.has(token)) this.#options.logger.info("llhls viewer came", { app, stream, viewer, trace });
+    live.viewers.saw(token, clock.nowMs(), viewer, trace);
     if (admission) this.#admitted.begin(token, admission);
     return token;
   }
@@ -448,7 +454,7 @@ class LlHlsGuest implements LlHls {
     try {
       const opened = await this.#streams.open(
         target,
-        { rawQuery: target.rawQuery, client: target.remoteAddress },
+        { rawQuery: target.rawQuery, client: target.remoteAddress, trace: traceIn(target) },
         abort.signal,
       );
       if (exchange.isOver) return undefined;
@@ -493,6 +499,11 @@ class LlHlsGuest implements LlHls {
       gone.addEventListener("abort", () => (forget(), resolve("expired")), { once: true });
     });
   }
+}
+
+/** Only the request for a master playlist has one: what a CDN keeps is asked for in nobody's name. */
+function traceIn(target: ViewerTarget): string | undefined {
+  return parseFileName(target.file)?.kind === "master" ? target.trace : undefined;
 }
 
 /** A track's output if it has anything to offer; a silent one is left out of the choice. */

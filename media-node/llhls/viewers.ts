@@ -10,15 +10,26 @@ const maxEnded = 10_000;
 
 interface Viewer {
   readonly address: string;
+  /** Of the request for its master playlist; undefined for who came with the token of another node. */
+  readonly trace: string | undefined;
   readonly sinceMs: number;
   seenMs: number;
   hasMedia: boolean;
 }
 
+/** As the log names it; `watchedMs` from its first request to its last. */
+type WhoLeft = Readonly<Record<"viewer" | "trace" | "reason", string> & Record<"watchedMs", number>>;
+
 /** Who watches one stream on this node, by session token. */
 export class Viewers {
   readonly #viewers = new Map<string, Viewer>();
   readonly #ended = new Set<string>();
+  readonly #onLeft: (who: WhoLeft) => void;
+
+  /** @param onLeft told of viewers whose trace id is known, when they are gone */
+  constructor(onLeft: (who: WhoLeft) => void = () => {}) {
+    this.#onLeft = onLeft;
+  }
 
   /** True when this token was here lately, and so was checked already. */
   has(token: string): boolean {
@@ -30,11 +41,11 @@ export class Viewers {
     return this.#ended.has(token);
   }
 
-  saw(token: string, nowMs: number, address = ""): void {
+  saw(token: string, nowMs: number, address = "", trace?: string): void {
     const known = this.#viewers.get(token);
     if (known) known.seenMs = nowMs;
     else if (this.#viewers.size < maxRemembered)
-      this.#viewers.set(token, { address, sinceMs: nowMs, seenMs: nowMs, hasMedia: false });
+      this.#viewers.set(token, { address, trace, sinceMs: nowMs, seenMs: nowMs, hasMedia: false });
   }
 
   /** To be told of every playlist with media. @returns at the viewer's first one, how long it waited since it was first seen */
@@ -47,8 +58,13 @@ export class Viewers {
 
   /** Forgets who is gone. */
   count(nowMs: number): number {
-    for (const [token, { seenMs }] of this.#viewers) if (nowMs - seenMs > presentMs) this.#viewers.delete(token);
+    for (const [token, { seenMs }] of this.#viewers) if (nowMs - seenMs > presentMs) this.#forget(token, "gone");
     return this.#viewers.size;
+  }
+
+  /** Everybody is gone: the stream is. */
+  close(): void {
+    for (const token of this.#viewers.keys()) this.#forget(token, "stream-gone");
   }
 
   /** As an operator sees them: the id tells nothing of the token. */
@@ -61,8 +77,16 @@ export class Viewers {
     }));
   }
 
-  #end(token: string): void {
+  #forget(token: string, reason: string): void {
+    const viewer = this.#viewers.get(token);
+    if (!viewer) return;
     this.#viewers.delete(token);
+    const { address, trace, sinceMs, seenMs } = viewer;
+    if (trace !== undefined) this.#onLeft({ viewer: address, trace, watchedMs: Math.round(seenMs - sinceMs), reason });
+  }
+
+  #end(token: string): void {
+    this.#forget(token, "sent-away");
     if (this.#ended.size >= maxEnded) this.#ended.delete(this.#ended.values().next().value!);
     this.#ended.add(token);
   }

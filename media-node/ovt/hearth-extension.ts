@@ -1,3 +1,4 @@
+import { parseTraceId } from "../cluster/trace/trace-id.ts";
 import { isList, membersOf, uintOf, type WireJson } from "./wire-json.ts";
 
 /** What a Hearth edge adds to its requests. */
@@ -9,6 +10,8 @@ export interface HearthRequest {
   readonly recentMs: number;
   /** See `link-token.ts`. */
   readonly token?: string;
+  /** The trace id of the viewer's request that began the pull: for the origin's log alone. */
+  readonly trace?: string;
 }
 
 /** What a Hearth origin adds to a description, so that every node agrees on a stream's time and identity. */
@@ -33,17 +36,20 @@ export function parseHearthRequest(value: WireJson | undefined): HearthRequest |
   const via = textList(members?.["via"]);
   if (!members || nodeId === undefined || !via) return undefined;
   const token = text(members["token"], 1024);
+  const trace = parseTraceId(members["trace"]);
   return {
     nodeId,
     via,
     recentMs: uintOf(members["recentMs"], maxRecentMs) ?? 0,
     ...(token !== undefined && { token }),
+    ...(trace !== undefined && { trace }),
   };
 }
 
 /** Inverse of {@link parseHearthRequest}. */
 export function serializeHearthRequest(request: HearthRequest): WireJson {
-  return { nodeId: request.nodeId, via: request.via, recentMs: request.recentMs, token: request.token };
+  const { nodeId, via, recentMs, token, trace } = request;
+  return { nodeId, via, recentMs, token, trace };
 }
 
 /** @returns undefined when the origin is no Hearth node, or what it says makes no sense */

@@ -1,7 +1,7 @@
 import type { Duplex } from "node:stream";
 import type { CloseReason } from "../flow/close-group.ts";
 import { messageOf, ProtocolError } from "../flow/errors.ts";
-import type { Logger } from "../flow/logger.ts";
+import type { LogFields, Logger } from "../flow/logger.ts";
 import type { StreamHold, StreamHub, StreamRequest } from "../core/stream-hub.ts";
 import type { StreamName } from "../core/stream-name.ts";
 import type { Clock } from "../time/clock.ts";
@@ -58,6 +58,8 @@ export interface OriginStats {
 
 interface Session {
   readonly hold: StreamHold;
+  /** What its lines in the log name. */
+  readonly fields: LogFields;
   readonly outlet: StreamOutlet;
   readonly queue: SendQueue;
   readonly tap: OutletTap;
@@ -205,11 +207,13 @@ export class OriginConnection {
     const via = hearth?.via ?? [];
     if (vhost === undefined) return { kind: "not-found", vhost: "" };
     if (via.includes(nodeId) || via.length > maxHops) {
-      this.#log.warn("refused a pull in a circle", { app: url.app, stream: url.stream, hops: via.length });
+      const { app, stream } = url;
+      this.#log.warn("refused a pull in a circle", { app, stream, hops: via.length, ...traceIn(request) });
       return { kind: "not-found", vhost };
     }
     const name: StreamName = { vhost, app: url.app, stream: url.stream };
-    const wanted: StreamRequest = { protocol: "ovt", rawQuery: withoutQueryKey(url.query, tokenQueryKey), via };
+    const rawQuery = withoutQueryKey(url.query, tokenQueryKey);
+    const wanted: StreamRequest = { protocol: "ovt", rawQuery, via, trace: hearth?.trace };
     const withinMs = hearth ? hearthDeadlineMs : describeDeadlineMs;
     return { ...(await lookUpStream(hub, name, wanted, { clock, withinMs, needsMedia })), vhost };
   }
@@ -235,16 +239,13 @@ export class OriginConnection {
       },
       onEnd: (reason) => this.#onStreamEnd(reason),
     };
-    this.#session = { hold, outlet, queue, tap, reportedDrops: 0 };
+    const { app, stream } = hold.stream.name;
+    const fields = { app, stream, peer: request.hearth?.nodeId ?? "other", ...traceIn(request) };
+    this.#session = { hold, fields, outlet, queue, tap, reportedDrops: 0 };
     this.#host.onSession(this);
     stats.sessionsStarted++;
     stats.sessionsLive++;
-    const { name } = hold.stream;
-    this.#log.info("ovt session began", {
-      app: name.app,
-      stream: name.stream,
-      peer: request.hearth?.nodeId ?? "other",
-    });
+    this.#log.info("ovt session began", fields);
     this.#connection.cork();
     outlet.attach(tap, request.hearth?.recentMs ?? 0);
     this.#connection.uncork();
@@ -252,7 +253,7 @@ export class OriginConnection {
   }
 
   #onStreamEnd(reason: CloseReason): void {
-    this.#log.info("ovt session ends with its stream", { reason: reason.code });
+    this.#log.info("ovt session ends with its stream", { ...this.#session?.fields, reason: reason.code });
     this.end(this.#host.stallMs);
   }
 
@@ -298,7 +299,7 @@ export class OriginConnection {
   #abandon(code: string): void {
     this.#host.onFault(code, this.remote);
     // Strangers may come in thousands: they are counted, and only lost edges are worth a line.
-    if (this.#session) this.#log.warn("ovt session dropped", { code });
+    if (this.#session) this.#log.warn("ovt session dropped", { ...this.#session.fields, code });
     else this.#log.debug("ovt connection dropped", { code });
     this.#connection.destroy();
   }
@@ -311,6 +312,7 @@ export class OriginConnection {
     this.#host.leaveOutlet(session.outlet, session.tap);
     session.hold.release();
     this.#host.stats.sessionsLive--;
+    this.#log.info("ovt session ended", session.fields);
   }
 
   #countDrops(): void {
@@ -319,9 +321,13 @@ export class OriginConnection {
     const dropped = session.queue.dropped - session.reportedDrops;
     session.reportedDrops = session.queue.dropped;
     this.#host.stats.samplesDropped += dropped;
-    this.#log.warn("ovt edge is too slow", { dropped, queuedBytes: session.queue.bytes });
+    this.#log.warn("ovt edge is too slow", { ...session.fields, dropped, queuedBytes: session.queue.bytes });
   }
 }
+
+/** The id under which the edge's viewer asked, where the edge says one. */
+const traceIn = ({ hearth }: OriginRequest): { readonly trace?: string } =>
+  hearth?.trace === undefined ? {} : { trace: hearth.trace };
 
 function noSuchStream(request: OriginRequest, found: { readonly vhost: string }): string {
   return `There is no such stream (${nameOf(request, found)})`;

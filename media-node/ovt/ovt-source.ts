@@ -45,11 +45,11 @@ const maxHeldBytes = 32 * 1024 * 1024;
 
 /** The opener for `ovt://host:port/app/stream`, and for `ovts://` where both nodes share a secret: one connection a stream, to any OvenMediaEngine or Hearth origin. */
 export function openOvtSource(options: OvtSourceOptions): OpenSource {
-  return async (url, { signal, via, isProbe = false }) => {
+  return async (url, { signal, via, trace, isProbe = false }) => {
     const parsed = parseOvtUrl(url);
     const port = parsed?.port || options.defaultPort;
     if (!parsed || !port) throw new TransportError("OVT_URL", "an OVT URL is ovt://host:port/app/stream");
-    const extension = extensionFor(parsed, options, via ?? []);
+    const extension = extensionFor(parsed, options, { via: via ?? [], trace });
     const dialled = await options.dial(parsed.host, port, signal);
     const connection = parsed.scheme === "ovts" ? await secured(dialled, options, signal) : dialled;
     const source = new OvtSource(connection, url, extension, { ...options, isProbe });
@@ -63,7 +63,11 @@ export function openOvtSource(options: OvtSourceOptions): OpenSource {
   };
 }
 
-function extensionFor(url: OvtUrl, options: OvtSourceOptions, via: readonly string[]): WireJson {
+function extensionFor(
+  url: OvtUrl,
+  options: OvtSourceOptions,
+  { via, trace }: { readonly via: readonly string[]; readonly trace: string | undefined },
+): WireJson {
   const { clock, nodeId, recentMs = 4_000, secret } = options;
   const link = { scope: `${url.app}/${url.stream}`, expiresMs: clock.wallMs() + tokenLifeMs };
   return serializeHearthRequest({
@@ -71,6 +75,7 @@ function extensionFor(url: OvtUrl, options: OvtSourceOptions, via: readonly stri
     via: [...via, nodeId],
     recentMs,
     ...(secret !== undefined && { token: signLinkToken(secret, link) }),
+    ...(trace !== undefined && { trace }),
   });
 }
 

@@ -79,7 +79,8 @@ export class SignallingSocket {
     this.#options = options;
     this.#table = table;
     this.#clock = options.clock;
-    this.#log = options.logger.with({ app: target.app, stream: target.stream, viewer: target.remoteAddress });
+    const { app, stream, remoteAddress: viewer, trace } = target;
+    this.#log = options.logger.with({ app, stream, viewer, trace });
     this.#heardMs = this.#clock.nowMs();
     this.#messages = new TokenBucket(maxMessagesAtOnce, this.#heardMs);
     this.#deadline = this.#clock.after(firstMessageMs, () => this.#socket.close(closeCodes.policy, "no request"));
@@ -161,10 +162,10 @@ export class SignallingSocket {
     // A proxy in front sees the code and asks another node; an error would be shown to the viewer.
     if (this.#table.refusal === "draining") return this.#socket.close(closeCodes.restart, "drain");
     if (this.#table.refusal) return this.#fail(503, "This node takes no new viewers", closeCodes.tryLater);
-    const { file, rawQuery, query, remoteAddress: client } = this.#target;
+    const { file, rawQuery, query, remoteAddress: client, trace } = this.#target;
     const gate = await passGate(
       this.#target,
-      { protocol: "webrtc", rawQuery, client },
+      { protocol: "webrtc", rawQuery, client, trace },
       { ...this.#options, holdMs: this.#options.config.holdMs },
       this.#gone.signal,
     );

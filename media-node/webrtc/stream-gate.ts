@@ -1,4 +1,4 @@
-import type { StreamHold, StreamHub } from "../core/stream-hub.ts";
+import type { StreamHold, StreamHub, StreamRequest } from "../core/stream-hub.ts";
 import type { StreamName } from "../core/stream-name.ts";
 import type { Stream } from "../core/stream.ts";
 import type { Clock } from "../time/clock.ts";
@@ -28,7 +28,7 @@ const pictureMs = 3_000;
  */
 export async function passGate(
   name: StreamName,
-  request: { readonly protocol: "webrtc" | "whep"; readonly rawQuery: string; readonly client: string },
+  request: Required<Pick<StreamRequest, "rawQuery" | "client" | "trace">> & { readonly protocol: "webrtc" | "whep" },
   { hub, clock, holdMs }: GateOptions,
   signal: AbortSignal,
 ): Promise<GateResult> {

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
+import { traceHeader } from "../cluster/trace/trace-id.ts";
 import type { AdmitViewer, HttpGuest, ViewerTarget } from "../core/guest.ts";
 import type { StreamHub } from "../core/stream-hub.ts";
 import type { CloseReason } from "../flow/close-group.ts";
@@ -103,11 +104,17 @@ class SignallingDoor {
     maxFragments: 64,
     perMessageDeflate: false,
   });
+  /** What the handshake is answered with. */
+  readonly #traces = new WeakMap<IncomingMessage, string>();
   #isClosed = false;
 
   constructor(table: SessionTable, room: RoomOptions & { readonly admit: AdmitViewer }) {
     this.#table = table;
     this.#room = room;
+    this.#server.on("headers", (headers, request) => {
+      const trace = this.#traces.get(request);
+      if (trace !== undefined) headers.push(`${traceHeader}: ${trace}`);
+    });
   }
 
   get size(): number {
@@ -127,11 +134,13 @@ class SignallingDoor {
 
   async #admit(request: IncomingMessage, socket: Duplex, head: Buffer, target: ViewerTarget): Promise<void> {
     const admission = await this.#room.admit(target, "webrtc");
-    if (!admission.isAdmitted) return refuse(socket, admission.status, admission.reason);
+    const { trace } = target;
+    if (!admission.isAdmitted) return refuse(socket, admission.status, admission.reason, trace);
     // The handshake may fail or be given up at any time.
     socket.once("close", () => admission.onEnd?.());
     if (socket.destroyed) return admission.onEnd?.();
-    if (this.#isClosed) return refuse(socket, 503, "this node takes no new viewers");
+    if (this.#isClosed) return refuse(socket, 503, "this node takes no new viewers", trace);
+    if (trace !== undefined) this.#traces.set(request, trace);
     this.#server.handleUpgrade(request, socket, head, (webSocket) => {
       const signalling = new SignallingSocket(webSocket, target, admission, this.#table, this.#room);
       this.#sockets.add(signalling);
@@ -152,10 +161,11 @@ class SignallingDoor {
 
 const reasonPhrases = { 401: "Unauthorized", 403: "Forbidden", 503: "Service Unavailable" } as const;
 
-function refuse(socket: Duplex, status: 401 | 403 | 503, reason: string): void {
+function refuse(socket: Duplex, status: 401 | 403 | 503, reason: string, trace: string | undefined): void {
   const body = Buffer.from(reason, "utf8");
   socket.end(
     `HTTP/1.1 ${status} ${reasonPhrases[status]}\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n` +
-      `Access-Control-Allow-Origin: *\r\nContent-Length: ${body.length}\r\n\r\n${reason}`,
+      `Access-Control-Allow-Origin: *\r\n${trace === undefined ? "" : `${traceHeader}: ${trace}\r\n`}` +
+      `Content-Length: ${body.length}\r\n\r\n${reason}`,
   );
 }

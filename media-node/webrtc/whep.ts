@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { traceHeader } from "../cluster/trace/trace-id.ts";
 import type { Admitted, AdmitViewer, ViewerTarget } from "../core/guest.ts";
 import type { StreamHold } from "../core/stream-hub.ts";
 import { messageOf, ProtocolError } from "../flow/errors.ts";
@@ -24,8 +25,8 @@ const sessionPrefix = "whep-";
 const corsHeaders = {
   "Access-Control-Allow-Origin": "*",
   "Access-Control-Allow-Methods": "OPTIONS, GET, POST, PATCH, DELETE",
-  "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match, If-None-Match",
-  "Access-Control-Expose-Headers": "Location, Link, ETag, Retry-After, Accept-Patch, ID",
+  "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match, If-None-Match, traceparent",
+  "Access-Control-Expose-Headers": `Location, Link, ETag, Retry-After, Accept-Patch, ID, ${traceHeader}`,
 };
 
 /** An answer decided on, before it is written. */
@@ -66,7 +67,7 @@ export class Whep {
         this.#options.logger.error("whep failed", { error: messageOf(thrown) });
         return { status: 500, body: "internal error" };
       })
-      .then((answer) => write(response, request.method === "HEAD", answer))
+      .then((answer) => write(response, request.method === "HEAD", isSession ? answer : withTrace(answer, target)))
       .catch((thrown: unknown) => this.#options.logger.error("whep not answered", { error: messageOf(thrown) }));
     return true;
   }
@@ -108,9 +109,9 @@ export class Whep {
     signal: AbortSignal,
   ): Promise<Answer> {
     const target = admission.target ?? asked;
-    const { rawQuery, remoteAddress: client } = target;
+    const { rawQuery, remoteAddress: client, trace } = target;
     const gateOptions = { ...this.#options, holdMs: this.#options.config.holdMs };
-    const gate = await passGate(target, { protocol: "whep", rawQuery, client }, gateOptions, signal);
+    const gate = await passGate(target, { protocol: "whep", rawQuery, client, trace }, gateOptions, signal);
     if (gate.kind === "not-found") return { status: 404, body: gate.reason };
     if (gate.kind === "not-yet") return tryLater(409, gate.reason);
     if (signal.aborted || this.#table.refusal) {
@@ -130,7 +131,8 @@ export class Whep {
       const agreed = acceptOffer(offer, playlist);
       if (!agreed) return { status: 422, body: "the offer has no codec that this stream is in" };
       const id = randomToken(this.#options.random, 24);
-      const log = this.#options.logger.with({ app: target.app, stream: target.stream, viewer: target.remoteAddress });
+      const { app, stream, remoteAddress: viewer, trace } = target;
+      const log = this.#options.logger.with({ app, stream, viewer, trace });
       let expiry: Timer | undefined;
       const opened = this.#table.open(hold, log, target.remoteAddress, () => {
         this.#sessions.delete(id);
@@ -210,6 +212,11 @@ function created(sdp: string, location: string, etag: string): Answer {
     },
     body: sdp,
   };
+}
+
+/** Who offers is told under which id to look for its session in the logs. */
+function withTrace(answer: Answer, { trace }: ViewerTarget): Answer {
+  return trace === undefined ? answer : { ...answer, headers: { ...answer.headers, [traceHeader]: trace } };
 }
 
 /** Trickled candidates are welcome and not needed; a restart of ICE is not offered (draft §4.3.2). */

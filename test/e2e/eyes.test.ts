@@ -2,10 +2,13 @@
 // page about each stream.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import type { IncomingMessage } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { WebSocket } from "ws";
 import { startLaptopCluster, type LaptopCluster } from "../../infra/laptop/cluster.ts";
 import { HlsViewer } from "../support/hls-viewer.ts";
 import { until } from "../support/until.ts";
@@ -14,6 +17,12 @@ import { WhepViewer } from "../support/whep-viewer.ts";
 let cluster: LaptopCluster;
 let viewers: (WhepViewer | HlsViewer)[] = [];
 const logs: string[] = [];
+/** The same, taken apart; `by` says whose. */
+const logged: { by: string; event: string; trace?: string; stream?: string }[] = [];
+/** Of the request that makes the edge pull (W3C Trace Context §3.2.3 has this one for an example). */
+const trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+const traceparent = `00-${trace}-00f067aa0ba902b7-01`;
+let first: readonly Response[] = [];
 /** Secrets of this run; none may be seen anywhere. */
 const canaries = ["canary-of-the-cluster-secret", "canary-of-a-camera", "canary-in-a-query"];
 
@@ -23,8 +32,12 @@ before(async () => {
     edges: 1,
     secret: canaries[0],
     nodeEnv: { HEARTH_LOG_LEVEL: "debug" },
-    onLog: (_node, line) => void logs.push(line),
+    onLog: (node, text) => {
+      logs.push(text);
+      for (const line of text.split("\n")) if (line.startsWith("{")) logged.push({ by: node, ...JSON.parse(line) });
+    },
   });
+  first = await followed(`${cluster.url}/app/stream/llhls.m3u8`, { headers: { traceparent } });
   viewers = [new WhepViewer(`${cluster.url}/app/stream/whep`), new HlsViewer(`${cluster.url}/app/stream/llhls.m3u8`)];
   await until("both watch", 20_000, () => viewers.every(({ node }) => node !== undefined));
 });
@@ -33,6 +46,16 @@ after(async () => {
   await Promise.all(viewers.map((viewer) => viewer.close()));
   await cluster?.close();
 });
+
+/** The router's answer, and that of the node it sends to. */
+async function followed(url: string, init: RequestInit): Promise<readonly [Response, Response]> {
+  const sent = await fetch(url, { ...init, redirect: "manual" });
+  return [sent, await fetch(sent.headers.get("Location")!, init)];
+}
+
+/** Everything that was logged under a trace id so far, as `who: what`. */
+const saidUnder = (id: string): string[] =>
+  logged.flatMap(({ by, event, trace: at }) => (at === id ? [`${by}: ${event}`] : []));
 
 const operatorUrl = (id: string): string => `http://127.0.0.1:${cluster.ready.get(id)!.operatorPort}`;
 const metricsOf = async (id: string): Promise<string> => (await fetch(`${operatorUrl(id)}/metrics`)).text();
@@ -94,8 +117,10 @@ test("promtool takes the rules, and evaluates the dashboard's expressions as Pro
 test("the page about a stream shows its source, its way and its viewers, on origin and edge", async () => {
   const page = async (id: string) => (await fetch(`${operatorUrl(id)}/-/streams/default/app/stream`)).text();
   const edge = await page("edge-1");
-  for (const text of ["ovt://", "origin-1 → edge-1", "h264", "whep 1", "llhls 1", "pull is live"])
+  for (const text of ["ovt://", "origin-1 → edge-1", "h264", "whep 1", "pull is live"])
     assert.ok(edge.includes(text), text);
+  // Who asked first and never again counts for some seconds, too.
+  assert.match(edge, /llhls [12]\b/);
   assert.match(await page("origin-1"), /file:\/\/.*loop\.mp4/);
   assert.match(await (await fetch(`${operatorUrl("edge-1")}/-/streams`)).text(), /default\/app\/stream/);
 });
@@ -108,6 +133,63 @@ test("the API answers at the operators' port: statistics, and a viewer sent away
   const before = viewer.nodes.length;
   assert.equal((await fetch(`${url}/viewers/${whep.id}`, { method: "DELETE" })).status, 200);
   await until("it noticed, and came back", 10_000, () => viewer.nodes.length > before);
+});
+
+test("one trace id leads from the router's decision over the edge to the origin", async () => {
+  assert.deepEqual(
+    first.map(({ status, headers }) => [status, headers.get("X-Hearth-Trace")]),
+    [
+      [302, trace],
+      [200, trace],
+    ],
+  );
+  const lines = ["router: viewer routed", "edge-1: pull begins", "edge-1: pull is live", "edge-1: llhls viewer came"];
+  for (const line of [...lines, "origin-1: ovt session began", "edge-1: llhls viewer left"])
+    await until(line, 15_000, () => saidUnder(trace).includes(line));
+  // Media is asked for in nobody's name, so that a cache has one copy for all.
+  const playlist = await first[1]!.text();
+  assert.ok(!playlist.includes(trace) && !playlist.includes("rtid"), playlist);
+  const media = await fetch(new URL(/^[^#].*$/m.exec(playlist)![0], first[1]!.url), { headers: { traceparent } });
+  assert.equal(media.status, 200);
+  assert.equal(media.headers.get("X-Hearth-Trace"), null);
+});
+
+test("a trace id that the router made is said by the node, too, over WHEP and over WebSocket", async () => {
+  const init = { method: "POST", headers: { "Content-Type": "application/sdp" }, body: "no offer" };
+  const [sent, answer] = await followed(`${cluster.url}/app/stream/whep`, init);
+  assert.deepEqual([sent.status, answer.status], [307, 400]);
+  const made = sent.headers.get("X-Hearth-Trace")!;
+  assert.match(made, /^[\da-f]{32}$/);
+  assert.equal(answer.headers.get("X-Hearth-Trace"), made);
+
+  const socket = new WebSocket(`${cluster.url.replace("http", "ws")}/app/stream`);
+  const [[{ headers }]] = (await Promise.all([once(socket, "upgrade"), once(socket, "open")])) as [
+    [IncomingMessage],
+    [],
+  ];
+  const id = String(headers["x-hearth-trace"]);
+  assert.match(id, /^[\da-f]{32}$/);
+  socket.send(JSON.stringify({ command: "request_offer" }));
+  await once(socket, "message");
+  socket.close();
+  for (const line of ["router: viewer routed", "edge-1: viewer left"])
+    await until(line, 10_000, () => saidUnder(id).includes(line));
+});
+
+test("a node reached without a router makes an id, and takes none that is none", async () => {
+  const url = `${cluster.ready.get("edge-1")!.url}/app/stream/whep`;
+  const head = async (query: string, traceparent: string): Promise<string> => {
+    const answer = await fetch(`${url}${query}`, { method: "HEAD", headers: { traceparent } });
+    return String(answer.headers.get("X-Hearth-Trace"));
+  };
+  assert.equal(await head("", traceparent), trace);
+  assert.equal(await head(`?rtid=${trace}`, "none"), trace);
+  for (const query of ["?rtid=%22%7D", `?rtid=${"f".repeat(4_000)}`, `?rtid=${trace}0`, ""]) {
+    const made = await head(query, "00-<script>");
+    assert.match(made, /^[\da-f]{32}$/);
+    assert.notEqual(made, trace);
+    assert.notEqual(made, "f".repeat(32));
+  }
 });
 
 test("no secret is in logs, metrics, pages or answers, whatever went wrong", async () => {

@@ -4,7 +4,7 @@ import { StoreUnavailable, type ClusterStreamName, type NodeRecord } from "#clus
 import { signNodeRecord } from "#cluster/store/node-record.ts";
 import { importSigningKey, type SigningKey } from "#cluster/ticket/signing-key.ts";
 import { createRouter, type RouterParts } from "../../functions/app.ts";
-import type { RouterEnv } from "../../functions/env.ts";
+import type { RouterTypes } from "../../functions/desk.ts";
 import { singleVhost } from "../../functions/vhosts.ts";
 
 export const secret = "a secret for tests only";
@@ -44,7 +44,7 @@ export interface FakeCluster {
 }
 
 export interface RouterFixture {
-  readonly app: Hono<{ Bindings: RouterEnv }>;
+  readonly app: Hono<RouterTypes>;
   readonly cluster: FakeCluster;
   readonly key: SigningKey;
   /** One request to `http://router.test`, or to a whole URL. */

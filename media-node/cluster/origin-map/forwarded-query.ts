@@ -1,8 +1,8 @@
 /** Longer queries are cut at a parameter's border: nothing a source needs is longer. */
 export const maxForwardedQueryBytes = 2_048;
 
-/** Ours, not the origin's: tickets, sessions, signatures. Everything that begins with `_HLS_` besides. */
-const ownKeys: ReadonlySet<string> = new Set(["rt", "session", "policy", "signature"]);
+/** Ours, not the origin's: tickets, trace ids, sessions, signatures. Everything that begins with `_HLS_` besides. */
+const ownKeys: ReadonlySet<string> = new Set(["rt", "rtid", "session", "policy", "signature"]);
 
 /**
  * The part of a viewer's query that an origin may see. Parameters keep their order and their escapes; our own keys are
