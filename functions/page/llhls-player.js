@@ -1,5 +1,5 @@
-// hls.js in low-latency mode. The master playlist is asked from the router, which redirects; everything below it is
-// relative to the node. When the node is gone, the master is asked anew.
+// hls.js in low-latency mode with content steering: the router's master playlist names two nodes, and hls.js leaves one
+// that drains or dies by itself. When neither plays, the master is asked anew.
 import Hls from "./vendor/hls.min.mjs";
 
 /**
@@ -10,9 +10,11 @@ import Hls from "./vendor/hls.min.mjs";
  */
 export function playLlHls(stream, viewing, why, nodeOf) {
   const video = document.querySelector("#hls-video");
-  const master = new URL(`/${stream}/llhls.m3u8`, location.href).href;
+  const master = new URL(`/${stream}/llhls.m3u8?steering=1`, location.href).href;
   let retryMs = 250;
   let hls;
+  /** Scheme, host and port of the node that the last media came from. */
+  let origin;
   viewing.watch(video);
 
   function start() {
@@ -21,18 +23,24 @@ export function playLlHls(stream, viewing, why, nodeOf) {
     const mine = new Hls({ lowLatencyMode: true, backBufferLength: 10, maxLiveSyncPlaybackRate: 1.1 });
     hls = mine;
     window.hearthHls = mine;
-    mine.on(Hls.Events.MANIFEST_LOADED, async (_event, { url }) => {
-      viewing.servedBy(await nodeOf(url), await why("llhls").catch(() => ""));
+    mine.on(Hls.Events.FRAG_BUFFERED, (_event, { frag }) => {
+      retryMs = 250;
+      // A part may have come before its segment has a name; the playlist that both are in always has one.
+      void showNode(frag.baseurl);
     });
-    mine.on(Hls.Events.FRAG_BUFFERED, () => (retryMs = 250));
-    mine.on(Hls.Events.ERROR, (_event, { fatal, type, response }) => {
-      // A refused connection is a dead node: do not wait until every retry is used up.
-      const isDeadNode = type === Hls.ErrorTypes.NETWORK_ERROR && (!response || response.code === 0);
-      if (hls === mine && (fatal || isDeadNode)) again();
+    mine.on(Hls.Events.ERROR, (_event, { fatal }) => {
+      if (hls === mine && fatal) again();
     });
     mine.loadSource(master);
     mine.attachMedia(video);
     void video.play().catch(() => {});
+  }
+
+  async function showNode(url) {
+    const from = new URL(url).origin;
+    if (from === origin) return;
+    origin = from;
+    viewing.servedBy(await nodeOf(url), await why("llhls").catch(() => ""));
   }
 
   function again() {

@@ -8,8 +8,6 @@ async function ask(path, init) {
   return body;
 }
 
-/** Where to play `app/stream` by `protocol`: `{url, node, expires}`. */
-export const resolve = (stream, protocol) => ask(`/-/resolve/${stream}?protocol=${protocol}`);
 /** The decision for one protocol with its reasons. */
 export const explain = (stream, protocol) => ask(`/-/explain/${stream}?protocol=${protocol}`);
 /** Every node as it reports itself. */

@@ -1,6 +1,6 @@
-// OvenPlayer by OvenMediaEngine's WebSocket signalling. The node is asked for first (/-/resolve), so that the page can
-// show it; when playing fails the router is asked again.
-import { resolve } from "./router.js";
+// OvenPlayer on the router's managed signalling: when its node drains or dies it is told so and plays on from another one.
+// Only when no node can play the stream does it fail; then it is made anew until one can.
+import { onServingNode } from "./serving-node.js";
 
 /**
  * @param {string} stream `app/stream`
@@ -8,29 +8,26 @@ import { resolve } from "./router.js";
  * @param {(protocol: string) => Promise<string>} why asks for the reason of the decision and logs it
  */
 export function playWebRtc(stream, viewing, why) {
+  const file = `${location.origin.replace("http", "ws")}/${stream}?managed=1`;
   let player;
   let retryMs = 250;
   let isMuted = true;
-
-  async function start() {
+  onServingNode((node) => {
     viewing.restart();
-    try {
-      const { url, node } = await resolve(stream, "webrtc");
-      viewing.servedBy(node, await why("webrtc").catch(() => ""));
-      create(url);
-    } catch (thrown) {
-      viewing.servedBy(undefined, thrown.message);
-      again();
-    }
+    void show(node);
+  });
+
+  async function show(node) {
+    viewing.servedBy(node, await why("webrtc").catch(() => ""));
   }
 
-  function create(url) {
-    player?.remove();
+  function start() {
+    viewing.restart();
     const place = document.createElement("div");
     place.id = "ovenplayer";
     document.querySelector("#webrtc .screen").replaceChildren(place);
     const mine = window.OvenPlayer.create(place, {
-      sources: [{ type: "webrtc", file: url }],
+      sources: [{ type: "webrtc", file }],
       autoStart: true,
       autoFallback: false,
       mute: isMuted,
@@ -43,8 +40,8 @@ export function playWebRtc(stream, viewing, why) {
     mine.on("stateChanged", ({ newstate }) => {
       if (newstate === "playing") retryMs = 250;
     });
-    mine.on("error", () => {
-      if (player === mine) again();
+    mine.on("error", ({ message }) => {
+      if (player === mine) again(message);
     });
   }
 
@@ -65,14 +62,15 @@ export function playWebRtc(stream, viewing, why) {
     observer.observe(screen, { childList: true, subtree: true });
   }
 
-  function again() {
-    player?.remove();
+  function again(message) {
+    viewing.servedBy(undefined, message);
+    player.remove();
     player = undefined;
     setTimeout(start, retryMs);
     retryMs = Math.min(retryMs * 2, 3_000);
   }
 
-  void start();
+  start();
   return {
     setMuted(muted) {
       isMuted = muted;

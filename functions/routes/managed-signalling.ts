@@ -38,9 +38,15 @@ export async function managedSignalling(c: RouterContext, desk: Desk, sockets: S
   if (!first) return problemResponse(problem ?? nobodyAnswered);
   const { answer, socket } = sockets.accept();
   const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
-  new SignallingRelay(socket, { dial, wait, nowMs: desk.nowMs }).start(first);
+  // Who asked by its URL knows this router; others may not expect a message that OvenMediaEngine does not send.
+  const isTold = c.req.query("managed") === "1";
+  const greeting = () => (isTold && serving !== undefined ? nodeMessage(serving) : undefined);
+  new SignallingRelay(socket, { dial, wait, nowMs: desk.nowMs, greeting }).start(first);
   return answer;
 }
+
+/** Players take no notice of notifications they do not know; a page may show who serves it. */
+const nodeMessage = (id: string): string => JSON.stringify({ command: "notification", type: "node", message: { id } });
 
 const nobodyAnswered: Problem = {
   status: 502,

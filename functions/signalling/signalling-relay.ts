@@ -12,6 +12,8 @@ export interface RelayOptions {
   readonly wait: (ms: number) => Promise<void>;
   /** Milliseconds on any clock. */
   readonly nowMs: () => number;
+  /** What the player is sent when a node takes over, if anything. */
+  readonly greeting?: () => string | undefined;
 }
 
 /** Closed with these a node gave up: it restarts, has no room, failed, or vanished (RFC 6455 §7.4.1). */
@@ -57,6 +59,8 @@ export class SignallingRelay {
   #attach(node: SignallingSocket): void {
     this.#node = node;
     this.#nodeSinceMs = this.#options.nowMs();
+    const greeting = this.#options.greeting?.();
+    if (greeting !== undefined) this.#toPlayer(greeting);
     node.addEventListener("message", ({ data }) => {
       if (node === this.#node) this.#fromNode(data);
     });

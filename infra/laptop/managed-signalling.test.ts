@@ -57,7 +57,7 @@ test(
   { timeout: 15_000 },
   async () => {
     const player = new WebSocket(`${router.url.replace("http", "ws")}/app/stream?managed=1`);
-    const received: { command: string; id: number }[] = [];
+    const received: Partial<Record<"command" | "id" | "message", unknown>>[] = [];
     player.on("message", (data: Buffer) => {
       const message = JSON.parse(data.toString()) as { command: string; id: number };
       received.push(message);
@@ -74,6 +74,11 @@ test(
     assert.notEqual(second.id, first.id);
     player.close();
     await once(player, "close");
-    assert.equal(received.length, 3);
+    const told = (id: number) => ({ command: "notification", type: "node", message: { id: `edge${id}` } });
+    assert.deepEqual(
+      received.filter(({ command }) => command === "notification"),
+      [told(first.id), told(second.id)],
+    );
+    assert.equal(received.length, 5);
   },
 );
