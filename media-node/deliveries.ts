@@ -2,6 +2,7 @@ import type { Metric } from "./api/metrics.ts";
 import type { NodeRecord } from "./cluster/store/contract.ts";
 import { withAnswerHeaders, type AnswerRules } from "./answer-headers.ts";
 import type {
+  HlsPublisherConfig,
   HttpPorts,
   LlhlsPublisherConfig,
   PublishersConfig,
@@ -13,7 +14,7 @@ import type { StreamHub } from "./core/stream-hub.ts";
 import { SettingError, TransportError } from "./flow/errors.ts";
 import { Histogram } from "./flow/histogram.ts";
 import { llHlsMetrics } from "./ll-hls-metrics.ts";
-import { createLlHls, type LlHls } from "./llhls/ll-hls.ts";
+import { createLlHls, type LlHls, type LlHlsConfig } from "./llhls/ll-hls.ts";
 import { mediaPorts, openMediaWorkers } from "./media-workers.ts";
 import type { NodeContext } from "./node-context.ts";
 import { openOpusSound } from "./opus-sound.ts";
@@ -47,33 +48,67 @@ export interface Delivery {
 
 /** Opens what Server.xml has a port and an application for. */
 export async function openDeliveries(context: NodeContext, hub: StreamHub, admit: AdmitViewer): Promise<Delivery[]> {
-  const opened = [openLlHls(context, hub, admit), await openWebRtc(context, hub, admit)];
+  const opened = [...openSegmented(context, hub, admit), await openWebRtc(context, hub, admit)];
   return opened.filter((delivery) => delivery !== undefined);
 }
 
-function openLlHls(context: NodeContext, hub: StreamHub, admit: AdmitViewer): Delivery | undefined {
-  const { config, live, clock, logger, secret, group } = context;
-  const ports = config.bind.llhls;
-  const settings = publishersOf(context).flatMap(({ llhls }) => llhls ?? []);
-  if (!isOpen(ports) || settings.length === 0 || !config.modules.hasLlhls) return undefined;
+/** LL-HLS and HLS version 3: one guest for each setting, counted together. */
+function openSegmented(context: NodeContext, hub: StreamHub, admit: AdmitViewer): Delivery[] {
+  const { bind, modules } = context.config;
   const guests: LlHls[] = [];
-  const times = newTimes();
-  const open = oncePerSetting((setting: Omit<LlhlsPublisherConfig, "crossDomains">): HttpGuest => {
+  const shared = { context, hub, admit, guests, times: newTimes() };
+  const opened = [
+    ...(modules.hasLlhls ? openPublisher(shared, "llhls", bind.llhls, llHlsConfigOf) : []),
+    ...openPublisher(shared, "hls", bind.hls ?? bind.llhls, hlsConfigOf),
+  ];
+  return opened.map((delivery, index) => (index === 0 ? { ...delivery, metrics: llHlsMetrics(guests) } : delivery));
+}
+
+const llHlsConfigOf = (setting: LlhlsPublisherConfig): LlHlsConfig => ({
+  partMs: setting.chunkDurationMs,
+  segmentMs: setting.segmentDurationMs,
+  segmentCount: setting.segmentCount,
+  partHoldBackMs: setting.partHoldBackMs,
+  hasPreloadHint: setting.hasPreloadHint,
+  isLegacyByDefault: setting.defaults.legacy,
+  hasDefaultPlaylist: setting.hasDefaultPlaylist,
+  maxAge: setting.maxAge,
+});
+
+const hlsConfigOf = (setting: HlsPublisherConfig): LlHlsConfig => ({
+  partMs: setting.segmentDurationMs,
+  segmentMs: setting.segmentDurationMs,
+  segmentCount: setting.segmentCount,
+  hasDefaultPlaylist: setting.hasDefaultPlaylist,
+  maxAge: setting.maxAge,
+  mpegTs: { isPlainTaken: setting.isPlainTaken },
+});
+
+/** What LL-HLS and HLS version 3 have in common. */
+interface Segmented {
+  readonly context: NodeContext;
+  readonly hub: StreamHub;
+  readonly admit: AdmitViewer;
+  readonly guests: LlHls[];
+  readonly times: Delivery["times"];
+}
+
+function openPublisher<P extends "llhls" | "hls">(
+  { context, hub, admit, guests, times }: Segmented,
+  publisher: P,
+  ports: HttpPorts,
+  configOf: (setting: NonNullable<PublishersConfig[P]>) => LlHlsConfig,
+): Delivery[] {
+  const { live, clock, logger, secret, group } = context;
+  const settings = publishersOf(context).flatMap((publishers) => publishers[publisher] ?? []);
+  if (!isOpen(ports) || settings.length === 0) return [];
+  const open = oncePerSetting((config: LlHlsConfig): HttpGuest => {
     const guest = createLlHls({
       hub,
       admit,
       clock,
       logger,
-      config: {
-        partMs: setting.chunkDurationMs,
-        segmentMs: setting.segmentDurationMs,
-        segmentCount: setting.segmentCount,
-        partHoldBackMs: setting.partHoldBackMs,
-        hasPreloadHint: setting.hasPreloadHint,
-        isLegacyByDefault: setting.defaults.legacy,
-        hasDefaultPlaylist: setting.hasDefaultPlaylist,
-        maxAge: setting.maxAge,
-      },
+      config,
       times,
       ...(secret !== undefined && { secret }),
       secretOf: (vhost) => viewerSecretOf(live.now, vhost),
@@ -83,21 +118,16 @@ function openLlHls(context: NodeContext, hub: StreamHub, admit: AdmitViewer): De
     return guest;
   });
   // Who may read the answers is followed answer by answer.
-  const guestOf = ({ crossDomains: _unused, ...setting }: LlhlsPublisherConfig): HttpGuest => open(setting);
+  const guestOf = (setting: NonNullable<PublishersConfig[P]>): HttpGuest => open(configOf(setting));
   for (const setting of settings) guestOf(setting);
   const guest = publishedBy({
     configNow: () => live.now,
-    publisher: "llhls",
+    publisher,
     guestOf,
     findStream: (name) => hub.find(name),
   });
-  return {
-    protocols: ["llhls"],
-    ports,
-    guest: withAnswerHeaders(guest, (target) => llHlsRules(live.now, target)),
-    metrics: llHlsMetrics(guests),
-    times,
-  };
+  const answered = withAnswerHeaders(guest, (target) => segmentedRules(live.now, target, publisher));
+  return [{ protocols: ["llhls"], ports, guest: answered, times }];
 }
 
 async function openWebRtc(context: NodeContext, hub: StreamHub, admit: AdmitViewer): Promise<Delivery | undefined> {
@@ -161,8 +191,12 @@ const webRtcConfigOf = ({ hasRtx, hasDefaultPlaylist }: WebrtcPublisherConfig): 
   ...(hasRtx !== undefined && { rtx: hasRtx }),
 });
 
-function llHlsRules(config: ServerConfig, target: ViewerTarget): AnswerRules | undefined {
-  const crossDomains = publishersFor(config, target)?.llhls?.crossDomains ?? config.crossDomains;
+function segmentedRules(
+  config: ServerConfig,
+  target: ViewerTarget,
+  publisher: "llhls" | "hls",
+): AnswerRules | undefined {
+  const crossDomains = publishersFor(config, target)?.[publisher]?.crossDomains ?? config.crossDomains;
   return crossDomains && { crossDomains, methods: "OPTIONS, GET, HEAD" };
 }
 

@@ -151,7 +151,7 @@ async function wire(context: NodeContext, options: NodeOptions, events: EventLog
     url: url ?? `http://${config.vhosts[0]?.originMapStore?.originHostName ?? "127.0.0.1"}:${ovt.port ?? 0}`,
     region: config.hearth.region,
     maxViewers: config.hearth.maxViewers,
-    protocols: deliveries.flatMap(({ protocols }) => protocols),
+    protocols: [...new Set(deliveries.flatMap(({ protocols }) => protocols))],
     hub,
     clock,
     state: () => lifecycle.state,

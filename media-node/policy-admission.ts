@@ -81,7 +81,7 @@ export function policyRequest(
 ): PolicyRequest {
   const [base = "", host = ""] = baseUrl.split("://");
   const isTls = base === "https";
-  const { port, tlsPort } = protocol === "llhls" ? bind.llhls : bind.webrtc.signalling;
+  const { port, tlsPort } = protocol === "llhls" ? { ...bind.hls, ...bind.llhls } : bind.webrtc.signalling;
   return {
     scheme: protocol === "webrtc" ? (isTls ? "wss" : "ws") : base,
     host,

@@ -21,6 +21,10 @@ test("four segments of the longest are kept, and the group of pictures before th
   assert.equal(recentMs(llhls(2), "<WebRTC/>", llhls(6)), 26_000);
 });
 
+test("HLS version 3 has seven kept: its players begin six from the end", () => {
+  assert.equal(recentMs(llhls(4), "<HLS><SegmentDuration>3</SegmentDuration></HLS>"), 23_000);
+});
+
 test("six seconds are kept where segments are short or there are none", () => {
   assert.equal(recentMs(llhls(0.5)), 6_000);
   assert.equal(recentMs("<WebRTC/>"), 6_000);

@@ -88,7 +88,7 @@ function doorOf({ config, live, logger, address }: NodeContext, state: () => Nod
     trustedProxies: () => live.now.hearth.trustedProxies,
     state,
     logger,
-    portSetting: "Bind/Publishers/{LLHLS,WebRTC} in Server.xml",
+    portSetting: "Bind/Publishers/{LLHLS,HLS,WebRTC} in Server.xml",
   };
 }
 

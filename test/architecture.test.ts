@@ -5,7 +5,7 @@ import { dirname, join, relative } from "node:path";
 import { test } from "node:test";
 
 const ground = ["bytes", "time", "flow"];
-const formats = ["rtp", "sdp", "cmaf", "codecs"];
+const formats = ["rtp", "sdp", "cmaf", "mpegts", "codecs"];
 const agreement = ["cluster", "config"];
 const guests = ["ovt", "rtsp", "srt", "file", "webrtc", "llhls", "stores", "transcoding"];
 const guest = ["core", ...formats, ...agreement, ...ground];
@@ -21,6 +21,7 @@ const mayImport: Record<string, string[]> = {
   sdp: ground,
   rtp: ["codecs", ...ground],
   cmaf: ["codecs", ...ground],
+  mpegts: ["codecs", ...ground],
   core: ["codecs", ...ground],
   ...Object.fromEntries(guests.map((room) => [room, guest])),
   api: ["core", ...agreement, ...ground],

@@ -111,6 +111,31 @@ const llhlsSchema = group("LL-HLS delivery.", {
   Dumps: unused("Writing segments to disk."),
 });
 
+/** OvenMediaEngine's HLS version 3 publisher: the elements of LL-HLS without those of parts. */
+const hlsSchema = group(
+  "HLS version 3 delivery: MPEG-TS segments at `ts:playlist.m3u8`, for players that know nothing newer. H.264, H.265, AAC, MP3.",
+  {
+    MaxConnection: maxConnection,
+    SegmentDuration: seconds("Length of a segment.", { fallback: 4, min: 0.5, max: 60 }),
+    SegmentCount: integer("Segments in the live window; at least 3.", { fallback: 4, min: 3, max: 10_000 }),
+    OriginMode: flag("Names without session: always so in Hearth.", false),
+    ServerTimeBasedSegmentNumbering: flag("Numbers from the clock: Hearth numbers by source time in any case.", false),
+    CreateDefaultPlaylist: flag("Offer ts:playlist.m3u8.", true),
+    DefaultQueryString: unused("Rewinding."),
+    CacheControl: group(
+      "max-age of answers in seconds; 0 means no-cache, -1 no header; what is absent Hearth says itself.",
+      {
+        MasterPlaylistMaxAge: maxAge("Master playlist.", 0),
+        ChunklistMaxAge: maxAge("Media playlist.", 0),
+        SegmentMaxAge: maxAge("Segments.", -1),
+      },
+    ),
+    CrossDomains: crossDomainsSchema,
+    DVR: unused("Rewinding."),
+    Dumps: unused("Writing segments to disk."),
+  },
+);
+
 export const applicationSchema = group("A name space of streams, and what is done with them.", {
   Name: text("`*` is the template from which applications are made when a pull needs one.", {
     isRequired: true,
@@ -150,7 +175,7 @@ export const applicationSchema = group("A name space of streams, and what is don
     WebRTC: webrtcSchema,
     LLHLS: llhlsSchema,
     OVT: group("Other nodes may pull from this application.", { MaxConnection: maxConnection }),
-    HLS: unused("HLS with MPEG-TS segments."),
+    HLS: hlsSchema,
     DASH: unused("MPEG-DASH."),
     LLDASH: unused("Low-latency MPEG-DASH."),
     SRT: unused("SRT delivery."),

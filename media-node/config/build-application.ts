@@ -4,6 +4,7 @@ import type { ValueOf } from "./schema.ts";
 import type {
   ApplicationConfig,
   CrossDomainsConfig,
+  HlsPublisherConfig,
   LlhlsPublisherConfig,
   ProviderName,
   WebrtcPublisherConfig,
@@ -26,6 +27,7 @@ export function buildApplication(value: ApplicationValue): ApplicationConfig {
       ovt: publishers?.OVT !== undefined,
       ...(publishers?.WebRTC && { webrtc: buildWebrtc(publishers.WebRTC, publishers) }),
       ...(publishers?.LLHLS && { llhls: buildLlhls(publishers.LLHLS) }),
+      ...(publishers?.HLS && { hls: buildHls(publishers.HLS, publishers.LLHLS === undefined) }),
     },
   };
 }
@@ -72,6 +74,23 @@ function buildLlhls(value: NonNullable<PublishersValue["LLHLS"]>): LlhlsPublishe
       }),
       ...(cache?.$.has("SegmentMaxAge") && { segment: cache.SegmentMaxAge }),
       ...(cache?.$.has("PartialSegmentMaxAge") && { part: cache.PartialSegmentMaxAge }),
+    },
+    ...(crossDomains && { crossDomains }),
+  };
+}
+
+function buildHls(value: NonNullable<PublishersValue["HLS"]>, isPlainTaken: boolean): HlsPublisherConfig {
+  const crossDomains = buildCrossDomains(value.CrossDomains);
+  const { CacheControl: cache } = value;
+  return {
+    segmentDurationMs: Math.round(value.SegmentDuration * 1_000),
+    segmentCount: value.SegmentCount,
+    hasDefaultPlaylist: value.CreateDefaultPlaylist,
+    isPlainTaken,
+    maxAge: {
+      ...(cache?.$.has("MasterPlaylistMaxAge") && { masterPlaylist: cache.MasterPlaylistMaxAge }),
+      ...(cache?.$.has("ChunklistMaxAge") && { chunklist: cache.ChunklistMaxAge }),
+      ...(cache?.$.has("SegmentMaxAge") && { segment: cache.SegmentMaxAge }),
     },
     ...(crossDomains && { crossDomains }),
   };

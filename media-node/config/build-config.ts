@@ -52,6 +52,7 @@ function buildBind(value: BindValue): BindConfig {
   return {
     ...(ovt && (ovt.protocol === "srt" ? { ovtSrtPort: ovt.number } : { ovtPort: ovt.number })),
     llhls: buildPorts(value?.Publishers?.LLHLS),
+    ...(value?.Publishers?.HLS && { hls: buildPorts(value.Publishers.HLS) }),
     webrtc: {
       signalling: buildPorts(webrtc?.Signalling),
       iceCandidates: webrtc?.IceCandidates?.IceCandidate.filter((candidate) => candidate !== undefined) ?? [],
@@ -118,7 +119,10 @@ function buildVhost(value: VhostValue): VhostConfig {
 function buildCoverage(
   value: { readonly Providers: readonly string[]; readonly Publishers: readonly string[] } | undefined,
 ): { providers: readonly string[]; publishers: readonly string[] } {
-  return { providers: value?.Providers ?? [], publishers: value?.Publishers ?? [] };
+  const publishers = value?.Publishers ?? [];
+  // Both are the same media over the same doors: who guards one would not leave the other open.
+  const isHlsAlone = publishers.includes("hlsv3") && !publishers.includes("llhls");
+  return { providers: value?.Providers ?? [], publishers: isHlsAlone ? [...publishers, "llhls"] : publishers };
 }
 
 function buildOrigins(value: VhostValue["Origins"]): OriginsConfig {

@@ -13,6 +13,7 @@ const readAtStart: readonly (readonly [path: string, read: (config: ServerConfig
   ["Server/IP", ({ ips }) => ips],
   ["Server/Bind/Publishers/OVT", ({ bind }) => [bind.ovtPort, bind.ovtSrtPort]],
   ["Server/Bind/Publishers/LLHLS", ({ bind }) => bind.llhls],
+  ["Server/Bind/Publishers/HLS", ({ bind }) => bind.hls],
   ["Server/Bind/Publishers/WebRTC", ({ bind }) => bind.webrtc],
   ["Server/Bind/Managers/API", ({ bind }) => bind.api],
   ["Server/Modules", ({ modules }) => modules],

@@ -19,6 +19,7 @@ export function lintDelivery(input: LintInput): void {
         warn(at, "bad-value", `Nobody reads the query key "${Key}".`, "Write _HLS_legacy.");
       }
       lintCrossDomains(llhls?.CrossDomains, input);
+      lintCrossDomains(publishers?.HLS?.CrossDomains, input);
       lintCrossDomains(publishers?.WebRTC?.CrossDomains, input);
     }
   }

@@ -29,7 +29,7 @@ function listenersOf({ value }: LintInput): Listener[] {
   if (ovt?.Port && ovt.Port.protocol === "tcp") {
     listeners.push({ number: ovt.Port.number, at: ovt.$.child("Port"), kind: undefined });
   }
-  for (const group of [publishers?.LLHLS, publishers?.WebRTC?.Signalling, value.Bind?.Managers?.API]) {
+  for (const group of [publishers?.LLHLS, publishers?.HLS, publishers?.WebRTC?.Signalling, value.Bind?.Managers?.API]) {
     // The API is another server: it shares no port with viewers.
     const isApi = group === value.Bind?.Managers?.API;
     if (group?.Port) {
@@ -52,6 +52,9 @@ function lintDoors({ value, config, warn }: LintInput): void {
   if (applications.some(({ publishers }) => publishers.llhls) && !isOpen(bind.llhls)) {
     warn(at, "no-door", "LL-HLS is published, but no port is bound for it.", "Add Bind/Publishers/LLHLS/Port.");
   }
+  if (applications.some(({ publishers }) => publishers.hls) && !isOpen(bind.hls ?? bind.llhls)) {
+    warn(at, "no-door", "HLS is published, but no port is bound for it.", "Add Bind/Publishers/HLS/Port.");
+  }
   if (applications.some(({ publishers }) => publishers.webrtc) && !isOpen(bind.webrtc.signalling)) {
     warn(
       at,
@@ -71,7 +74,8 @@ function lintDoors({ value, config, warn }: LintInput): void {
     const port = value.Bind!.Publishers!.OVT!.$.child("Port");
     warn(port, "not-followed", "OVT over SRT is understood, but not served.", "Write the port without /srt.");
   }
-  const wantsTls = bind.llhls.tlsPort !== undefined || bind.webrtc.signalling.tlsPort !== undefined;
+  const wantsTls =
+    bind.llhls.tlsPort !== undefined || bind.hls?.tlsPort !== undefined || bind.webrtc.signalling.tlsPort !== undefined;
   if (wantsTls && !config.vhosts.some(({ tls }) => tls)) {
     warn(at, "no-certificate", "A TLSPort is bound, but no virtual host has a certificate.", "Add Host/TLS.");
   }

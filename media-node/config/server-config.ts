@@ -33,6 +33,8 @@ export interface BindConfig {
   /** OVT over SRT (`<Port>9000/srt</Port>`). */
   readonly ovtSrtPort?: number;
   readonly llhls: HttpPorts;
+  /** Absent: the ports of {@link llhls}. */
+  readonly hls?: HttpPorts;
   readonly webrtc: { readonly signalling: HttpPorts; readonly iceCandidates: readonly IceCandidateSetting[] };
   readonly api: HttpPorts;
 }
@@ -112,6 +114,7 @@ export interface PublishersConfig {
   readonly ovt: boolean;
   readonly webrtc?: WebrtcPublisherConfig;
   readonly llhls?: LlhlsPublisherConfig;
+  readonly hls?: HlsPublisherConfig;
 }
 
 export interface WebrtcPublisherConfig {
@@ -145,6 +148,16 @@ export interface LlhlsPublisherConfig {
     readonly part?: number;
   };
   readonly crossDomains?: CrossDomainsConfig;
+}
+
+/** HLS version 3: MPEG-TS segments. */
+export interface HlsPublisherConfig extends Pick<
+  LlhlsPublisherConfig,
+  "segmentDurationMs" | "segmentCount" | "hasDefaultPlaylist" | "crossDomains"
+> {
+  readonly maxAge: Pick<LlhlsPublisherConfig["maxAge"], "masterPlaylist" | "chunklist" | "segment">;
+  /** No LL-HLS publisher has `playlist.m3u8`: it is this one's without `ts:`, too. */
+  readonly isPlainTaken: boolean;
 }
 
 /** What a policy or webhook covers: names in lower case (`webrtc`, `llhls`). */

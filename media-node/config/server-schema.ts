@@ -64,7 +64,7 @@ const bindSchema = group("Where the node listens. Only what is written here open
       TcpRelayBind: unused("TURN relay inside OvenMediaEngine."),
       IceServers: unused("External TURN servers for players."),
     }),
-    HLS: unused("HLS with MPEG-TS segments."),
+    HLS: listeners("HLS version 3 over HTTP; where it is absent, the ports of LLHLS.", 80),
     Thumbnail: unused("Thumbnails."),
     SRT: unused("SRT delivery."),
     RTMPPush: unused("Re-publishing."),
@@ -186,7 +186,9 @@ const storeSchema = group("The OriginMapStore: origins announce their streams in
 
 const enablesSchema = group("What is covered.", {
   Providers: words("Ingest protocols; Hearth has none."),
-  Publishers: words("Delivery protocols: `webrtc`, `llhls`."),
+  Publishers: words(
+    "Delivery protocols: `webrtc`, `llhls`; HLS version 3 (`hlsv3`) is guarded with `llhls`, each by the other.",
+  ),
 });
 
 const virtualHostSchema = group("What is served under a set of host names.", {

@@ -10,16 +10,43 @@ import {
   serializeHvcConfig,
 } from "../codecs/h265.ts";
 import { opusClockRate } from "../codecs/opus.ts";
-import { isCmafCodec, type CmafTrack } from "../cmaf/cmaf-track.ts";
+import { codecString } from "../cmaf/codec-string.ts";
+import { isCmafCodec, type CmafCodec, type CmafTrack } from "../cmaf/cmaf-track.ts";
 import type { Sample } from "../core/sample.ts";
 import type { Track } from "../core/track.ts";
+import { isTsCodec, type TsCodec } from "../mpegts/ts-track.ts";
 
 /** Longest AudioSpecificConfig taken; the longest in use has fewer than 64 bytes. */
 const maxAudioConfig = 64;
 
+/** What samples are put into: fragmented MP4, a track a file, or MPEG-TS with both tracks in one. */
+export type Packaging = "fmp4" | "mpegts";
+
+/** A track as either packaging describes it. */
+export type OutputTrack = Omit<CmafTrack, "codec"> & { readonly codec: CmafCodec | TsCodec };
+
 /** Whether this room delivers tracks of this kind at all. */
-export function isDeliverable(track: Track): boolean {
-  return (track.kind === "video" || track.kind === "audio") && isCmafCodec(track.codec);
+export function isDeliverable(track: Track, packaging: Packaging): boolean {
+  const isCodec = packaging === "fmp4" ? isCmafCodec : isTsCodec;
+  return (track.kind === "video" || track.kind === "audio") && isCodec(track.codec);
+}
+
+/** The codec as a playlist names it (RFC 6381). */
+export function codecsOf(track: OutputTrack): string {
+  return isCmafTrack(track) ? codecString(track) : "mp4a.40.34";
+}
+
+export function isCmafTrack(track: OutputTrack): track is CmafTrack {
+  return isCmafCodec(track.codec);
+}
+
+/** A source's track as its packaging describes it; what is said of {@link cmafTrackOf} holds. */
+export function outputTrackOf(track: Track, keyframe?: Sample): OutputTrack | undefined {
+  if (track.codec !== "mp3") return cmafTrackOf(track, keyframe);
+  const { sampleRate = 48_000, channels = 2 } = track.audio ?? {};
+  const { timescale } = track;
+  const decoderConfig = new Uint8Array();
+  return { kind: "audio", codec: "mp3", timescale, decoderConfig, width: 0, height: 0, sampleRate, channels };
 }
 
 /**
@@ -28,7 +55,7 @@ export function isDeliverable(track: Track): boolean {
  * @returns undefined when the decoder configuration is not known yet
  * @throws {ProtocolError} when it is broken
  */
-export function cmafTrackOf(track: Track, keyframe?: Sample): CmafTrack | undefined {
+function cmafTrackOf(track: Track, keyframe?: Sample): CmafTrack | undefined {
   if (track.codec === "h264") return avcTrack(track, track.decoderConfig ?? avcConfigIn(keyframe));
   if (track.codec === "h265") return hevcTrack(track, track.decoderConfig ?? hvcConfigIn(keyframe));
   if (track.codec === "aac") return aacTrack(track);

@@ -1,6 +1,6 @@
 import { nalType, nalTypeOf, parseAvcConfig } from "../codecs/h264.ts";
 import { h265NalTypeOf, parseHvcConfig } from "../codecs/h265.ts";
-import type { CmafTrack } from "../cmaf/cmaf-track.ts";
+import type { OutputTrack } from "./cmaf-track-of.ts";
 
 type KeepNal = (data: Uint8Array, start: number, end: number) => boolean;
 
@@ -12,7 +12,7 @@ const hevc = { vps: 32, aud: 35, filler: 38 } as const;
  * entry already holds. Sets that differ from it are kept, so that a decoder sees the change.
  * @returns undefined for codecs without NAL units
  */
-export function keepNalOf(track: CmafTrack): KeepNal | undefined {
+export function keepNalOf(track: OutputTrack): KeepNal | undefined {
   if (track.codec === "h264") return keepAvc(track.decoderConfig);
   if (track.codec === "h265") return keepHevc(track.decoderConfig);
   return undefined;

@@ -3,6 +3,7 @@ import { streamKey as nameOf } from "../core/stream-name.ts";
 import type { StreamHold, StreamHub, StreamRequest } from "../core/stream-hub.ts";
 import type { Logger } from "../flow/logger.ts";
 import { every, type Clock, type Timer } from "../time/clock.ts";
+import type { Packaging } from "./cmaf-track-of.ts";
 import { streamFileKey } from "./stream-key.ts";
 import { StreamOutput } from "./stream-output.ts";
 import type { TrackOutput } from "./track-output.ts";
@@ -30,6 +31,7 @@ export interface LiveStreamsOptions {
   readonly segmentMs: number;
   readonly partMs: number;
   readonly segmentCount: number;
+  readonly packaging: Packaging;
   readonly segmentCacheControl: string;
   readonly partCacheControl: string;
   readonly onProgress: (live: LiveStream, track?: TrackOutput) => void;
@@ -91,10 +93,11 @@ export class LiveStreams {
 
   #begin(name: StreamName, hold: StreamHold): LiveStream {
     const { clock, logger, secretOf, onProgress } = this.#options;
-    const { segmentMs, partMs, segmentCount, segmentCacheControl, partCacheControl } = this.#options;
+    const { packaging, segmentMs, partMs, segmentCount, segmentCacheControl, partCacheControl } = this.#options;
     const { stream } = hold;
     const log = logger.with({ app: name.app, stream: name.stream });
     const output = new StreamOutput(stream, {
+      packaging,
       segmentMs,
       partMs,
       segmentCount,
@@ -117,7 +120,7 @@ export class LiveStreams {
     hold.holders = () => live.viewers.list();
     output.start();
     this.#live.set(nameOf(name), live);
-    log.info("llhls began", { streamKey: output.streamKey });
+    log.info(packaging === "mpegts" ? "hls began" : "llhls began", { streamKey: output.streamKey });
     return live;
   }
 

@@ -29,6 +29,8 @@ import {
 import { isKeyOf } from "./stream-key.ts";
 import { partTargetMs, type TrackOutput } from "./track-output.ts";
 import { TracedExchange } from "./traced-exchange.ts";
+import { parseTsFileName, type TsFileName } from "./ts-names.ts";
+import { TsShelf } from "./ts-shelf.ts";
 import { createViewerTokens, type ViewerTokens } from "./viewer-token.ts";
 
 /** Settings of the publisher. Every node of a cluster must have the same `partMs` and `segmentMs`. */
@@ -45,6 +47,11 @@ export interface LlHlsConfig {
   readonly hasPreloadHint?: boolean;
   /** Whole segments only, where a request does not say (`DefaultQueryString`). */
   readonly isLegacyByDefault?: boolean;
+  /**
+   * HLS version 3: MPEG-TS segments with sound and picture in one in place of all this room offers else; parts and what
+   * is said of them are left out. `isPlainTaken`: `playlist.m3u8` without `ts:` is this publisher's, too.
+   */
+  readonly mpegTs?: { readonly isPlainTaken: boolean };
   /** Offers `llhls.m3u8` and `master.m3u8` also where the origin names other playlists (`CreateDefaultPlaylist`). */
   readonly hasDefaultPlaylist?: boolean;
   /** What is said of caching in place of what fits most (`CacheControl`). */
@@ -128,6 +135,7 @@ class LlHlsGuest implements LlHls {
   readonly #texts: PlaylistTexts;
   readonly #targetSeconds: number;
   readonly #isLegacyByDefault: boolean;
+  readonly #shelf: TsShelf | undefined;
   readonly #maxWaiting: number;
   #waiting = 0;
   #egressBytes = 0;
@@ -150,6 +158,8 @@ class LlHlsGuest implements LlHls {
       hasPreloadHint: config.hasPreloadHint ?? true,
     });
     this.#isLegacyByDefault = config.isLegacyByDefault ?? false;
+    const segmentCacheControl = cacheControlOf(config.maxAge?.segment, immutable);
+    if (config.mpegTs) this.#shelf = new TsShelf(segmentCacheControl, this.#targetSeconds);
     this.#streams = new LiveStreams({
       hub,
       clock,
@@ -158,7 +168,8 @@ class LlHlsGuest implements LlHls {
       segmentMs,
       partMs,
       segmentCount: Math.max(config.segmentCount, Math.ceil((3_000 * this.#targetSeconds) / segmentMs) + 1),
-      segmentCacheControl: cacheControlOf(config.maxAge?.segment, immutable),
+      packaging: config.mpegTs ? "mpegts" : "fmp4",
+      segmentCacheControl,
       partCacheControl: cacheControlOf(config.maxAge?.part, immutable),
       onProgress: (live, track) => {
         this.#held.progress(live);
@@ -188,7 +199,7 @@ class LlHlsGuest implements LlHls {
   }
 
   serve(exchange: PlainExchange, target: ViewerTarget): boolean {
-    const name = parseFileName(target.file);
+    const name = this.#nameOf(target);
     if (!name) return false;
     if (exchange.method === "OPTIONS") replyOptions(exchange);
     else if (exchange.method !== "GET" && exchange.method !== "HEAD") {
@@ -203,9 +214,14 @@ class LlHlsGuest implements LlHls {
     return true;
   }
 
+  #nameOf({ file, query }: ViewerTarget): FileName | TsFileName | undefined {
+    const { mpegTs } = this.#options.config;
+    return mpegTs ? parseTsFileName(file, query, mpegTs.isPlainTaken) : parseFileName(file, query);
+  }
+
   /** Nearly all requests: for what is there, or will be in a moment. @returns false where it takes more than a look */
-  #answerNow(exchange: PlainExchange, target: ViewerTarget, name: FileName): boolean {
-    if (name.kind === "master") return false;
+  #answerNow(exchange: PlainExchange, target: ViewerTarget, name: FileName | TsFileName): boolean {
+    if (name.kind === "master" || name.kind === "ts-media" || name.kind === "ts-segment") return false;
     const live = this.#streams.find(target);
     if (!live?.output.isPlayable || name.key.split("-", 1)[0] !== live.output.streamKey) return false;
     const track = live.output.track(name.trackId);
@@ -229,13 +245,14 @@ class LlHlsGuest implements LlHls {
     return { exchange, target, session, beganMs, deadlineMs: beganMs + maxHoldMs };
   }
 
-  async #answer(exchange: PlainExchange, target: ViewerTarget, name: FileName): Promise<void> {
+  async #answer(exchange: PlainExchange, target: ViewerTarget, name: FileName | TsFileName): Promise<void> {
     if (name.kind === "master") {
       const traced = target.trace === undefined ? exchange : new TracedExchange(exchange, target.trace);
       return this.#answerMaster(this.#requestOf(traced, target), name.playlist);
     }
     const request = this.#requestOf(exchange, target);
     if (!isKeyOf(name.key, target, this.#secretOf(target.vhost))) replyStatus(exchange, 404);
+    else if (name.kind === "ts-media" || name.kind === "ts-segment") await this.#answerTs(request, name);
     else if (name.kind === "media") await this.#openMedia(request, name);
     else await this.#answerFile(request, name);
   }
@@ -246,7 +263,7 @@ class LlHlsGuest implements LlHls {
     const admission = await this.#options.admit(asked.target, "llhls");
     if (!admission.isAdmitted) return replyRefusal(exchange, admission.status, admission.reason);
     const { target } = admission;
-    const named = target && parseFileName(target.file);
+    const named = target && this.#nameOf(target);
     const given = named?.kind === "master" ? named.playlist : playlist;
     try {
       await this.#sendMaster(target ? { ...asked, target } : asked, given, admission);
@@ -262,7 +279,8 @@ class LlHlsGuest implements LlHls {
     if (!live) return;
     const { description } = live.output.stream;
     const { hasDefaultPlaylist = true, maxAge } = this.#options.config;
-    const variants = variantsOf(playlist, description, (id) => withMedia(live, id), hasDefaultPlaylist);
+    const packaging = this.#shelf ? "mpegts" : "fmp4";
+    const variants = variantsOf(playlist, description, (id) => withMedia(live, id), hasDefaultPlaylist, packaging);
     if (!variants) {
       replyStatus(exchange, 404);
       return;
@@ -271,7 +289,8 @@ class LlHlsGuest implements LlHls {
     const legacy = target.query.get("_HLS_legacy");
     const childQuery = `session=${token}${legacy?.toUpperCase() === "YES" ? "&_HLS_legacy=YES" : legacy === null ? "" : "&_HLS_legacy=NO"}`;
     const childPath = admission?.target && { childPath: `/${target.app}/${target.stream}/` };
-    const text = masterPlaylist(variants, { tracks: description.tracks, childQuery, ...childPath });
+    const about = { tracks: description.tracks, childQuery, ...childPath };
+    const text = this.#shelf?.master(live.output, variants, about) ?? masterPlaylist(variants, about);
     const cacheControl = cacheControlOf(maxAge?.masterPlaylist, "no-cache, no-store");
     this.#sent(live, replyText(exchange, new PreparedText(text), cacheControl));
     this.#options.times?.join.observe((this.#options.clock.nowMs() - request.beganMs) / 1_000);
@@ -346,10 +365,7 @@ class LlHlsGuest implements LlHls {
     // Players who come from another edge are ahead of one that is still taking in what its origin remembers.
     const isFromElsewhere = session !== "" && !live.viewers.has(session);
     const isCatchingUp = isFromElsewhere && nowMs - live.beganMs < catchUpMs;
-    if (session.length <= maxSessionLength && session !== "") {
-      live.viewers.saw(session, nowMs, target.remoteAddress);
-      this.#admitted.saw(session);
-    }
+    this.#sawViewer(live, request);
     const readiness = readinessOf(track, directives, isCatchingUp);
     if (readiness === "never") return replyStatus(exchange, 400);
     const send = (): void => this.#sendMedia(request, live, track, directives);
@@ -369,8 +385,7 @@ class LlHlsGuest implements LlHls {
           ? withDirectives
           : `private, ${withDirectives}`;
     this.#sent(live, replyText(exchange, this.#texts.media(live.output, track, directives), cacheControl));
-    const waitedMs = live.viewers.sawMedia(session, this.#options.clock.nowMs());
-    if (waitedMs !== undefined) this.#options.times?.firstMedia.observe(waitedMs / 1_000);
+    this.#sentMedia(live, session);
   }
 
   async #answerFile(request: Request, name: FileName & { kind: "init" | "segment" | "part" }): Promise<void> {
@@ -402,6 +417,42 @@ class LlHlsGuest implements LlHls {
     else answer();
   }
 
+  /** Playlists and segments of HLS version 3, which nobody waits for once the stream plays. */
+  async #answerTs(request: Request, name: Exclude<TsFileName, { kind: "master" }>): Promise<void> {
+    const { exchange, session, target } = request;
+    const isList = name.kind === "ts-media";
+    const isGuarded = isList && this.#secretOf(target.vhost) !== undefined;
+    // Nothing is pulled for who may not watch.
+    if (isGuarded && !this.#isGenuine(request)) return replyStatus(exchange, 401);
+    const live = await this.#playable(request, () => replyStatus(exchange, 503, { "Retry-After": "1" }));
+    if (!live) return;
+    const variant = this.#shelf?.variants.named(live.output, name);
+    if (!variant || name.key.split("-", 1)[0] !== live.output.streamKey) return replyStatus(exchange, 404);
+    if (!isList) {
+      const found = this.#shelf?.find(variant, name);
+      if (found?.file) this.#sent(live, replyFile(exchange, found.file));
+      else if (found) replyStatus(exchange, 302, { Location: found.uri, "Cache-Control": "max-age=1" });
+      else replyStatus(exchange, 404);
+      return;
+    }
+    if (live.viewers.isEnded(session)) return replyStatus(exchange, 403);
+    this.#sawViewer(live, request);
+    const cacheControl = cacheControlOf(this.#options.config.maxAge?.chunklist, "no-cache");
+    this.#sent(live, replyText(exchange, this.#shelf!.media(live.output, variant), cacheControl));
+    this.#sentMedia(live, session);
+  }
+
+  #sawViewer(live: LiveStream, { session, target }: Request): void {
+    if (session.length > maxSessionLength || session === "") return;
+    live.viewers.saw(session, this.#options.clock.nowMs(), target.remoteAddress);
+    this.#admitted.saw(session);
+  }
+
+  #sentMedia(live: LiveStream, session: string): void {
+    const waitedMs = live.viewers.sawMedia(session, this.#options.clock.nowMs());
+    if (waitedMs !== undefined) this.#options.times?.firstMedia.observe(waitedMs / 1_000);
+  }
+
   /** Keeps a request until `isReady`, then `send`s; 503 when that takes too long or too many wait. */
   #hold(request: Request, track: TrackOutput, holdMs: number, isReady: () => boolean, send: () => void): void {
     const { exchange, session, target } = request;
@@ -430,8 +481,7 @@ class LlHlsGuest implements LlHls {
   async #playableNow(request: Request, tooLate: () => void): Promise<LiveStream | undefined> {
     const { target, exchange } = request;
     const there = this.#streams.find(target);
-    if (there?.output.isPlayable && (!there.output.ended || parseFileName(target.file)?.kind !== "master"))
-      return there;
+    if (there?.output.isPlayable && (!there.output.ended || this.#nameOf(target)?.kind !== "master")) return there;
     if (this.#waiting >= this.#maxWaiting) {
       replyStatus(exchange, 503, { "Retry-After": "1" });
       return undefined;

@@ -1,4 +1,5 @@
 import type { Playlist, Rendition, Track } from "../core/track.ts";
+import type { Packaging } from "./cmaf-track-of.ts";
 import type { TrackOutput } from "./track-output.ts";
 
 /** One line of choice in a master playlist. */
@@ -8,7 +9,7 @@ export interface Variant {
 }
 
 /** The names that stand for "first video and first audio" where the source names no playlist of its own. */
-const defaultPlaylists = new Set(["llhls", "master"]);
+const defaultPlaylists: Record<Packaging, readonly string[]> = { fmp4: ["llhls", "master"], mpegts: ["playlist"] };
 
 /**
  * What a master playlist of this name offers.
@@ -19,9 +20,10 @@ export function variantsOf(
   { playlists, tracks }: { readonly playlists: readonly Playlist[]; readonly tracks: readonly Track[] },
   outputOf: (trackId: number) => TrackOutput | undefined,
   hasDefaultPlaylist = true,
+  packaging: Packaging = "fmp4",
 ): Variant[] | undefined {
   const named = playlists.find((playlist) => playlist.fileName === fileName);
-  if (!named && !(hasDefaultPlaylist && defaultPlaylists.has(fileName))) return undefined;
+  if (!named && !(hasDefaultPlaylist && defaultPlaylists[packaging].includes(fileName))) return undefined;
   const variants = (named?.renditions ?? []).map((rendition) => variantOf(rendition, tracks, outputOf));
   const usable = variants.filter(({ video, audio }) => video ?? audio);
   return usable.length > 0 ? usable : [firstOfEach(tracks, outputOf)];

@@ -1,9 +1,14 @@
+import type { FragmentSample } from "../cmaf/fragment.ts";
+import type { OutputTrack } from "./cmaf-track-of.ts";
 import type { PreparedFile } from "./reply.ts";
 
 /** One part: its bytes are shared by every answer and never change. */
 export interface Part {
   readonly uri: string;
+  /** For MPEG-TS, which is written segment by segment, the samples' bytes one after another. */
   readonly file: PreparedFile;
+  /** Kept for MPEG-TS only. */
+  readonly samples?: readonly FragmentSample[];
   readonly durationMs: number;
   /** Decoding can start with its first sample. */
   readonly isIndependent: boolean;
@@ -19,6 +24,8 @@ export interface MediaSegment {
   startMs: number;
   /** Sum of its samples; for a segment without media the time it stands for. */
   durationMs: number;
+  /** What its samples are. */
+  readonly track: OutputTrack;
   readonly initUri: string;
   readonly isDiscontinuity: boolean;
   /** False when it was joined in its middle: its names carry a mark, since other edges know a longer one. */

@@ -30,12 +30,13 @@ const pattern =
 /** Longest file name looked at; real ones have fewer than 100 characters. */
 const maxNameLength = 256;
 
-/** @returns undefined for a name that is none of this room's, also for subtitles and MPEG-TS */
-export function parseFileName(file: string): FileName | undefined {
+/** @returns undefined for a name that is none of LL-HLS, also for subtitles and for what asks for MPEG-TS */
+export function parseFileName(file: string, query?: URLSearchParams): FileName | undefined {
   if (file.length > maxNameLength) return undefined;
   const [, prefix, trackId, msn, part, type, key = "", extension] = pattern.exec(file) ?? [];
   if (prefix === undefined) {
-    const isMaster = file.endsWith(".m3u8") && !file.startsWith("chunklist_") && !file.startsWith("ts:");
+    const isMaster =
+      file.endsWith(".m3u8") && !/^(?:chunklist_|ts:|ts%3a|medialist_.*_hls\.)/i.test(file) && !isTs(query);
     return isMaster ? { kind: "master", playlist: file.slice(0, -".m3u8".length) } : undefined;
   }
   const shared = { trackId: Number(trackId), type: type === "video" ? ("video" as const) : ("audio" as const), key };
@@ -47,6 +48,8 @@ export function parseFileName(file: string): FileName | undefined {
   if (shape === "part 2 m4s") return { kind: "part", ...shared, msn: Number(msn), part: Number(part) };
   return undefined;
 }
+
+const isTs = (query: URLSearchParams | undefined): boolean => query?.get("format")?.toLowerCase() === "ts";
 
 /** Inverse of {@link parseFileName}. */
 export function serializeFileName(name: FileName): string {

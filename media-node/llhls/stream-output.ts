@@ -4,7 +4,7 @@ import type { Logger } from "../flow/logger.ts";
 import type { Sample } from "../core/sample.ts";
 import type { Stream, StreamDescription, StreamReader } from "../core/stream.ts";
 import type { Track } from "../core/track.ts";
-import { cmafTrackOf, isDeliverable } from "./cmaf-track-of.ts";
+import { isDeliverable, outputTrackOf, type Packaging } from "./cmaf-track-of.ts";
 import { immutable } from "./reply.ts";
 import { SegmentGrid, ticksToMs } from "./segment-grid.ts";
 import { FollowCutter, LeadCutter } from "./segmenter.ts";
@@ -15,6 +15,8 @@ export interface StreamOutputOptions {
   readonly partMs: number;
   readonly segmentCount: number;
   readonly streamKey: string;
+  /** Default fragmented MP4. */
+  readonly packaging?: Packaging;
   /** Said of caching files, default that they never change; `""` for nothing. */
   readonly segmentCacheControl?: string;
   readonly partCacheControl?: string;
@@ -86,6 +88,10 @@ export class StreamOutput implements StreamReader {
     return this.#outputs.size > 0 || this.#unconfigured.size > 0;
   }
 
+  get #packaging(): Packaging {
+    return this.#options.packaging ?? "fmp4";
+  }
+
   /** Samples that could not be put into MP4. */
   get malformed(): number {
     return this.#malformed;
@@ -125,7 +131,8 @@ export class StreamOutput implements StreamReader {
     const wholes = this.tracks.map((track) => track.segments.filter((s) => s.isComplete && s.isCanonical).length);
     if (wholes.some((count) => count === 0)) return;
     for (const track of this.tracks) track.forgetNonCanonical();
-    if (wholes.every((count) => count >= enoughWhole)) {
+    // Players of whole segments begin three target durations from the end, six segments: among gaps, if there were any.
+    if (this.#packaging === "fmp4" && wholes.every((count) => count >= enoughWhole)) {
       for (const track of this.tracks) track.prependGaps(this.grid.cellMs);
     }
   }
@@ -191,7 +198,8 @@ export class StreamOutput implements StreamReader {
   /** Another track leads; what it kept back for the silent one is placed now. */
   #leadWithout(silent: number): void {
     const { description } = this.stream;
-    if (usedTracks(description.tracks).every(({ id }) => id === silent || this.#silent.has(id))) return;
+    if (usedTracks(description.tracks, this.#packaging).every(({ id }) => id === silent || this.#silent.has(id)))
+      return;
     const kept = [...this.#followers].flatMap(([id, follower]) =>
       follower.takeWaiting().map((sample) => [id, sample] as const),
     );
@@ -211,7 +219,7 @@ export class StreamOutput implements StreamReader {
   }
 
   #setUp({ tracks }: StreamDescription, isDiscontinuity: boolean): void {
-    const used = usedTracks(tracks).filter(({ id }) => !this.#silent.has(id));
+    const used = usedTracks(tracks, this.#packaging).filter(({ id }) => !this.#silent.has(id));
     if (!isDiscontinuity && used.every((track) => this.#leads.has(track.id) || this.#followers.has(track.id))) return;
     const lastMsn = Math.max(-1, ...this.tracks.map((track) => track.segments.at(-1)?.msn ?? -1));
     this.#leadTrackId = (used.find((track) => track.kind === "video") ?? used[0])?.id;
@@ -224,9 +232,9 @@ export class StreamOutput implements StreamReader {
   }
 
   /** A record from outside may be broken: the track then waits for parameter sets in band. */
-  #cmafOf(track: Track): ReturnType<typeof cmafTrackOf> {
+  #cmafOf(track: Track): ReturnType<typeof outputTrackOf> {
     try {
-      return cmafTrackOf(track);
+      return outputTrackOf(track);
     } catch (thrown) {
       this.#options.logger.warn("decoder configuration not usable", { track: track.id, error: messageOf(thrown) });
       return undefined;
@@ -243,7 +251,7 @@ export class StreamOutput implements StreamReader {
   }
 
   #addOutput(track: Track, keyframe: Sample): void {
-    const cmaf = cmafTrackOf(track, keyframe);
+    const cmaf = outputTrackOf(track, keyframe);
     if (!cmaf) return;
     this.#unconfigured.delete(track.id);
     const known = this.#outputs.get(track.id);
@@ -256,7 +264,8 @@ export class StreamOutput implements StreamReader {
   #newOutput(trackId: number, cmaf: Parameters<TrackOutput["describe"]>[0]): TrackOutput {
     const { partMs, segmentCount, streamKey, onProgress } = this.#options;
     const { segmentCacheControl = immutable, partCacheControl = immutable } = this.#options;
-    const options = { trackId, streamKey, partMs, segmentCount, segmentCacheControl, partCacheControl };
+    const packaging = this.#packaging;
+    const options = { trackId, streamKey, partMs, packaging, segmentCount, segmentCacheControl, partCacheControl };
     const output: TrackOutput = new TrackOutput(cmaf, { ...options, onProgress: () => onProgress(output) });
     return output;
   }
@@ -287,9 +296,9 @@ export class StreamOutput implements StreamReader {
   }
 }
 
-/** All video that can be delivered, and all AAC; where there is no AAC, all Opus. */
-function usedTracks(tracks: readonly Track[]): Track[] {
-  const usable = tracks.filter(isDeliverable);
+/** All video that can be delivered, and all AAC; where there is no AAC, all Opus (MP4) or MP3 (MPEG-TS). */
+function usedTracks(tracks: readonly Track[], packaging: Packaging): Track[] {
+  const usable = tracks.filter((track) => isDeliverable(track, packaging));
   const hasAac = usable.some((track) => track.codec === "aac");
-  return usable.filter((track) => track.kind === "video" || track.codec === (hasAac ? "aac" : "opus"));
+  return usable.filter((track) => track.kind === "video" || (track.codec === "aac") === hasAac);
 }

@@ -1,8 +1,7 @@
 import { serializeFragment, type FragmentSample } from "../cmaf/fragment.ts";
-import { codecString } from "../cmaf/codec-string.ts";
 import { serializeInitSegment } from "../cmaf/init-segment.ts";
-import type { CmafTrack } from "../cmaf/cmaf-track.ts";
 import type { Sample } from "../core/sample.ts";
+import { codecsOf, isCmafTrack, type OutputTrack, type Packaging } from "./cmaf-track-of.ts";
 import { keepNalOf } from "./keep-nal.ts";
 import { isGap, segmentSize, type MediaSegment, type Part } from "./media-segment.ts";
 import { serializeFileName, type FileTrackType } from "./names.ts";
@@ -16,6 +15,8 @@ export interface TrackOutputOptions {
   readonly trackId: number;
   readonly streamKey: string;
   readonly partMs: number;
+  /** For MPEG-TS samples are kept and nothing is written: whoever asks for a segment has it made. */
+  readonly packaging: Packaging;
   /** Complete segments listed. */
   readonly segmentCount: number;
   /** Said of caching; `""` for nothing. */
@@ -52,7 +53,7 @@ export class TrackOutput implements SegmentSink {
   readonly segmentCount: number;
   readonly #options: TrackOutputOptions;
   readonly #files = new Map<string, PreparedFile>();
-  #track: CmafTrack;
+  #track: OutputTrack;
   #codecs: string;
   #initUri: string;
   #keepNal: ReturnType<typeof keepNalOf>;
@@ -67,7 +68,7 @@ export class TrackOutput implements SegmentSink {
   #isEnded = false;
   #version = 0;
 
-  constructor(track: CmafTrack, options: TrackOutputOptions) {
+  constructor(track: OutputTrack, options: TrackOutputOptions) {
     this.trackId = options.trackId;
     this.type = track.kind;
     this.partTargetMs = partTargetMs(options.partMs);
@@ -75,12 +76,12 @@ export class TrackOutput implements SegmentSink {
     this.#options = options;
     this.playlistUri = serializeFileName({ kind: "media", ...this.#nameParts() });
     this.#track = track;
-    this.#codecs = codecString(track);
+    this.#codecs = codecsOf(track);
     this.#keepNal = keepNalOf(track);
     this.#initUri = this.#addInit();
   }
 
-  get track(): CmafTrack {
+  get track(): OutputTrack {
     return this.#track;
   }
 
@@ -147,9 +148,9 @@ export class TrackOutput implements SegmentSink {
   }
 
   /** What follows does not continue what came before; `track` describes it. */
-  describe(track: CmafTrack, isDiscontinuity: boolean): void {
+  describe(track: OutputTrack, isDiscontinuity: boolean): void {
     this.#track = track;
-    this.#codecs = codecString(track);
+    this.#codecs = codecsOf(track);
     this.#keepNal = keepNalOf(track);
     this.#initUri = this.#addInit();
     if (isDiscontinuity && this.#segments.length > 0) this.#isAfterDiscontinuity = true;
@@ -167,6 +168,7 @@ export class TrackOutput implements SegmentSink {
       key,
       startMs,
       durationMs: 0,
+      track: this.#track,
       uri: serializeFileName({ kind: "segment", ...this.#nameParts(), msn, key }),
       initUri: this.#initUri,
       isDiscontinuity: this.#isAfterDiscontinuity,
@@ -208,7 +210,7 @@ export class TrackOutput implements SegmentSink {
     segment.isComplete = true;
     if (isGap(segment)) segment.durationMs = Math.max(1, (nextStartMs ?? segment.startMs) - segment.startMs);
     else this.#measure(segment);
-    this.#files.set(segment.uri, this.#fileOf(segment.parts.flatMap(({ file }) => file.pieces)));
+    if (!this.#isKeeping) this.#files.set(segment.uri, this.#fileOf(segment.parts.flatMap(({ file }) => file.pieces)));
     this.#progress();
   }
 
@@ -228,12 +230,12 @@ export class TrackOutput implements SegmentSink {
   /** Fills the list up at its front with segments that this edge never had, each taken to last `cellMs`. */
   prependGaps(cellMs: number): void {
     while (this.#segments.length > 0 && this.#segments.length < this.#listedCount()) {
-      const { msn, startMs, initUri } = this.#segments[0]!;
+      const { msn, startMs, initUri, track } = this.#segments[0]!;
       // A stream that has just begun has nothing before it, and numbers are not negative.
       if (msn <= 0) break;
       const key = this.#keyOf(true, 0);
       const uri = serializeFileName({ kind: "segment", ...this.#nameParts(), msn: msn - 1, key });
-      const gap = { msn: msn - 1, key, uri, startMs: startMs - cellMs, durationMs: cellMs, initUri, parts: [] };
+      const gap = { msn: msn - 1, key, uri, startMs: startMs - cellMs, durationMs: cellMs, track, initUri, parts: [] };
       this.#segments.unshift({ ...gap, isDiscontinuity: false, isCanonical: true, isComplete: true });
     }
     this.#progress();
@@ -304,22 +306,27 @@ export class TrackOutput implements SegmentSink {
     if (samples.length === 0 || !segment) return;
     const first = samples[0]!;
     const index = segment.parts.length;
-    const bytes = serializeFragment(samples, {
-      sequence: (segment.msn * sequencesPerSegment + index + 1) % 2 ** 32,
-      isVideo: this.type === "video",
-      baseTime: first.dts,
-      ...(this.#keepNal && { keepNal: this.#keepNal }),
-    });
     if (index === 0) {
       segment.startMs = ticksToMs(this.type === "video" ? first.pts : first.dts, this.#track.timescale);
     }
     const uri = this.#partUri(segment.msn, index, segment.key);
-    const file = this.#fileOf([bytes], this.#options.partCacheControl);
-    const part: Part = { uri, file, durationMs, isIndependent: first.isSync };
+    const pieces = this.#isKeeping ? samples.map(({ data }) => data) : [this.#fragmentOf(segment, samples)];
+    const file = this.#fileOf(pieces, this.#options.partCacheControl);
+    const isIndependent = first.isSync;
+    const part: Part = { uri, file, durationMs, isIndependent, ...(this.#isKeeping && { samples }) };
     segment.parts.push(part);
     segment.durationMs += durationMs;
-    this.#files.set(uri, file);
+    if (!this.#isKeeping) this.#files.set(uri, file);
     this.#progress();
+  }
+
+  #fragmentOf({ msn, parts }: MediaSegment, samples: readonly FragmentSample[]): Uint8Array {
+    return serializeFragment(samples, {
+      sequence: (msn * sequencesPerSegment + parts.length + 1) % 2 ** 32,
+      isVideo: this.type === "video",
+      baseTime: samples[0]!.dts,
+      ...(this.#keepNal && { keepNal: this.#keepNal }),
+    });
   }
 
   #measure(segment: MediaSegment): void {
@@ -343,7 +350,13 @@ export class TrackOutput implements SegmentSink {
     if (!isInitUsed) this.#files.delete(dropped.initUri);
   }
 
+  get #isKeeping(): boolean {
+    return this.#options.packaging === "mpegts";
+  }
+
   #addInit(): string {
+    // A transport stream describes itself.
+    if (this.#isKeeping || !isCmafTrack(this.#track)) return "";
     const init = serializeInitSegment(this.#track);
     const { trackId, type, key } = this.#nameParts();
     // Named by its content: an edge that never saw what came before a change knows it under the same name.

@@ -49,8 +49,8 @@ async function play(tab: Page, url: string, seconds: number): Promise<Playback> 
   })`);
 }
 
-/** Plays `{baseUrl}/app/stream/llhls.m3u8` with hls.js in low-latency mode for `seconds` from the first frame on. */
-export async function playInChromium(baseUrl: string, seconds: number): Promise<Playback> {
+/** Plays `{baseUrl}/app/stream/{file}` with hls.js in low-latency mode for `seconds` from the first frame on. */
+export async function playInChromium(baseUrl: string, seconds: number, file = "llhls.m3u8"): Promise<Playback> {
   const browser = await chromium.launch({
     executablePath: "/usr/bin/chromium",
     args: ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"],
@@ -58,7 +58,7 @@ export async function playInChromium(baseUrl: string, seconds: number): Promise<
   try {
     const tab = await browser.newPage();
     await tab.goto(`${baseUrl}/`);
-    return await play(tab, `${baseUrl}/app/stream/llhls.m3u8`, seconds);
+    return await play(tab, `${baseUrl}/app/stream/${file}`, seconds);
   } finally {
     await browser.close();
   }

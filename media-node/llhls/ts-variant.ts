@@ -1,0 +1,166 @@
+import { isTsCodec, type TsTrack } from "../mpegts/ts-track.ts";
+import { serializeTsSegment, type TsTrackSamples } from "../mpegts/ts-segment.ts";
+import type { OutputTrack } from "./cmaf-track-of.ts";
+import { keepNalOf } from "./keep-nal.ts";
+import { isGap, type MediaSegment } from "./media-segment.ts";
+import { PreparedFile } from "./reply.ts";
+import type { StreamOutput } from "./stream-output.ts";
+import type { TrackOutput } from "./track-output.ts";
+import { serializeTsFileName, type TsVariantName } from "./ts-names.ts";
+
+/** One whole segment of a variant: the segments of its tracks under one number. */
+export interface TsSegment {
+  readonly msn: number;
+  readonly uri: string;
+  readonly startMs: number;
+  readonly durationMs: number;
+  readonly isDiscontinuity: boolean;
+  /** No track has media in it. */
+  readonly isGap: boolean;
+  /** Of the leading track. */
+  readonly key: string;
+  /** Bytes, written when first asked for and kept as long as the segment. */
+  readonly file: () => PreparedFile;
+}
+
+/** One video and one audio track, or one of them, in the same files. */
+export class TsVariant {
+  readonly video: TrackOutput | undefined;
+  readonly audio: TrackOutput | undefined;
+  readonly #cacheControl: string;
+  readonly #files = new WeakMap<MediaSegment, PreparedFile>();
+
+  constructor(video: TrackOutput | undefined, audio: TrackOutput | undefined, cacheControl: string) {
+    this.video = video;
+    this.audio = audio;
+    this.#cacheControl = cacheControl;
+  }
+
+  get #lead(): TrackOutput {
+    return (this.video ?? this.audio)!;
+  }
+
+  get isEnded(): boolean {
+    return this.#lead.isEnded;
+  }
+
+  get discontinuitySequence(): number {
+    return this.#lead.discontinuitySequence;
+  }
+
+  /** As a playlist's CODECS names them. */
+  get codecs(): string {
+    return [this.video, this.audio].flatMap((track) => track?.codecs ?? []).join(",");
+  }
+
+  /** Grows with everything a playlist shows. */
+  get version(): number {
+    return (this.video?.version ?? 0) + (this.audio?.version ?? 0);
+  }
+
+  uri(key: string): string {
+    return serializeTsFileName({ kind: "ts-media", ...this.#nameWith(key) });
+  }
+
+  /** Listed segments, oldest first, consecutive. The newest is left out until all tracks have it whole. */
+  get segments(): readonly TsSegment[] {
+    const listed: TsSegment[] = [];
+    for (const { msn } of this.#lead.segments) {
+      const segment = this.segmentAt(msn);
+      if (segment) listed.push(segment);
+      // A track that began later leaves the segments before it to other edges.
+      else if (listed.length > 0) break;
+    }
+    return listed;
+  }
+
+  /** Listed or not; undefined when a track does not have it, or not whole. */
+  segmentAt(msn: number): TsSegment | undefined {
+    const own = this.#lead.segmentAt(msn);
+    const other = this.video && this.audio ? this.audio.segmentAt(msn) : undefined;
+    if (!own?.isComplete || (this.video && this.audio && !other?.isComplete)) return undefined;
+    return {
+      msn,
+      uri: serializeTsFileName({ kind: "ts-segment", ...this.#nameWith(own.key), msn }),
+      startMs: own.startMs,
+      durationMs: own.durationMs,
+      isDiscontinuity: own.isDiscontinuity || (other?.isDiscontinuity ?? false),
+      isGap: isGap(own) && (!other || isGap(other)),
+      key: own.key,
+      file: () => this.#fileOf(own, other),
+    };
+  }
+
+  /** What a player gets who asks for a gap. */
+  firstAfter(msn: number): TsSegment | undefined {
+    return this.segments.find((segment) => segment.msn > msn && !segment.isGap);
+  }
+
+  /** Bits per second of the segments listed: of the largest, and of all. Writes those that nobody asked for yet. */
+  get bitrate(): { peak: number; average: number } {
+    const media = this.segments.filter((segment) => !segment.isGap);
+    const sizes = media.map(({ file, durationMs }) => ({ bits: file().size * 8_000, durationMs }));
+    // One cut short by a late join says little about the stream.
+    const whole = sizes.filter(({ durationMs }) => durationMs >= shortMs);
+    const peak = Math.max(1, ...(whole.length > 0 ? whole : sizes).map(({ bits, durationMs }) => bits / durationMs));
+    const total = sizes.reduce((sum, { bits }) => sum + bits, 0);
+    const totalMs = sizes.reduce((sum, { durationMs }) => sum + durationMs, 0);
+    return { peak: Math.ceil(peak), average: Math.max(1, Math.ceil(total / Math.max(1, totalMs))) };
+  }
+
+  #nameWith(key: string): TsVariantName {
+    return { videoId: this.video?.trackId, audioId: this.audio?.trackId, key };
+  }
+
+  #fileOf(own: MediaSegment, other: MediaSegment | undefined): PreparedFile {
+    const known = this.#files.get(own);
+    if (known) return known;
+    const tracks = (other ? [own, other] : [own]).map(samplesOf);
+    const made = new PreparedFile([serializeTsSegment(tracks)], "video/mp2t", this.#cacheControl);
+    this.#files.set(own, made);
+    return made;
+  }
+}
+
+/** Shorter segments are left out of the measured peak. */
+const shortMs = 500;
+
+function samplesOf({ track, parts }: MediaSegment): TsTrackSamples {
+  return { track: tsTrackOf(track), samples: parts.flatMap(({ samples = [] }) => samples) };
+}
+
+function tsTrackOf(track: OutputTrack): TsTrack {
+  const { codec, timescale, decoderConfig, sampleRate } = track;
+  if (!isTsCodec(codec)) throw new TypeError(`${codec} is never kept for MPEG-TS`);
+  const keepNal = keepNalOf(track);
+  return { codec, timescale, decoderConfig, sampleRate, ...(keepNal && { keepNal }) };
+}
+
+/** The variants of every stream, made once each, so that a segment is written once however many viewers ask. */
+export class TsVariants {
+  readonly #cacheControl: string;
+  readonly #known = new WeakMap<StreamOutput, Map<string, TsVariant>>();
+
+  /** @param cacheControl said of segments; `""` for nothing */
+  constructor(cacheControl: string) {
+    this.#cacheControl = cacheControl;
+  }
+
+  of(output: StreamOutput, video: TrackOutput | undefined, audio: TrackOutput | undefined): TsVariant {
+    let known = this.#known.get(output);
+    if (!known) this.#known.set(output, (known = new Map()));
+    const id = `${video?.trackId}-${audio?.trackId}`;
+    let variant = known.get(id);
+    if (!variant) known.set(id, (variant = new TsVariant(video, audio, this.#cacheControl)));
+    return variant;
+  }
+
+  /** @returns undefined when the stream has no such tracks */
+  named(output: StreamOutput, { videoId, audioId }: TsVariantName): TsVariant | undefined {
+    const video = videoId === undefined ? undefined : output.track(videoId);
+    const audio = audioId === undefined ? undefined : output.track(audioId);
+    const isThere =
+      (videoId === undefined || video?.type === "video") && (audioId === undefined || audio?.type === "audio");
+    return isThere && (video ?? audio) ? this.of(output, video, audio) : undefined;
+  }
+}
