@@ -4,14 +4,15 @@ import { globSync } from "node:fs";
 import { run } from "node:test";
 import { spec } from "node:test/reporters";
 
-/** Files beside the code share the machine; what starts whole clusters, browsers and encoders runs alone. */
+/** Files beside the code and those that mostly wait for a player share the machine; whole clusters run alone. */
 const rounds = [
   {
     concurrency: 2,
     globs: ["media-node/**/*.test.ts", "functions/**/*.test.ts", "infra/**/*.test.ts", "test/*.test.ts"],
   },
   { concurrency: 2, globs: ["test/{contract,conformance,fuzz}/**/*.test.ts"] },
-  { concurrency: 1, globs: ["test/{interop,e2e}/**/*.test.ts"] },
+  { concurrency: 2, globs: ["test/interop/**/*.test.ts"] },
+  { concurrency: 1, globs: ["test/e2e/**/*.test.ts"] },
 ];
 
 const only = process.argv.slice(2);

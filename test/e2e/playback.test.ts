@@ -135,11 +135,12 @@ test("an edge opens one OVT connection for many viewers, and closes it after the
     Array.from({ length: 30 }, async () => (await fetch(`${cluster.url}/app/stream/llhls.m3u8`)).status),
   );
   assert.deepEqual(new Set(viewers), new Set([200]));
-  const carriers = await until("the registry shows who carries the stream", 5_000, async () => {
+  // A rush of viewers may be spread over several edges; each reports within two seconds that it carries the stream.
+  const carriers = await until("the registry names as many carriers as there are connections", 10_000, async () => {
     const { nodes } = (await (await fetch(`${cluster.url}/-/cluster`)).json()) as { nodes: ClusterNode[] };
-    return nodes.filter(({ protocols, streams }) => protocols.length > 0 && "default/app/stream" in streams).length;
+    const count = nodes.filter((node) => node.protocols.length > 0 && "default/app/stream" in node.streams).length;
+    return (await ovtConnections("live")) === count && count;
   });
-  assert.equal(await ovtConnections("live"), carriers, "one connection for each edge that carries it");
   assert.equal((await ovtConnections("opened")) - before_, carriers, "each pulled once");
   await page.close();
   await until("the last viewer is gone and so are the pulls", 40_000, async () => (await ovtConnections("live")) === 0);
