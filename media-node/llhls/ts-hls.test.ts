@@ -178,6 +178,22 @@ test("a source without a moment's media is a gap, and who asks for it is led on"
   assert.match(text, /#EXT-X-ENDLIST\n$/);
 });
 
+test("what does not continue is marked, with the next number and its own parameter sets", () => {
+  const before = samples.filter((sample) => timeMs(sample) < 6_000);
+  const after = samples.filter((sample) => timeMs(sample) >= 6_000 && timeMs(sample) < 12_000);
+  const { text } = shelfOf([videoTrack, audioTrack], before, (output) => {
+    output.onDescription(describe([videoTrack, audioTrack]), true);
+    for (const sample of after) output.onSample(sample, sample.trackId === 0 ? videoTrack : audioTrack);
+  });
+  const numbers = [...text.matchAll(/_(\d+)_hls\.ts$/gm)].map(([, msn]) => Number(msn));
+  assert.deepEqual(numbers, [0, 1, 2, 3, 4, 5]);
+  assert.match(
+    text,
+    /#EXT-X-DISCONTINUITY\n#EXT-X-PROGRAM-DATE-TIME:\S+:06\.000Z\n#EXTINF:2\.000000,\nseg_0-1-key-\w+_3_hls/,
+  );
+  assert.equal([...text.matchAll(/DISCONTINUITY\n/g)].length, 1);
+});
+
 test("Opus is left out, and MP3 is let in", () => {
   const media = samples.filter((sample) => timeMs(sample) < 6_000);
   const { decoderConfig: _none, ...plain } = audioTrack;

@@ -2,7 +2,7 @@ import { isTsCodec, type TsTrack } from "../mpegts/ts-track.ts";
 import { serializeTsSegment, type TsTrackSamples } from "../mpegts/ts-segment.ts";
 import type { OutputTrack } from "./cmaf-track-of.ts";
 import { keepNalOf } from "./keep-nal.ts";
-import { isGap, type MediaSegment } from "./media-segment.ts";
+import { isGap, segmentSize, type MediaSegment } from "./media-segment.ts";
 import { PreparedFile } from "./reply.ts";
 import type { StreamOutput } from "./stream-output.ts";
 import type { TrackOutput } from "./track-output.ts";
@@ -19,6 +19,8 @@ export interface TsSegment {
   readonly isGap: boolean;
   /** Of the leading track. */
   readonly key: string;
+  /** Bytes of its samples, without what the packets around them take. */
+  readonly payload: number;
   /** Bytes, written when first asked for and kept as long as the segment. */
   readonly file: () => PreparedFile;
 }
@@ -87,6 +89,7 @@ export class TsVariant {
       isDiscontinuity: own.isDiscontinuity || (other?.isDiscontinuity ?? false),
       isGap: isGap(own) && (!other || isGap(other)),
       key: own.key,
+      payload: segmentSize(own) + (other ? segmentSize(other) : 0),
       file: () => this.#fileOf(own, other),
     };
   }
@@ -96,10 +99,15 @@ export class TsVariant {
     return this.segments.find((segment) => segment.msn > msn && !segment.isGap);
   }
 
-  /** Bits per second of the segments listed: of the largest, and of all. Writes those that nobody asked for yet. */
+  /**
+   * Bits per second of the segments listed: of the largest, and of all. Only the newest is written for it, which everybody
+   * will ask for: the others have about as much around their samples, and writing all at once would hold up the loop.
+   */
   get bitrate(): { peak: number; average: number } {
     const media = this.segments.filter((segment) => !segment.isGap);
-    const sizes = media.map(({ file, durationMs }) => ({ bits: file().size * 8_000, durationMs }));
+    const newest = media.at(-1);
+    const overhead = newest ? (margin * newest.file().size) / Math.max(1, newest.payload) : 1;
+    const sizes = media.map(({ payload, durationMs }) => ({ bits: payload * overhead * 8_000, durationMs }));
     // One cut short by a late join says little about the stream.
     const whole = sizes.filter(({ durationMs }) => durationMs >= shortMs);
     const peak = Math.max(1, ...(whole.length > 0 ? whole : sizes).map(({ bits, durationMs }) => bits / durationMs));
@@ -122,6 +130,8 @@ export class TsVariant {
   }
 }
 
+/** Small pictures leave more of their packets empty than large ones. */
+const margin = 1.05;
 /** Shorter segments are left out of the measured peak. */
 const shortMs = 500;
 
