@@ -35,6 +35,15 @@ describe("a playlist", () => {
     });
   }
 
+  for (const file of ["ts:playlist.m3u8", "playlist.m3u8?format=ts"]) {
+    test(`of HLS version 3, ${file}, keeps its name`, async () => {
+      const fixture = await routerFixture();
+      const location = (await fixture.ask(`/app/stream/${file}`)).headers.get("Location")!;
+      assert.ok(location.includes(`.test/app/stream/${file}`), location);
+      await ticketedNode(fixture, location, "llhls");
+    });
+  }
+
   const hosts = async ({ ask, cluster }: RouterFixture, count: number, everyMs: number) => {
     const seen = new Set<string>();
     for (let i = 0; i < count; i++) {
