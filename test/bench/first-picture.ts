@@ -18,7 +18,7 @@ const hls = `${pages.url}/hls.html?file=${cluster.url}/app/stream/llhls.m3u8`;
 async function firstPicture(url: string, keepOpen = false): Promise<{ ms: number; close: () => Promise<void> }> {
   const page = await browser.newPage();
   await page.goto(url);
-  await page.waitForFunction("state.frames > 5", undefined, { timeout: 20_000 });
+  await page.waitForFunction("typeof state === 'object' && state.frames > 5", undefined, { timeout: 20_000 });
   const ms = Number(await page.evaluate("state.firstMs"));
   assert.ok(ms > 0);
   const close = async (): Promise<void> => {

@@ -29,7 +29,7 @@ async function watchByWhep(routerUrl: string): Promise<Stats> {
   await using browser = await openBrowser();
   const page = await browser.newPage();
   await page.goto(`${pages.url}/whep.html?endpoint=${routerUrl}/app/stream/whep`);
-  await page.waitForFunction("state.frames > 0", undefined, { timeout: 20_000 });
+  await page.waitForFunction("typeof state === 'object' && state.frames > 0", undefined, { timeout: 20_000 });
   await page.waitForTimeout(10_000);
   return { ...((await page.evaluate("stats()")) as Stats), apartMs: (await page.evaluate(apartMs)) as number };
 }

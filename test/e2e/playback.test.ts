@@ -47,7 +47,7 @@ async function playForTenSeconds(url: string): Promise<{ state: RtcState & Recor
   const page = await browser.newPage();
   try {
     await page.goto(url);
-    await page.waitForFunction("state.frames > 0", undefined, { timeout: 15_000 });
+    await page.waitForFunction("typeof state === 'object' && state.frames > 0", undefined, { timeout: 15_000 });
     await page.waitForTimeout(10_000);
     const stats = (await page.evaluate("stats()")) as RtcStats;
     const state = (await page.evaluate("({ ...state, peer: undefined })")) as RtcState & Record<string, unknown>;
@@ -89,7 +89,7 @@ test("OvenPlayer plays over the router's WebSocket, picture and sound, frames in
 test("hls.js plays 15 s in low-latency mode without a stall, frames in order", async () => {
   const page = await browser.newPage();
   await page.goto(`${pages.url}/hls.html?file=${cluster.url}/app/stream/llhls.m3u8`);
-  await page.waitForFunction("state.frames > 0", undefined, { timeout: 15_000 });
+  await page.waitForFunction("typeof state === 'object' && state.frames > 0", undefined, { timeout: 15_000 });
   await page.waitForTimeout(15_000);
   const state = (await page.evaluate("({ ...state, latency: hls.latency })")) as RtcState & Record<string, unknown>;
   await page.close();
@@ -130,7 +130,7 @@ test("an edge opens one OVT connection for many viewers, and closes it after the
   const before_ = await ovtConnections("opened");
   const page = await browser.newPage();
   await page.goto(`${pages.url}/whep.html?endpoint=${cluster.url}/app/stream/whep`);
-  await page.waitForFunction("state.frames > 0");
+  await page.waitForFunction("typeof state === 'object' && state.frames > 0");
   const viewers = await Promise.all(
     Array.from({ length: 30 }, async () => (await fetch(`${cluster.url}/app/stream/llhls.m3u8`)).status),
   );

@@ -90,7 +90,7 @@ async function ovenPlayers(count: number, sources: readonly string[]): Promise<P
   for (let i = 0; i < count; i++) {
     const tab = await browser.newPage();
     await tab.goto(`${pages.url}/ovenplayer.html?${query}`);
-    await tab.waitForFunction("state.peer");
+    await tab.waitForFunction("typeof state === 'object' && state.peer");
     tabs.push(tab);
   }
   for (const tab of tabs) await until("it plays", 30_000, async () => (await played(tab)).decoded > 50);

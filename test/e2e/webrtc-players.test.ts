@@ -54,7 +54,7 @@ async function playForTenSeconds(page: string): Promise<Played> {
   const tab = await browser.newPage();
   try {
     await tab.goto(page);
-    await tab.waitForFunction("state.frames > 0", undefined, { timeout: 15_000 });
+    await tab.waitForFunction("typeof state === 'object' && state.frames > 0", undefined, { timeout: 15_000 });
     await tab.waitForTimeout(10_000);
     const played: Played = {
       stats: await tab.evaluate("stats()"),
@@ -105,7 +105,7 @@ test("OvenPlayer starts again by itself, on the same socket, when the stream's t
   tab.on("websocket", () => sockets++);
   try {
     await tab.goto(ovenPlayerPage(changing));
-    await tab.waitForFunction("state.frames > 10", undefined, { timeout: 15_000 });
+    await tab.waitForFunction("typeof state === 'object' && state.frames > 10", undefined, { timeout: 15_000 });
     const { opened } = changing.guest.stats;
     const stream = changing.hub.find({ vhost: "default", app: "app", stream: "stream" })!;
     const { description } = stream;
@@ -169,7 +169,7 @@ test("OvenPlayer lists the renditions and changes to the one its viewer picks", 
   const tab = await browser.newPage();
   try {
     await tab.goto(`${ovenPlayerPage(ladder)}/all`);
-    await tab.waitForFunction("state.frames > 10", undefined, { timeout: 15_000 });
+    await tab.waitForFunction("typeof state === 'object' && state.frames > 10", undefined, { timeout: 15_000 });
     const labels: string[] = await tab.evaluate("player.getQualityLevels().map(({ label }) => label)");
     assert.deepEqual(labels, ["large", "small"]);
     assert.equal(await tab.evaluate("document.querySelector('video').videoWidth"), 320);
