@@ -2,6 +2,7 @@
 import { parseArgs } from "node:util";
 import { listenError } from "./api/http-server.ts";
 import { loadConfig, readServerXml, runCheck, runExplain } from "./config-commands.ts";
+import { runDrain } from "./drain-command.ts";
 import { messageOf, SettingError } from "./flow/errors.ts";
 import { jsonLogger, type Logger, type LogLevel } from "./flow/logger.ts";
 import type { NodeMessage } from "./node-message.ts";
@@ -15,6 +16,7 @@ const usage = `hearth node --config Server.xml      runs a media node
 hearth check Server.xml [--json]     says what is wrong or odd in a configuration
 hearth explain URL --config Server.xml [--json]   says what becomes of a viewer's URL
 hearth reload --config Server.xml [--json]        has the running node read its configuration again
+hearth drain --config Server.xml [--no-wait]      has the running node move its viewers and exit; waits until it is gone
 hearth probe rtsp://camera/live [--json]          says what a source offers and what is wrong with it
 hearth token 'app/*' [--days 30]      a token for OvenMediaEngine edges (docs/interop.md)
 hearth hls-check URL [--seconds 60] [--json]      judges an LL-HLS stream, Hearth's or any other, as a viewer sees it
@@ -36,7 +38,7 @@ try {
 }
 
 function isJudge(command: string | undefined): boolean {
-  return ["check", "explain", "reload"].includes(command ?? "");
+  return ["check", "explain", "reload", "drain"].includes(command ?? "");
 }
 
 async function run([command, ...args]: string[]): Promise<void> {
@@ -45,6 +47,7 @@ async function run([command, ...args]: string[]): Promise<void> {
   if (command === "check") return finish(runCheck(args));
   if (command === "explain") return finish(await runExplain(args));
   if (command === "reload") return finish(await runReload(args));
+  if (command === "drain") return finish(await runDrain(args));
   if (command === "probe") return finish(await runProbe(args));
   if (command === "token") {
     const { output, advice } = await runToken(args, {

@@ -1,7 +1,6 @@
 import { parseArgs } from "node:util";
-import { loadConfig } from "./config-commands.ts";
+import { OperatorsDoor } from "./ask-node.ts";
 import type { ReloadOutcome } from "./config-reload.ts";
-import { messageOf, SettingError } from "./flow/errors.ts";
 
 /**
  * `hearth reload --config Server.xml [--json]`: has the node on this machine read its file again, by its operators' port.
@@ -14,39 +13,10 @@ export async function runReload(args: string[]): Promise<{ readonly output: stri
     args,
     options: { config: { type: "string" }, port: { type: "string" }, json: { type: "boolean" } },
   });
-  const port = portOf(values);
-  const token = process.env["HEARTH_OPERATOR_TOKEN"];
-  const headers = token ? { Authorization: `Bearer ${token}` } : {};
-  let answer: Response;
-  try {
-    answer = await fetch(`http://127.0.0.1:${port}/-/reload`, { method: "POST", headers });
-  } catch (cause) {
-    const remedy = "is the node running, and is this its OperatorPort?";
-    throw new SettingError(`No node answers at port ${port} of this machine: ${remedy} (${messageOf(cause)})`, {
-      cause,
-    });
-  }
-  if (answer.status !== 200 && answer.status !== 422) {
-    throw new SettingError(`The node refuses (${answer.status}): ${(await answer.text()).trim()}`);
-  }
+  const answer = await new OperatorsDoor("reload", values).ask("POST", "/-/reload", [200, 422]);
   const outcome = (await answer.json()) as ReloadOutcome;
   const exitCode = outcome.isTaken ? 0 : 1;
   return { output: values.json ? `${JSON.stringify(outcome, null, 2)}\n` : printOutcome(outcome), exitCode };
-}
-
-function portOf({
-  config,
-  port,
-}: {
-  readonly config?: string | undefined;
-  readonly port?: string | undefined;
-}): number {
-  if (port !== undefined && /^\d{1,5}$/.test(port)) return Number(port);
-  if (config === undefined) throw new SettingError("Which node? hearth reload --config Server.xml, or --port N");
-  // A file that is wrong may still say where the node is; one that does not load at all needs --port.
-  const { operatorPort } = loadConfig(config, () => {}).hearth;
-  if (operatorPort) return operatorPort;
-  throw new SettingError(`${config} has no Hearth/OperatorPort: send the node SIGHUP, or give --port.`);
 }
 
 function printOutcome({ isTaken, generation, changes, needRestart, errors }: ReloadOutcome): string {

@@ -9,6 +9,8 @@ export class HlsViewer {
   /** Longest time between two pieces of media. */
   longestGapMs = 0;
   requests = 0;
+  /** A sentence for each time that what comes after the last part it played was not in the playlist any more. */
+  readonly skips: string[] = [];
   readonly #router: string;
   #mediaUrl = "";
   #steering: { uri: string; pathways: Map<string, string>; current: string; nextMs: number } | undefined;
@@ -122,6 +124,8 @@ export class HlsViewer {
     const parts = [...text.matchAll(/^#EXT-X-PART:.*?URI="([^"]+)"/gm)].map(([, uri]) => uri!);
     const name = parts.at(-1);
     if (name === undefined || name === this.#lastName) return void (await new Promise((r) => setTimeout(r, 50)));
+    const firstMsn = Number(/^#EXT-X-MEDIA-SEQUENCE:(\d+)$/m.exec(text)?.[1]);
+    if (next && !(firstMsn <= Number(next[1]))) this.skips.push(`from ${this.#lastName} to segment ${firstMsn}`);
     const media = await this.#get(new URL(name, answer.url).href);
     await media.arrayBuffer();
     this.#lastName = name;

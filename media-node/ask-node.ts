@@ -1,0 +1,53 @@
+import { loadConfig } from "./config-commands.ts";
+import { messageOf, SettingError } from "./flow/errors.ts";
+
+/** How a command is told which node of this machine it is about. */
+export interface NodeChosen {
+  readonly config?: string | undefined;
+  readonly port?: string | undefined;
+}
+
+/** The operators' port of the node on this machine; `HEARTH_OPERATOR_TOKEN` is sent where it is set. */
+export class OperatorsDoor {
+  readonly port: number;
+
+  /**
+   * @param command as the user typed it, for the sentence that says what is missing
+   * @throws {SettingError} when the options name no port
+   */
+  constructor(command: string, { config, port }: NodeChosen) {
+    this.port = port !== undefined && /^\d{1,5}$/.test(port) ? Number(port) : portIn(command, config);
+  }
+
+  /**
+   * @param accepted statuses that are answers; every other is a refusal
+   * @throws {SettingError} when nobody answers, or the node refuses
+   */
+  async ask(method: "GET" | "POST", path: string, accepted: readonly number[]): Promise<Response> {
+    const token = process.env["HEARTH_OPERATOR_TOKEN"];
+    const headers = token ? { Authorization: `Bearer ${token}` } : {};
+    let answer: Response;
+    try {
+      answer = await fetch(`http://127.0.0.1:${this.port}${path}`, { method, headers });
+    } catch (cause) {
+      const remedy = "is the node running, and is this its OperatorPort?";
+      throw new NobodyAnswers(`No node answers at port ${this.port} of this machine: ${remedy} (${messageOf(cause)})`, {
+        cause,
+      });
+    }
+    if (accepted.includes(answer.status)) return answer;
+    throw new SettingError(`The node refuses (${answer.status}): ${(await answer.text()).trim()}`);
+  }
+}
+
+/** Nothing listens there, or no more. */
+export class NobodyAnswers extends SettingError {}
+
+function portIn(command: string, config: string | undefined): number {
+  if (config === undefined) throw new SettingError(`Which node? hearth ${command} --config Server.xml, or --port N`);
+  // A file that is wrong may still say where the node is; one that does not load at all needs --port.
+  const { operatorPort } = loadConfig(config, () => {}).hearth;
+  if (operatorPort) return operatorPort;
+  const signal = command === "reload" ? "SIGHUP" : "SIGTERM";
+  throw new SettingError(`${config} has no Hearth/OperatorPort: send the node ${signal}, or give --port.`);
+}
