@@ -86,8 +86,10 @@ export class WebhookAdmission {
     // A player that asked for a playlist gets one, whatever the URL names of the stream alone.
     const kept = protocol === "webrtc" ? file : file || target.file;
     const query = new URLSearchParams(rawQuery);
-    const { trace } = target;
-    return { isAdmitted: true, target: { ...target, vhost, app, stream, file: kept, rawQuery, query, trace } };
+    // What a target works out when it is asked is not copied by itself.
+    const { trace, peer, userAgent } = target;
+    const still = { trace, ...(peer && { peer }), ...(userAgent !== undefined && { userAgent }) };
+    return { isAdmitted: true, target: { ...target, vhost, app, stream, file: kept, rawQuery, query, ...still } };
   }
 }
 
