@@ -24,6 +24,11 @@ export interface PeerRedirectsOptions {
 
 /** As fresh as the router's own memory. */
 const readEveryMs = 1_000;
+/**
+ * Nobody is sent on before every other node that goes has heard of this one, and this one of them: two that began at the
+ * same moment would send viewers to each other.
+ */
+const settleMs = 2_500;
 /** No viewer can ask for it: `/-/` is nobody's stream. */
 const noStream = { stream: "-", app: "-" };
 
@@ -38,6 +43,7 @@ export class PeerRedirects implements HttpGuest {
   readonly #assigned = new RecentAssignments();
   #timer: Timer | undefined;
   #lastMs = Number.NEGATIVE_INFINITY;
+  #startedMs = Number.POSITIVE_INFINITY;
 
   constructor(options: PeerRedirectsOptions) {
     this.#options = options;
@@ -48,9 +54,10 @@ export class PeerRedirects implements HttpGuest {
     return this.#lastMs;
   }
 
-  /** Begins to look for peers; requests are answered as soon as one is known. */
+  /** Begins to look for peers; requests are answered as soon as the others had time to hear of it, and one is known. */
   start(): void {
     if (this.#timer) return;
+    this.#startedMs = this.#options.clock.nowMs();
     void this.#read();
     this.#timer = every(this.#options.clock, readEveryMs, () => void this.#read());
   }
@@ -79,7 +86,8 @@ export class PeerRedirects implements HttpGuest {
   }
 
   #sendOn(target: ViewerTarget, protocol: ViewerProtocol, answer: (location: string) => void): boolean {
-    const peer = this.#views.size > 0 ? this.#peerFor(target, protocol) : undefined;
+    const hasSettled = this.#options.clock.nowMs() - this.#startedMs >= settleMs;
+    const peer = hasSettled && this.#views.size > 0 ? this.#peerFor(target, protocol) : undefined;
     if (!peer || !this.#isMovable(target, protocol)) return false;
     this.#locationAt(peer, target, protocol).then(answer, (thrown: unknown) =>
       this.#options.logger.error("viewer not sent on", { error: messageOf(thrown) }),

@@ -64,6 +64,12 @@ export async function herd(joins: number, edges: number): Promise<string> {
       const { host } = new URL(answer.url);
       loads.set(host, (loads.get(host) ?? 0) + 1);
     };
+    await until("the router knows all edges", 15_000, async () => {
+      const { nodes } = (await (await fetch(`${cluster.url}/-/cluster`)).json()) as {
+        nodes: { protocols: readonly string[] }[];
+      };
+      return nodes.filter(({ protocols }) => protocols.length > 0).length === edges;
+    });
     const startMs = performance.now();
     let next = 0;
     const client = async () => {
