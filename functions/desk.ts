@@ -91,10 +91,21 @@ export async function assign(
 ): Promise<Assigned | Problem> {
   const assigned = await decide(c, desk, viewer, path, options);
   const { name } = viewer.stream;
-  const asked = { trace: traceOf(c), vhost: name.vhost, app: name.app, stream: name.stream, protocol: viewer.protocol };
+  const trace = traceOf(c);
+  const asked = { trace, vhost: name.vhost, app: name.app, stream: name.stream, protocol: viewer.protocol };
   if (isProblem(assigned)) desk.log({ event: "viewer not routed", ...asked, code: assigned.code });
-  else desk.log({ event: "viewer routed", ...asked, to: assigned.node.id, reason: assigned.reason });
+  else if (isFollowed(c, desk, trace)) {
+    desk.log({ event: "viewer routed", ...asked, to: assigned.node.id, reason: assigned.reason });
+  }
   return assigned;
+}
+
+/**
+ * Whether a viewer who was routed is worth a line, which costs as much as the decision: those that somebody traces, one in
+ * a hundred of the others, or everybody.
+ */
+function isFollowed(c: RouterContext, { env }: Desk, trace: string): boolean {
+  return env.HEARTH_LOG_VIEWERS === "all" || c.req.header("traceparent") !== undefined || trace < "028f";
 }
 
 async function decide(

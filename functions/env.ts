@@ -10,6 +10,8 @@ export interface RouterEnv {
   readonly HEARTH_NODE_HOSTS?: string;
   /** `managed`: WebRTC signalling moves to another node when its node goes; else it is passed through. */
   readonly HEARTH_SIGNALLING?: string;
+  /** `all`: a line in the log for every viewer who is routed; else for one in a hundred, and for those with `traceparent`. */
+  readonly HEARTH_LOG_VIEWERS?: string;
   /** Text of the edges' Server.xml: virtual hosts and Origin rules. */
   readonly SERVER_XML?: string;
   /** Where the laptop's launcher stops and starts nodes. */

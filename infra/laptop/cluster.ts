@@ -97,6 +97,7 @@ async function start(options: LaptopOptions, group: CloseGroup): Promise<LaptopC
       UPSTASH_REDIS_REST_URL: bridge.url,
       UPSTASH_REDIS_REST_TOKEN: token,
       LAPTOP_CONTROL_URL: control.url,
+      HEARTH_LOG_VIEWERS: "all",
     },
     assetsDir: pageFolder,
     // Its decisions are lines of JSON, as nodes write them; whatever else workerd says is for who started it.
