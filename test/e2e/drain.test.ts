@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 import { startLaptopCluster, type LaptopCluster } from "../../infra/laptop/cluster.ts";
 import { HlsViewer } from "../support/hls-viewer.ts";
+import { untilRouterKnows } from "../support/router-knows.ts";
 import { until } from "../support/until.ts";
 import { WhepViewer } from "../support/whep-viewer.ts";
 
@@ -39,20 +40,6 @@ async function audience(cluster: LaptopCluster): Promise<Audience> {
 
 const edgesOf = (cluster: LaptopCluster): [id: string, url: string][] =>
   [...cluster.ready].flatMap(([id, { url }]) => (id.startsWith("edge") ? [[id, url!]] : []));
-
-async function untilRouterKnows(cluster: LaptopCluster, count: number): Promise<void> {
-  let last = "";
-  const known = until(`the router knows ${count} serving edges`, 30_000, async () => {
-    const answer = await fetch(`${cluster.url}/-/cluster`);
-    const { nodes } = (await answer.json()) as { nodes: { id: string; state: string; url: string }[] };
-    const serving = nodes.filter(({ id, state }) => id.startsWith("edge") && state === "serving");
-    last = nodes.map(({ id, state }) => `${id} ${state}`).join(", ");
-    return serving.length === count;
-  });
-  await known.catch((thrown: unknown) => {
-    throw new Error(`the router sees: ${last}`, { cause: thrown });
-  });
-}
 
 /**
  * Drains the edge and checks that it ended by itself.

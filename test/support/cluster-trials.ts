@@ -7,6 +7,7 @@ import { startLaptopCluster } from "../../infra/laptop/cluster.ts";
 import { Audience, watchMoves } from "./audience.ts";
 import { readMetrics } from "./metrics.ts";
 import { startRedisServer } from "./redis-server.ts";
+import { untilRouterKnows } from "./router-knows.ts";
 import { until } from "./until.ts";
 
 const leaseMs = 6_000;
@@ -64,12 +65,7 @@ export async function herd(joins: number, edges: number): Promise<string> {
       const { host } = new URL(answer.url);
       loads.set(host, (loads.get(host) ?? 0) + 1);
     };
-    await until("the router knows all edges", 15_000, async () => {
-      const { nodes } = (await (await fetch(`${cluster.url}/-/cluster`)).json()) as {
-        nodes: { protocols: readonly string[] }[];
-      };
-      return nodes.filter(({ protocols }) => protocols.length > 0).length === edges;
-    });
+    await untilRouterKnows(cluster, edges);
     const startMs = performance.now();
     let next = 0;
     const client = async () => {
