@@ -7,22 +7,18 @@ import type { Logger } from "../flow/logger.ts";
 import type { Clock } from "../time/clock.ts";
 import type { WebRtcConfig } from "./config.ts";
 import type { MediaPort } from "./media-port.ts";
+import { watchFirstMedia } from "./first-media.ts";
 import { playableTracksOf, type PlayableTracks } from "./playable-tracks.ts";
 import { randomToken, type RandomBytes } from "./random.ts";
 import { playablePlaylistOf, type PlayablePlaylist } from "./renditions.ts";
 import { mergedStats, StreamCounters, type StreamStats } from "./stream-counters.ts";
 import { StreamFanOut } from "./stream-fan-out.ts";
-import type { ViewerPlace } from "./viewer-place.ts";
+import type { ViewerMoments, ViewerPlace } from "./viewer-place.ts";
 import { ViewerSession } from "./viewer-session.ts";
 import type { WorkerPool } from "./workers/worker-pool.ts";
 
-/** For how long, and how often, a viewer's first packet is looked for. */
-const firstMediaLooks = 100;
-const firstMediaLookMs = 50;
-
 /** How long viewers waited, from their offer on: until they were connected, and until the first media had left. */
 export interface ViewerTimes {
-  /** Of viewers on this thread. */
   readonly join: Histogram;
   readonly firstMedia: Histogram;
 }
@@ -118,17 +114,20 @@ export class SessionTable {
       onEnd(reason);
     };
     const { workers } = this.#options;
-    const elsewhere: ViewerPlace | undefined = workers?.place(this.#local, hold, logger, (reason) => {
-      this.#countElsewhere(hold.stream, -1);
-      left(elsewhere!, reason);
+    const sinceMs = this.#options.clock.nowMs();
+    const moments = this.#moments(sinceMs);
+    const elsewhere: ViewerPlace | undefined = workers?.place(this.#local, hold, logger, {
+      ...moments,
+      onEnd: (reason) => {
+        this.#countElsewhere(hold.stream, -1);
+        left(elsewhere!, reason);
+      },
     });
     if (elsewhere) this.#countElsewhere(hold.stream, 1);
-    const viewer = elsewhere ?? this.#openHere(hold, logger, left);
+    const viewer = elsewhere ?? this.#openHere(hold, logger, moments, left);
     this.#sessions.add(viewer);
     const id = randomToken(this.#options.random, 12);
-    const sinceMs = this.#options.clock.nowMs();
     hold.sentBytes = () => viewer.sentBytes;
-    this.#watchFirstMedia(viewer, sinceMs, firstMediaLooks);
     hold.holders = () => [{ id, address, sinceMs, end: (reason) => viewer.close(reason) }];
     return viewer;
   }
@@ -140,14 +139,21 @@ export class SessionTable {
     else this.#elsewhere.delete(key);
   }
 
-  #watchFirstMedia(viewer: ViewerPlace, sinceMs: number, looks: number): void {
+  #moments(sinceMs: number): ViewerMoments {
     const { times, clock } = this.#options;
-    if (!times || viewer.isEnded) return;
-    if (viewer.sentBytes > 0) times.firstMedia.observe((clock.nowMs() - sinceMs) / 1_000);
-    else if (looks > 0) clock.after(firstMediaLookMs, () => this.#watchFirstMedia(viewer, sinceMs, looks - 1));
+    const seconds = (): number => (clock.nowMs() - sinceMs) / 1_000;
+    return {
+      onConnected: () => times?.join.observe(seconds()),
+      onFirstMedia: () => times?.firstMedia.observe(seconds()),
+    };
   }
 
-  #openHere(hold: StreamHold, logger: Logger, left: (viewer: ViewerPlace, reason: CloseReason) => void): ViewerPlace {
+  #openHere(
+    hold: StreamHold,
+    logger: Logger,
+    { onConnected, onFirstMedia }: ViewerMoments,
+    left: (viewer: ViewerPlace, reason: CloseReason) => void,
+  ): ViewerPlace {
     const entry = this.#entry(hold.stream);
     entry.sessions++;
     this.#local++;
@@ -157,20 +163,19 @@ export class SessionTable {
     };
     try {
       const { fanOut, counters } = entry;
-      const { times, clock } = this.#options;
-      const sinceMs = clock.nowMs();
       const session: ViewerSession = new ViewerSession({
         ...this.#options,
         hold,
         logger,
         fanOut,
         counters,
-        onConnected: () => times?.join.observe((clock.nowMs() - sinceMs) / 1_000),
+        onConnected,
         onEnd: (reason) => {
           leave();
           left(session, reason);
         },
       });
+      watchFirstMedia(this.#options.clock, session, onFirstMedia);
       return session;
     } catch (thrown) {
       leave();

@@ -6,6 +6,13 @@ import type { PlayableRendition } from "./renditions.ts";
 /** What a viewer's description says of our end. */
 export type PortFacts = Pick<MediaPort, "candidates" | "fingerprint">;
 
+/** What is told of a viewer wherever it is placed, each at most once. */
+export interface ViewerMoments {
+  /** Its transport is connected: media begins to flow. */
+  readonly onConnected: () => void;
+  readonly onFirstMedia: () => void;
+}
+
 /** One viewer as signalling sees it, whichever thread sends its media. */
 export interface ViewerPlace {
   readonly peer: IceCredentials;

@@ -4,7 +4,7 @@ import type { Logger } from "../../flow/logger.ts";
 import type { IceCredentials, RemotePeer } from "../media-port.ts";
 import type { Negotiated } from "../negotiation.ts";
 import type { PlayableRendition } from "../renditions.ts";
-import type { PortFacts, ViewerPlace } from "../viewer-place.ts";
+import type { PortFacts, ViewerMoments, ViewerPlace } from "../viewer-place.ts";
 import { withoutBytes, type WorkerCommand, type WorkerReport } from "./worker-messages.ts";
 
 export interface RemoteViewerOptions {
@@ -15,6 +15,7 @@ export interface RemoteViewerOptions {
   readonly credentials: IceCredentials;
   readonly logger: Logger;
   readonly send: (command: WorkerCommand) => void;
+  readonly moments: ViewerMoments;
   /** Called once, whatever ended it. */
   readonly onEnd: (reason: CloseReason) => void;
 }
@@ -72,7 +73,10 @@ export class RemoteViewer implements ViewerPlace {
   receive(report: Extract<WorkerReport, { readonly viewer: number }>): void {
     switch (report.type) {
       case "connected":
+        this.#options.moments.onConnected();
         return this.#options.logger.info("viewer connected", { sections: report.codecs });
+      case "first-media":
+        return this.#options.moments.onFirstMedia();
       case "ended":
         return this.end(report.reason);
       case "switched":

@@ -84,6 +84,7 @@ export type WorkerReport =
     }
   | { readonly type: "failed"; readonly message: string }
   | { readonly type: "connected"; readonly viewer: number; readonly codecs: string }
+  | { readonly type: "first-media"; readonly viewer: number }
   | { readonly type: "ended"; readonly viewer: number; readonly reason: CloseReason }
   | { readonly type: "switched"; readonly viewer: number; readonly request: number }
   /** Automatic mode went over to this rendition. */

@@ -7,7 +7,7 @@ import type { Clock, Timer } from "../../time/clock.ts";
 import type { WebRtcConfig } from "../config.ts";
 import type { IceCredentials } from "../media-port.ts";
 import type { StreamStats } from "../stream-counters.ts";
-import type { PortFacts, ViewerPlace } from "../viewer-place.ts";
+import type { PortFacts, ViewerMoments, ViewerPlace } from "../viewer-place.ts";
 import { RemoteViewer } from "./remote-viewer.ts";
 import { newSharedRing } from "./shared-ring.ts";
 import { StreamRelay } from "./stream-relay.ts";
@@ -117,7 +117,7 @@ export class WorkerPool {
     localViewers: number,
     hold: StreamHold,
     logger: Logger,
-    onEnd: (reason: CloseReason) => void,
+    { onEnd, ...moments }: ViewerMoments & { readonly onEnd: (reason: CloseReason) => void },
   ): ViewerPlace | undefined {
     const worker = this.#choose(localViewers);
     if (!worker?.facts) return undefined;
@@ -131,6 +131,7 @@ export class WorkerPool {
       port: worker.facts,
       credentials: this.#options.newCredentials(),
       logger,
+      moments,
       send: (command) => {
         worker.link.command(command);
         this.#watch(worker.link);

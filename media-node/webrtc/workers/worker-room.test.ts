@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { MemoryMediaPort } from "../../../test/support/memory-media-port.ts";
 import { opusSample, videoSample } from "../../../test/support/synthetic-stream.ts";
 import { MemoryLogger, TestHub } from "../../../test/support/webrtc-room.ts";
+import { Histogram } from "../../flow/histogram.ts";
 import { silentLogger } from "../../flow/logger.ts";
 import { serializeRtcp } from "../../rtp/rtcp.ts";
 import { defaultWebRtcConfig } from "../config.ts";
@@ -33,6 +34,7 @@ class Threads {
   }[] = [];
   readonly pool: WorkerPool;
   readonly table: SessionTable;
+  readonly times = { join: new Histogram(), firstMedia: new Histogram() };
   readonly options: Pick<RoomOptions, "clock" | "random" | "config" | "defer">;
   frame = 0;
 
@@ -66,6 +68,7 @@ class Threads {
       port: this.here,
       logger: this.logger,
       workers: this.pool,
+      times: this.times,
     });
   }
 
@@ -132,6 +135,17 @@ test("a viewer in another thread gets the same packets, from the last key frame 
   assert.equal(t.table.streams["default/app/live"]!.viewers, 2);
   const other = new SessionTable({ ...t.options, hub: t.hub.hub, port: t.here, logger: t.logger, workers: t.pool });
   assert.deepEqual(other.streams, {}, "another table with the same workers does not count them again");
+});
+
+test("how long a viewer waited is counted in whichever thread it is", async () => {
+  const t = new Threads();
+  await twoViewers(t);
+  const counts = () => [t.times.join.count, t.times.firstMedia.count];
+  assert.equal(t.times.join.count, 2, "both are connected");
+  t.play(4);
+  assert.deepEqual(counts(), [2, 2], "both got media, at most 50 ms ago");
+  t.play(10);
+  assert.deepEqual(counts(), [2, 2], "each counts once");
 });
 
 test("its wishes reach the source, its end reaches signalling, and the stream's end reaches it", async () => {

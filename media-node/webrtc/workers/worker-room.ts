@@ -6,6 +6,7 @@ import type { Logger } from "../../flow/logger.ts";
 import { createPacketizer, type Packetizer } from "../../rtp/packetizer.ts";
 import type { Clock } from "../../time/clock.ts";
 import type { WebRtcConfig } from "../config.ts";
+import { watchFirstMedia } from "../first-media.ts";
 import type { MediaPort } from "../media-port.ts";
 import type { RandomBytes } from "../random.ts";
 import { StreamCounters } from "../stream-counters.ts";
@@ -140,6 +141,7 @@ export class WorkerRoom {
       },
     });
     this.#viewers.set(viewer, session);
+    watchFirstMedia(this.#options.clock, session, () => report({ type: "first-media", viewer }));
   }
 }
 
