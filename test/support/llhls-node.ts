@@ -4,7 +4,8 @@ import type { AdmitViewer, ViewerTarget } from "../../media-node/core/guest.ts";
 import type { OpenSource } from "../../media-node/core/source.ts";
 import { StreamHub } from "../../media-node/core/stream-hub.ts";
 import { silentLogger } from "../../media-node/flow/logger.ts";
-import { createLlHls, type LlHls, type LlHlsConfig } from "../../media-node/llhls/ll-hls.ts";
+import type { LlHlsConfig } from "../../media-node/llhls/ll-hls-config.ts";
+import { createLlHls, type LlHls } from "../../media-node/llhls/ll-hls.ts";
 import { systemClock, type Clock } from "../../media-node/time/clock.ts";
 
 export interface LlHlsNode {

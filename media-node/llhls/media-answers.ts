@@ -1,0 +1,121 @@
+import type { Clock } from "../time/clock.ts";
+import { parseDirectives, type Directives } from "./directives.ts";
+import type { LlHlsConfig } from "./ll-hls-config.ts";
+import type { LiveStream } from "./live-streams.ts";
+import type { FileName } from "./names.ts";
+import { PlaylistTexts } from "./playlist-texts.ts";
+import { readinessOf } from "./readiness.ts";
+import { cacheControlOf, replyFile, replyStatus, replyText, type PreparedFile } from "./reply.ts";
+import { partTargetMs, type TrackOutput } from "./track-output.ts";
+import { maxHoldMs, type ViewerRequest } from "./viewer-request.ts";
+import type { ViewerSessions } from "./viewer-sessions.ts";
+import type { WaitingRoom } from "./waiting-room.ts";
+
+export interface MediaAnswersOptions {
+  readonly config: LlHlsConfig;
+  readonly clock: Clock;
+  readonly sessions: ViewerSessions;
+  readonly waiting: WaitingRoom;
+  readonly targetSeconds: number;
+}
+
+/** Recent media of an origin is here within this time. */
+const catchUpMs = 5_000;
+
+/** Answers for a track's playlist and for its files, which are held while they are not there yet. */
+export class MediaAnswers {
+  readonly #options: MediaAnswersOptions;
+  readonly #texts: PlaylistTexts;
+  readonly #isLegacyByDefault: boolean;
+
+  constructor(options: MediaAnswersOptions) {
+    const { config, targetSeconds } = options;
+    this.#options = options;
+    this.#texts = new PlaylistTexts({
+      targetSeconds,
+      partHoldBackMs: Math.max(config.partHoldBackMs ?? 0, 3 * partTargetMs(config.partMs)),
+      hasPreloadHint: config.hasPreloadHint ?? true,
+    });
+    this.#isLegacyByDefault = config.isLegacyByDefault ?? false;
+  }
+
+  async open(request: ViewerRequest, name: FileName & { kind: "media" }): Promise<void> {
+    const { exchange, target } = request;
+    // Nothing is pulled for who may not watch.
+    if (!parseDirectives(target.query, this.#isLegacyByDefault)) return replyStatus(exchange, 400);
+    if (!this.#options.sessions.mayHaveMedia(request)) return replyStatus(exchange, 401);
+    const live = await this.#options.waiting.playable(request, () =>
+      replyStatus(exchange, 503, { "Retry-After": "1" }),
+    );
+    if (!live) return;
+    const track = live.output.streamKey === name.key ? live.output.track(name.trackId) : undefined;
+    if (!track || track.type !== name.type) replyStatus(exchange, 404);
+    else this.answer(request, live, track);
+  }
+
+  answer(request: ViewerRequest, live: LiveStream, track: TrackOutput): void {
+    const { clock, sessions, targetSeconds, waiting } = this.#options;
+    const { exchange, session, target } = request;
+    const nowMs = clock.nowMs();
+    const directives = parseDirectives(target.query, this.#isLegacyByDefault);
+    if (!directives) return replyStatus(exchange, 400);
+    if (!sessions.mayHaveMedia(request, live)) return replyStatus(exchange, 401);
+    if (live.viewers.isEnded(session)) return replyStatus(exchange, 403);
+    // Players who come from another edge are ahead of one that is still taking in what its origin remembers.
+    const isFromElsewhere = session !== "" && !live.viewers.has(session);
+    const isCatchingUp = isFromElsewhere && nowMs - live.beganMs < catchUpMs;
+    sessions.saw(live, request);
+    const readiness = readinessOf(track, directives, isCatchingUp);
+    if (readiness === "never") return replyStatus(exchange, 400);
+    const send = (): void => this.#sendMedia(request, live, track, directives);
+    if (readiness === "now") return send();
+    const holdMs = Math.min(maxHoldMs, 3_000 * targetSeconds);
+    const isReady = (): boolean => readinessOf(track, directives, isCatchingUp) !== "later";
+    waiting.hold(request, track, holdMs, isReady, send);
+  }
+
+  #sendMedia(request: ViewerRequest, live: LiveStream, track: TrackOutput, directives: Directives): void {
+    const { config, sessions, targetSeconds } = this.#options;
+    const { exchange, session } = request;
+    const { chunklist, chunklistWithDirectives } = config.maxAge ?? {};
+    const withDirectives = cacheControlOf(chunklistWithDirectives, `max-age=${6 * targetSeconds}`);
+    const cacheControl =
+      directives.msn === undefined
+        ? cacheControlOf(chunklist, "no-cache")
+        : session === "" || !withDirectives.startsWith("max-age")
+          ? withDirectives
+          : `private, ${withDirectives}`;
+    const text = this.#texts.media(live.output, track, directives);
+    sessions.sentMedia(request, live, replyText(exchange, text, cacheControl));
+  }
+
+  async answerFile(request: ViewerRequest, name: FileName & { kind: "init" | "segment" | "part" }): Promise<void> {
+    const { sessions, waiting } = this.#options;
+    const { exchange, target } = request;
+    const live = await waiting.playable(request, () => replyStatus(exchange, 503, { "Retry-After": "1" }));
+    if (!live) return;
+    const track = live.output.track(name.trackId);
+    if (!track || track.type !== name.type || name.key.split("-")[0] !== live.output.streamKey) {
+      return replyStatus(exchange, 404);
+    }
+    const send = (file: PreparedFile): void => {
+      sessions.sent(live, replyFile(exchange, file));
+    };
+    const file = track.file(target.file);
+    if (file) return send(file);
+    if (name.kind === "init") return replyStatus(exchange, 404);
+    const canonical = track.canonicalOf(name.msn, name.kind === "part" ? name.part : undefined, name.key);
+    if (canonical !== undefined) {
+      return replyStatus(exchange, 302, { Location: canonical, "Cache-Control": "max-age=1" });
+    }
+    if (name.kind !== "part") return replyStatus(exchange, 404);
+    const resolve = (): ReturnType<TrackOutput["resolvePart"]> => track.resolvePart(name.msn, name.part, name.key);
+    const answer = (): void => {
+      const part = resolve();
+      if (part && part !== "later") send(part.file);
+      else replyStatus(exchange, 404);
+    };
+    if (resolve() === "later") waiting.hold(request, track, maxHoldMs, () => resolve() !== "later", answer);
+    else answer();
+  }
+}

@@ -1,0 +1,46 @@
+import type { LlHlsConfig } from "./ll-hls-config.ts";
+import { cacheControlOf, replyFile, replyStatus, replyText } from "./reply.ts";
+import type { TsFileName } from "./ts-names.ts";
+import type { TsShelf } from "./ts-shelf.ts";
+import type { ViewerRequest } from "./viewer-request.ts";
+import type { ViewerSessions } from "./viewer-sessions.ts";
+import type { WaitingRoom } from "./waiting-room.ts";
+
+export interface TsAnswersOptions {
+  readonly config: LlHlsConfig;
+  readonly sessions: ViewerSessions;
+  readonly waiting: WaitingRoom;
+  readonly shelf: TsShelf;
+}
+
+/** Answers for playlists and segments of HLS version 3, which nobody waits for once the stream plays. */
+export class TsAnswers {
+  readonly #options: TsAnswersOptions;
+
+  constructor(options: TsAnswersOptions) {
+    this.#options = options;
+  }
+
+  async answer(request: ViewerRequest, name: Exclude<TsFileName, { kind: "master" }>): Promise<void> {
+    const { config, sessions, shelf, waiting } = this.#options;
+    const { exchange, session } = request;
+    const isList = name.kind === "ts-media";
+    // Nothing is pulled for who may not watch.
+    if (isList && !sessions.mayHaveMedia(request)) return replyStatus(exchange, 401);
+    const live = await waiting.playable(request, () => replyStatus(exchange, 503, { "Retry-After": "1" }));
+    if (!live) return;
+    const variant = shelf.variants.named(live.output, name);
+    if (!variant || name.key.split("-", 1)[0] !== live.output.streamKey) return replyStatus(exchange, 404);
+    if (!isList) {
+      const found = shelf.find(variant, name);
+      if (found?.file) sessions.sent(live, replyFile(exchange, found.file));
+      else if (found) replyStatus(exchange, 302, { Location: found.uri, "Cache-Control": "max-age=1" });
+      else replyStatus(exchange, 404);
+      return;
+    }
+    if (live.viewers.isEnded(session)) return replyStatus(exchange, 403);
+    sessions.saw(live, request);
+    const cacheControl = cacheControlOf(config.maxAge?.chunklist, "no-cache");
+    sessions.sentMedia(request, live, replyText(exchange, shelf.media(live.output, variant), cacheControl));
+  }
+}

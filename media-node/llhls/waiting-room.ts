@@ -1,0 +1,123 @@
+import type { Clock } from "../time/clock.ts";
+import type { HeldRequests, HoldLimits } from "./held-requests.ts";
+import type { LiveStream, LiveStreams } from "./live-streams.ts";
+import { replyStatus } from "./reply.ts";
+import type { TrackOutput } from "./track-output.ts";
+import type { ViewerRequest } from "./viewer-request.ts";
+
+export interface WaitingRoomOptions {
+  readonly clock: Clock;
+  readonly limits: HoldLimits;
+  readonly streams: LiveStreams;
+  readonly held: HeldRequests;
+}
+
+/** Requests that wait for a stream to play, or for a part of it to be there. */
+export class WaitingRoom {
+  readonly #options: WaitingRoomOptions;
+  #waiting = 0;
+
+  constructor(options: WaitingRoomOptions) {
+    this.#options = options;
+  }
+
+  /** Keeps a request until `isReady`, then `send`s; 503 when that takes too long or too many wait. */
+  hold(request: ViewerRequest, track: TrackOutput, holdMs: number, isReady: () => boolean, send: () => void): void {
+    const { exchange, session, target } = request;
+    const busy = (): void => replyStatus(exchange, 503, { "Retry-After": "1" });
+    const held = {
+      isReady,
+      address: target.remoteAddress,
+      session,
+      release: (outcome: "ready" | "expired") => (outcome === "ready" ? send() : busy()),
+    };
+    const forget = this.#options.held.hold(track, held, holdMs);
+    if (forget) exchange.onGone(forget);
+    else busy();
+  }
+
+  /**
+   * The stream once it has something to play; undefined when the request was answered here, or its client is gone.
+   * @param tooLate answers when that takes too long
+   */
+  async playable(request: ViewerRequest, tooLate: () => void): Promise<LiveStream | undefined> {
+    const live = await this.#playableNow(request, tooLate);
+    live?.output.publish();
+    return live;
+  }
+
+  async #playableNow(request: ViewerRequest, tooLate: () => void): Promise<LiveStream | undefined> {
+    const { target, exchange } = request;
+    const there = this.#options.streams.find(target);
+    if (there?.output.isPlayable && !(there.output.ended && request.isMaster)) return there;
+    if (this.#waiting >= this.#options.limits.total) {
+      replyStatus(exchange, 503, { "Retry-After": "1" });
+      return undefined;
+    }
+    this.#waiting++;
+    try {
+      return await this.#waitPlayable(request, tooLate);
+    } finally {
+      this.#waiting--;
+    }
+  }
+
+  async #waitPlayable(request: ViewerRequest, tooLate: () => void): Promise<LiveStream | undefined> {
+    const { target, exchange, deadlineMs } = request;
+    const abort = new AbortController();
+    const { clock } = this.#options;
+    const onClose = (): void => abort.abort();
+    exchange.onGone(onClose);
+    const timer = clock.after(deadlineMs - clock.nowMs(), onClose);
+    try {
+      const opened = await this.#options.streams.open(
+        target,
+        { rawQuery: target.rawQuery, client: target.remoteAddress, trace: traceIn(request) },
+        abort.signal,
+      );
+      if (exchange.isOver) return undefined;
+      if (abort.signal.aborted) {
+        tooLate();
+        return undefined;
+      }
+      if (opened.kind !== "live") {
+        if (opened.kind === "not-found") replyStatus(exchange, 404);
+        else replyStatus(exchange, 503, { "Retry-After": "1" });
+        return undefined;
+      }
+      const { live } = opened;
+      if (live.output.isPlayable) return live;
+      if (!live.output.isDeliverable) {
+        replyStatus(exchange, 404);
+        return undefined;
+      }
+      const outcome = await this.#becomesPlayable(request, live, abort.signal);
+      if (outcome === "ready" && live.output.isPlayable) return live;
+      if (!exchange.isOver) tooLate();
+      return undefined;
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  #becomesPlayable(
+    { target, session, deadlineMs }: ViewerRequest,
+    live: LiveStream,
+    gone: AbortSignal,
+  ): Promise<"ready" | "expired"> {
+    const holdMs = deadlineMs - this.#options.clock.nowMs();
+    return new Promise((resolve) => {
+      const isReady = (): boolean => live.output.isPlayable || live.output.ended !== undefined;
+      const forget = this.#options.held.hold(
+        live,
+        { isReady, address: target.remoteAddress, session, release: resolve },
+        holdMs,
+      );
+      if (!forget) return resolve("expired");
+      gone.addEventListener("abort", () => (forget(), resolve("expired")), { once: true });
+    });
+  }
+}
+
+/** Only the request for a master playlist has one: what a CDN keeps is asked for in nobody's name. */
+const traceIn = ({ isMaster, target }: ViewerRequest): string | undefined => (isMaster ? target.trace : undefined);
