@@ -7,7 +7,7 @@ import { isViewerProtocol } from "./viewer-protocols.ts";
 export interface NodeLifecycleOptions {
   readonly clock: Clock;
   readonly logger: Logger;
-  /** How long viewers may take to move. */
+  /** How long viewers may take to move; may change while the node runs. */
   readonly drainTimeoutMs: number;
 }
 

@@ -8,7 +8,7 @@ export interface NodeReportOptions {
   readonly id: string;
   readonly url: string;
   readonly region: string;
-  /** 0 = no limit. */
+  /** 0 = no limit; may change while the node runs. */
   readonly maxViewers: number;
   readonly protocols: NodeRecord["protocols"];
   readonly hub: StreamHub;

@@ -111,7 +111,13 @@ async function wire(context: NodeContext, options: NodeOptions, events: EventLog
   const { env, readConfig, onMessage: tell = () => {} } = options;
   const configNow = (): ServerConfig => live.now;
   const key = secret === undefined ? undefined : await importSigningKey(secret);
-  const lifecycle = new NodeLifecycle({ clock, logger, drainTimeoutMs: config.hearth.drainTimeoutMs });
+  const lifecycle = new NodeLifecycle({
+    clock,
+    logger,
+    get drainTimeoutMs() {
+      return live.now.hearth.drainTimeoutMs;
+    },
+  });
   group.add(() => lifecycle.stop());
   const stores = await openStores(config, env["REDIS_URL"], { clock, logger, live });
   group.add(() => stores.close());
@@ -150,7 +156,9 @@ async function wire(context: NodeContext, options: NodeOptions, events: EventLog
     id,
     url: url ?? `http://${config.vhosts[0]?.originMapStore?.originHostName ?? "127.0.0.1"}:${ovt.port ?? 0}`,
     region: config.hearth.region,
-    maxViewers: config.hearth.maxViewers,
+    get maxViewers() {
+      return live.now.hearth.maxViewers;
+    },
     protocols: [...new Set(deliveries.flatMap(({ protocols }) => protocols))],
     hub,
     clock,

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import type { ClusterStore, StreamClaim } from "./cluster/store/contract.ts";
 import type { StreamHub } from "./core/stream-hub.ts";
 import { streamKey, type StreamName } from "./core/stream-name.ts";
 import type { Stream } from "./core/stream.ts";
@@ -22,31 +23,42 @@ export interface StreamClaimsOptions {
 /**
  * Registers every stream this node publishes as origin for as long as it is live: those of applications with an OVT
  * publisher, in virtual hosts that name an `OriginHostName`. A stream that came from the store has an origin already.
+ * A configuration that is reloaded holds for streams that are live, too.
  */
 export class StreamClaims {
   readonly #options: StreamClaimsOptions;
-  readonly #registrars = new Map<string, Registrar>();
+  /** By virtual host; one whose store is another now is closed. */
+  readonly #registrars = new Map<string, { readonly store: ClusterStore; readonly registrar: Registrar }>();
+  /** Registrars of stores that are no longer asked, while they give their claims back. */
+  readonly #closing = new Set<Promise<void>>();
   readonly #owner = randomUUID();
-  readonly #claimed = new Set<string>();
+  readonly #claimed = new Map<string, StreamName>();
+  /** Of the port as it was opened: a reload does not change it. */
+  readonly #scheme: "ovt" | "ovts";
   readonly #stopListening: () => void;
+  readonly #stopFollowing: () => void;
 
   constructor(options: StreamClaimsOptions) {
     this.#options = options;
+    this.#scheme = options.live.now.hearth.ovtLink?.requireTls ? "ovts" : "ovt";
     this.#stopListening = options.hub.addListener({
-      onStream: (stream) => this.#claim(stream),
-      onStreamEnd: ({ name }) => void this.#release(name),
+      onStream: (stream) => this.#judge(stream),
+      onStreamEnd: ({ name }) => this.#release(name),
+    });
+    this.#stopFollowing = options.live.addListener(() => {
+      for (const { stream } of options.hub.list()) if (stream) this.#judge(stream);
     });
   }
 
   /** `vhost/app/stream` of what is claimed. */
   get names(): readonly string[] {
-    return [...this.#claimed];
+    return [...this.#claimed.keys()];
   }
 
   /** How claims stand: streams by `owner`, `standby` or `unknown`. */
   get standings(): Readonly<Record<string, number>> {
     const counts: Record<string, number> = { owner: 0, standby: 0, unknown: 0 };
-    for (const registrar of this.#registrars.values())
+    for (const { registrar } of this.#registrars.values())
       for (const { standing } of registrar.list()) counts[standing?.kind ?? "unknown"]!++;
     return counts;
   }
@@ -54,41 +66,59 @@ export class StreamClaims {
   /** How the claim of one stream stands; undefined where none is made. */
   standing(name: StreamName): "owner" | "standby" | "unknown" | undefined {
     if (!this.#claimed.has(streamKey(name))) return undefined;
-    return this.#registrars.get(name.vhost)?.standing(name)?.kind ?? "unknown";
+    return this.#registrars.get(name.vhost)?.registrar.standing(name)?.kind ?? "unknown";
   }
 
   /** Gives every claim back; resolves when the stores know or could not be told. */
   async close(): Promise<void> {
     this.#stopListening();
-    await Promise.all([...this.#registrars.values()].map((registrar) => registrar.close()));
+    this.#stopFollowing();
+    await Promise.all([
+      ...this.#closing,
+      ...Array.from(this.#registrars.values(), ({ registrar }) => registrar.close()),
+    ]);
   }
 
-  #claim(stream: Stream): void {
+  /** Claims the stream or gives it up, as the configuration in force says. */
+  #judge(stream: Stream): void {
+    const claim = this.#claimOf(stream);
+    const registrar = claim && this.#registrarOf(claim.vhost);
+    if (!claim || !registrar) return this.#release(stream.name);
+    this.#claimed.set(streamKey(stream.name), stream.name);
+    registrar.add(claim);
+  }
+
+  #claimOf(stream: Stream): StreamClaim | undefined {
     const { live, hub, ovtPort } = this.#options;
     const { vhost, app } = stream.name;
     const settings = live.now.vhosts.find(({ name }) => name === vhost);
     const originHostName = settings?.originMapStore?.originHostName;
-    const registrar = this.#registrarOf(vhost);
-    if (!settings || !originHostName || !registrar || ovtPort === undefined) return;
-    if (!applicationFor(settings, app)?.publishers.ovt) return;
-    if (hub.list().find((entry) => entry.stream === stream)?.pull?.from === "store") return;
-    this.#claimed.add(streamKey(stream.name));
-    const scheme = live.now.hearth.ovtLink?.requireTls ? "ovts" : "ovt";
-    const url = `${scheme}://${originHostName}:${ovtPort}/${app}/${stream.name.stream}`;
-    registrar.add({ ...stream.name, url, owner: this.#owner });
+    if (!settings || !originHostName || ovtPort === undefined) return undefined;
+    if (!applicationFor(settings, app)?.publishers.ovt) return undefined;
+    if (hub.list().find((entry) => entry.stream === stream)?.pull?.from === "store") return undefined;
+    const url = `${this.#scheme}://${originHostName}:${ovtPort}/${app}/${stream.name.stream}`;
+    return { ...stream.name, url, owner: this.#owner };
   }
 
-  async #release(name: StreamName): Promise<void> {
-    if (this.#claimed.delete(streamKey(name))) await this.#registrarOf(name.vhost)?.remove(name);
+  #release(name: StreamName): void {
+    if (this.#claimed.delete(streamKey(name))) void this.#registrars.get(name.vhost)?.registrar.remove(name);
   }
 
   #registrarOf(vhost: string): Registrar | undefined {
-    const known = this.#registrars.get(vhost);
     const store = this.#options.stores.storeOf(vhost);
-    if (known || !store) return known;
+    const known = this.#registrars.get(vhost);
+    if (known && known.store === store) return known.registrar;
+    this.#registrars.delete(vhost);
+    if (known) this.#leave(known.registrar);
+    if (!store) return undefined;
     const { clock, logger } = this.#options;
     const registrar = new Registrar({ store, clock, logger });
-    this.#registrars.set(vhost, registrar);
+    this.#registrars.set(vhost, { store, registrar });
     return registrar;
+  }
+
+  #leave(registrar: Registrar): void {
+    const closing = registrar.close().finally(() => this.#closing.delete(closing));
+    this.#closing.add(closing);
   }
 }

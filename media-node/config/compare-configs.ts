@@ -1,4 +1,4 @@
-import type { OriginRule, ServerConfig, VhostConfig } from "./server-config.ts";
+import type { HttpPorts, OriginRule, PublishersConfig, ServerConfig, VhostConfig } from "./server-config.ts";
 
 /** What is new in a configuration, in words for an operator. */
 export interface ConfigDifference {
@@ -16,15 +16,39 @@ const readAtStart: readonly (readonly [path: string, read: (config: ServerConfig
   ["Server/Bind/Publishers/HLS", ({ bind }) => bind.hls],
   ["Server/Bind/Publishers/WebRTC", ({ bind }) => bind.webrtc],
   ["Server/Bind/Managers/API", ({ bind }) => bind.api],
+  ["Server/Managers", ({ bind, managers }) => (isOpen(bind.api) ? managers : undefined)],
   ["Server/Modules", ({ modules }) => modules],
   ["Server/StunServer", ({ stunServer }) => stunServer],
   ["Server/Hearth/Node/Id", ({ hearth }) => hearth.nodeId],
   ["Server/Hearth/Node/PublicUrl", ({ hearth }) => hearth.publicUrl],
+  ["Server/Hearth/Node/Region", ({ hearth }) => hearth.region],
   ["Server/Hearth/AdvertisedAddresses", ({ hearth }) => hearth.advertisedAddresses],
   ["Server/Hearth/OvtLink", ({ hearth: { ovtLink } }) => ovtLink && [ovtLink.requireToken, ovtLink.requireTls]],
   ["Server/Hearth/OvtDataToAll", ({ hearth }) => hearth.ovtDataToAll],
+  ["Server/Hearth/Ffmpeg", ({ hearth }) => hearth.ffmpeg],
+  ["Server/Hearth/Prewarm", ({ hearth }) => hearth.prewarm],
   ["Server/Hearth/OperatorPort", ({ hearth }) => [hearth.operatorPort, hearth.operatorAddress]],
 ];
+
+const vhostPath = "Server/VirtualHosts/VirtualHost";
+const publishersPath = `${vhostPath}/Applications/Application/Publishers`;
+
+/**
+ * Elements with whose first appearance a door would open: doors are opened at the start. Those that come later, and those
+ * that go, are followed.
+ */
+const openedAtStart: readonly (readonly [path: string, hasDoor: (config: ServerConfig) => boolean])[] = [
+  [`${publishersPath}/WebRTC`, (config) => isOpen(config.bind.webrtc.signalling) && hasPublisher(config, "webrtc")],
+  [`${publishersPath}/LLHLS`, (config) => isOpen(config.bind.llhls) && hasPublisher(config, "llhls")],
+  [`${publishersPath}/HLS`, (config) => isOpen(config.bind.hls ?? config.bind.llhls) && hasPublisher(config, "hls")],
+  [`${vhostPath}/Host/TLS`, ({ bind, vhosts }) => hasTlsPort(bind) && vhosts.some(({ tls }) => tls)],
+];
+
+const isOpen = ({ port, tlsPort }: HttpPorts): boolean => (port ?? tlsPort) !== undefined;
+const hasPublisher = ({ vhosts }: ServerConfig, publisher: keyof PublishersConfig): boolean =>
+  vhosts.some(({ applications }) => applications.some(({ publishers }) => publishers[publisher]));
+const hasTlsPort = ({ llhls, hls, webrtc }: ServerConfig["bind"]): boolean =>
+  [llhls, hls, webrtc.signalling].some((ports) => ports?.tlsPort !== undefined);
 
 /**
  * What becomes of a reload.
@@ -32,7 +56,10 @@ const readAtStart: readonly (readonly [path: string, read: (config: ServerConfig
  * @param before in force until now
  */
 export function compareConfigs(started: ServerConfig, before: ServerConfig, next: ServerConfig): ConfigDifference {
-  const needRestart = readAtStart.filter(([, read]) => !isSame(read(started), read(next))).map(([path]) => path);
+  const needRestart = [
+    ...readAtStart.filter(([, read]) => !isSame(read(started), read(next))),
+    ...openedAtStart.filter(([, hasDoor]) => hasDoor(next) && !hasDoor(started)),
+  ].map(([path]) => path);
   const changes = [...compareVhosts(before.vhosts, next.vhosts)];
   const rest = (config: ServerConfig): unknown => ({ ...config, vhosts: [] });
   if (!isSame(rest(before), rest(next))) changes.push("settings of the server changed");
