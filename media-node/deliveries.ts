@@ -186,8 +186,9 @@ async function openWebRtc(context: NodeContext, hub: StreamHub, admit: AdmitView
   };
 }
 
-const webRtcConfigOf = ({ hasRtx, hasDefaultPlaylist }: WebrtcPublisherConfig): WebRtcConfig => ({
+const webRtcConfigOf = ({ hasRtx, playoutDelay, hasDefaultPlaylist }: WebrtcPublisherConfig): WebRtcConfig => ({
   ...defaultWebRtcConfig,
+  ...(playoutDelay && { playoutDelay }),
   createDefaultPlaylist: hasDefaultPlaylist,
   ...(hasRtx !== undefined && { rtx: hasRtx }),
 });

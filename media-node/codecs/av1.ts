@@ -6,6 +6,12 @@ export const obuType = { sequenceHeader: 1, temporalDelimiter: 2, frameHeader: 3
 
 /** What a sequence header says (§5.5.1). */
 export interface Av1Sequence {
+  /** `seq_profile`: 0 = Main, which is all that browsers decode. */
+  readonly profile: number;
+  /** `seq_level_idx` of the first operating point: 5 = level 3.1. */
+  readonly level: number;
+  /** `seq_tier` of the same: 0 = Main, 1 = High. */
+  readonly tier: number;
   /** Pixels; frames may be smaller. */
   readonly width: number;
   readonly height: number;
@@ -18,16 +24,25 @@ export interface Av1Sequence {
  */
 export function parseAv1Sequence(payload: Uint8Array): Av1Sequence {
   const bits = new BitReader(payload, () => new ProtocolError("AV1_TRUNCATED", "the AV1 sequence header ends early"));
-  bits.bits(4);
+  const profile = bits.bits(3);
+  // still_picture says what its tools are, reduced_still_picture_header what follows here.
+  bits.bits(1);
   const isStillPicture = bits.flag();
-  if (isStillPicture) bits.bits(5);
-  else skipOperatingPoints(bits);
+  const { level, tier } = isStillPicture ? { level: bits.bits(5), tier: 0 } : readOperatingPoints(bits);
   const widthBits = bits.bits(4) + 1;
   const heightBits = bits.bits(4) + 1;
-  return { width: bits.bits(widthBits) + 1, height: bits.bits(heightBits) + 1, isStillPicture };
+  return {
+    profile,
+    level,
+    tier,
+    width: bits.bits(widthBits) + 1,
+    height: bits.bits(heightBits) + 1,
+    isStillPicture,
+  };
 }
 
-function skipOperatingPoints(bits: BitReader): void {
+function readOperatingPoints(bits: BitReader): { readonly level: number; readonly tier: number } {
+  let first: { readonly level: number; readonly tier: number } | undefined;
   let delayBits: number | undefined;
   if (bits.flag()) {
     bits.bits(32);
@@ -43,7 +58,9 @@ function skipOperatingPoints(bits: BitReader): void {
   const points = bits.bits(5) + 1;
   for (let point = 0; point < points; point++) {
     bits.bits(12);
-    if (bits.bits(5) > 7) bits.bits(1);
+    const level = bits.bits(5);
+    const tier = level > 7 ? bits.bits(1) : 0;
+    first ??= { level, tier };
     if (delayBits !== undefined && bits.flag()) {
       bits.bits(delayBits);
       bits.bits(delayBits);
@@ -51,6 +68,7 @@ function skipOperatingPoints(bits: BitReader): void {
     }
     if (hasDisplayDelay && bits.flag()) bits.bits(4);
   }
+  return first!;
 }
 
 /** Whether the payload of a frame or frame header OBU begins a key frame that is shown anew (§5.9.2). */
@@ -85,22 +103,37 @@ export function serializeLeb128(value: number): Uint8Array {
   return Uint8Array.from(bytes);
 }
 
-/** Pixels of a temporal unit in the low overhead format that brings a sequence header; undefined for every other. */
-export function av1FrameSize(unit: Uint8Array): { readonly width: number; readonly height: number } | undefined {
-  for (let at = 0; at < unit.length;) {
-    const header = unit[at]!;
-    const size = readLeb128(unit, at + (header & 4 ? 2 : 1));
-    if ((header & 2) === 0 || !size) return undefined;
+/** An OBU in a buffer (§5.3): its header of one or two bytes, its size field, then its payload. */
+export interface ObuBounds {
+  readonly type: number;
+  readonly start: number;
+  readonly headerLength: number;
+  readonly payloadStart: number;
+  readonly end: number;
+}
+
+/** The OBUs of a temporal unit in the low overhead format; what is cut short or has no size ends the list. */
+export function obusOf(unit: Uint8Array): ObuBounds[] {
+  const obus: ObuBounds[] = [];
+  for (let start = 0; start < unit.length;) {
+    const header = unit[start]!;
+    const headerLength = header & 4 ? 2 : 1;
+    const size = readLeb128(unit, start + headerLength);
+    if (header >= 0x80 || (header & 2) === 0 || !size || size.end + size.value > unit.length) break;
     const end = size.end + size.value;
-    if (((header >> 3) & 15) === obuType.sequenceHeader) {
-      try {
-        const { width, height } = parseAv1Sequence(unit.subarray(size.end, end));
-        return { width, height };
-      } catch {
-        return undefined;
-      }
-    }
-    at = end;
+    obus.push({ type: (header >> 3) & 15, start, headerLength, payloadStart: size.end, end });
+    start = end;
   }
-  return undefined;
+  return obus;
+}
+
+/** What a temporal unit in the low overhead format says of its sequence; undefined when it brings no sequence header. */
+export function av1SequenceOf(unit: Uint8Array): Av1Sequence | undefined {
+  const found = obusOf(unit).find(({ type }) => type === obuType.sequenceHeader);
+  if (!found) return undefined;
+  try {
+    return parseAv1Sequence(unit.subarray(found.payloadStart, found.end));
+  } catch {
+    return undefined;
+  }
 }

@@ -5,11 +5,20 @@ const syncCode = 0x498342;
 /** `color_space` of RGB, which has other fields behind it. */
 const rgb = 7;
 
+/** What a VP9 key frame says of its pictures. */
+export interface Vp9Picture {
+  /** 0…3: bit depth and chroma (§7.2); browsers decode 0, some of them 2. */
+  readonly profile: number;
+  /** Pixels. */
+  readonly width: number;
+  readonly height: number;
+}
+
 /**
- * What a VP9 key frame says of its size (VP9 bitstream specification §6.2, `uncompressed_header`); undefined for every
+ * What a VP9 key frame says of its profile and size (VP9 bitstream specification §6.2, `uncompressed_header`); undefined for every
  * other frame, and for bytes that are none.
  */
-export function vp9KeyFrameSize(frame: Uint8Array): { readonly width: number; readonly height: number } | undefined {
+export function vp9KeyFrame(frame: Uint8Array): Vp9Picture | undefined {
   const bits = new BitReader(frame, () => new ProtocolError("VP9_TRUNCATED", "the VP9 frame ends early"));
   try {
     if (bits.bits(2) !== 2) return undefined;
@@ -24,7 +33,7 @@ export function vp9KeyFrameSize(frame: Uint8Array): { readonly width: number; re
     const hasSubsampling = profile === 1 || profile === 3;
     if (bits.bits(3) === rgb) bits.bits(hasSubsampling ? 1 : 0);
     else bits.bits(hasSubsampling ? 4 : 1);
-    return { width: bits.bits(16) + 1, height: bits.bits(16) + 1 };
+    return { profile, width: bits.bits(16) + 1, height: bits.bits(16) + 1 };
   } catch {
     return undefined;
   }

@@ -1,6 +1,6 @@
 import { crossDomainsSchema } from "./cross-domains-schema.ts";
-import { choice, flag, integer, milliseconds, optionalFlag, seconds, text } from "./scalars.ts";
-import { group, list, notFollowed, unused, type Report, type ScalarNode } from "./schema.ts";
+import { choice, flag, integer, milliseconds, notOfferedFlag, optionalFlag, seconds, text } from "./scalars.ts";
+import { group, list, unused, type Report, type ScalarNode } from "./schema.ts";
 
 const maxConnection = unused("Unused in OvenMediaEngine, too; see Hearth/MaxViewers.");
 
@@ -58,15 +58,15 @@ const webrtcSchema = group("WebRTC delivery.", {
     { fallback: 30_000, min: 1_000 },
   ),
   Rtx: optionalFlag("Retransmission of lost packets; on unless given."),
-  Ulpfec: unused("Forward error correction."),
-  JitterBuffer: unused("Server-side interleaving by time."),
-  PlayoutDelay: notFollowed(
-    group("Sends the playout-delay header extension.", {
-      Min: milliseconds("", { fallback: 0, max: 40_950 }),
-      Max: milliseconds("", { fallback: 0, max: 40_950 }),
-    }),
-    "players choose their delay by the jitter they see.",
+  Ulpfec: notOfferedFlag("Forward error correction.", "lost packets are sent again, which costs less"),
+  JitterBuffer: notOfferedFlag(
+    "Sound and picture interleaved by time.",
+    "they leave in the order of their source, with times of one clock",
   ),
+  PlayoutDelay: group("Asks players how long to hold pictures back (the playout-delay header extension).", {
+    Min: milliseconds("0 and a `Max` of 0: shown as soon as decoded.", { fallback: 0, max: 40_950 }),
+    Max: milliseconds("Not less than `Min`.", { fallback: 0, max: 40_950 }),
+  }),
   BandwidthEstimation: bandwidthEstimation,
   CreateDefaultPlaylist: flag("Playable without a playlist of the origin's.", true),
   CrossDomains: crossDomainsSchema,

@@ -46,13 +46,19 @@ function buildWebrtc(
   return {
     timeoutMs: value.Timeout,
     ...(value.Rtx !== undefined && { hasRtx: value.Rtx }),
-    ...(value.PlayoutDelay && { playoutDelay: { minMs: value.PlayoutDelay.Min, maxMs: value.PlayoutDelay.Max } }),
+    ...(value.PlayoutDelay && { playoutDelay: buildPlayoutDelay(value.PlayoutDelay) }),
     ...(value.BandwidthEstimation === "REMB" && { bandwidthEstimation: "REMB" as const }),
     hasDefaultPlaylist: value.CreateDefaultPlaylist,
     maxThreads: Math.max(1, AppWorkerCount) * StreamWorkerCount,
     ...(crossDomains && { crossDomains }),
   };
 }
+
+/** Players drop an extension whose limits contradict each other. */
+const buildPlayoutDelay = ({ Min, Max }: { readonly Min: number; readonly Max: number }) => ({
+  minMs: Min,
+  maxMs: Math.max(Min, Max),
+});
 
 function buildLlhls(value: NonNullable<PublishersValue["LLHLS"]>): LlhlsPublisherConfig {
   const crossDomains = buildCrossDomains(value.CrossDomains);

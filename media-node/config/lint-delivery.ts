@@ -18,6 +18,11 @@ export function lintDelivery(input: LintInput): void {
         const at = llhls!.DefaultQueryString!.$.item("Query", index);
         warn(at, "bad-value", `Nobody reads the query key "${Key}".`, "Write _HLS_legacy.");
       }
+      const delay = publishers?.WebRTC?.PlayoutDelay;
+      if (delay && delay.Max < delay.Min) {
+        const message = `A playout delay of at least ${delay.Min} ms cannot be at most ${delay.Max} ms: ${delay.Min} ms is asked for.`;
+        warn(delay.$.has("Max") ? delay.$.child("Max") : delay.$, "bad-value", message, "Give a Max of at least Min.");
+      }
       lintCrossDomains(llhls?.CrossDomains, input);
       lintCrossDomains(publishers?.HLS?.CrossDomains, input);
       lintCrossDomains(publishers?.WebRTC?.CrossDomains, input);

@@ -178,6 +178,15 @@ const table: readonly [what: string, parts: Parts, expected: readonly string[]][
     ["no-door Bind", "no-door Bind", "no-door Bind"],
   ],
   [
+    "a playout delay whose limits contradict each other",
+    {
+      bind: "<Publishers><WebRTC><Signalling><Port>1</Port></Signalling></WebRTC></Publishers>",
+      applications:
+        "<Application><Name>a</Name><Type>live</Type><Publishers><WebRTC><PlayoutDelay><Min>100</Min><Max>50</Max></PlayoutDelay></WebRTC></Publishers></Application>",
+    },
+    ["bad-value Max"],
+  ],
+  [
     "an open API",
     { ip: "*", bind: "<Managers><API><Port>8081</Port></API></Managers>" },
     ["empty-secret Managers", "insecure Port"],

@@ -139,15 +139,30 @@ test("lists what it does not use once, and takes everything below it", () => {
   );
 });
 
-test("says once what it understands and does not follow yet", () => {
-  const app = (name: string): string =>
-    `<Application><Name>${name}</Name><Type>live</Type><Publishers><WebRTC><PlayoutDelay><Min>1</Min></PlayoutDelay></WebRTC></Publishers></Application>`;
-  const { problems } = parse(vhost(`<Applications>${app("a")}${app("b")}</Applications>`));
+test("says where something is asked for that is not offered, and nothing where it is off", () => {
+  const app = (name: string, isOn: boolean): string =>
+    `<Application><Name>${name}</Name><Type>live</Type><Publishers><WebRTC><JitterBuffer>${isOn}</JitterBuffer>` +
+    `<Ulpfec>${isOn}</Ulpfec></WebRTC></Publishers></Application>`;
+  const { problems } = parse(vhost(`<Applications>${app("a", true)}${app("b", false)}</Applications>`));
   const found = problems.filter(({ code }) => code === "not-followed");
+  const place = "Server/VirtualHosts/VirtualHost[1]/Applications/Application[1]/Publishers/WebRTC";
   assert.deepEqual(
     found.map(({ path }) => path),
-    ["Server/VirtualHosts/VirtualHost[1]/Applications/Application[1]/Publishers/WebRTC/PlayoutDelay"],
+    [`${place}/Ulpfec`, `${place}/JitterBuffer`],
   );
+  assert.match(found[0]!.message, /not offered: lost packets are sent again/);
+});
+
+test("a playout delay is read in milliseconds; a Max below Min is raised to it", () => {
+  const delayOf = (inner: string) =>
+    parse(
+      vhost(
+        `<Applications><Application><Name>a</Name><Type>live</Type><Publishers><WebRTC><PlayoutDelay>${inner}</PlayoutDelay></WebRTC></Publishers></Application></Applications>`,
+      ),
+    ).config?.vhosts[0]?.applications[0]?.publishers.webrtc?.playoutDelay;
+  assert.deepEqual(delayOf("<Min>100</Min><Max>2000</Max>"), { minMs: 100, maxMs: 2_000 });
+  assert.deepEqual(delayOf("<Min>100</Min>"), { minMs: 100, maxMs: 100 });
+  assert.deepEqual(delayOf(""), { minMs: 0, maxMs: 0 });
 });
 
 test("includes files in place of elements, each knowing its own lines and directory", () => {

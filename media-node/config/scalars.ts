@@ -118,6 +118,15 @@ export function optionalFlag(doc: string): ScalarNode<boolean | undefined> {
   return scalar<boolean | undefined>("flag", doc, {}, undefined, readFlag);
 }
 
+/** A flag that does nothing, which is said where it is on. @param reason why, as the end of a sentence */
+export function notOfferedFlag(doc: string, reason: string): ScalarNode<boolean> {
+  return scalar("flag", `${doc} Not offered: ${reason}.`, { fallback: false }, false, (value, report) => {
+    const isOn = readFlag(value, report);
+    if (isOn) report("warning", "not-followed", `It is not offered: ${reason}.`, "Write false, or remove the element.");
+    return isOn;
+  });
+}
+
 /** A flag that older documentation showed beside the element it belongs in. */
 export function movedFlag(doc: string, belongsIn: string): ScalarNode<boolean | undefined> {
   return { ...optionalFlag(doc), belongsIn };

@@ -1,14 +1,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { seededRandom } from "../../test/support/seeded-random.ts";
+import { serializeLeb128 } from "../codecs/av1.ts";
 import { joinAnnexB, splitAnnexB } from "../codecs/annex-b.ts";
 import { h265NalType, serializeHvcConfig } from "../codecs/h265.ts";
 import type { Codec } from "../codecs/codec.ts";
+import { Av1Depacketizer } from "./av1-depacketizer.ts";
 import { H264Depacketizer } from "./h264-depacketizer.ts";
 import { H265Depacketizer } from "./h265-depacketizer.ts";
 import type { Depacketizer, EmitFrame, RtpFrame } from "./depacketizer.ts";
 import { PacketSlab } from "./packet-slab.ts";
 import { createPacketizer, type Packetizer } from "./packetizer.ts";
+import { Vp9Depacketizer } from "./vp9-depacketizer.ts";
 import { parseRtpPacket, type RtpPacket } from "./rtp-packet.ts";
 
 function packetize(packetizer: Packetizer, data: Uint8Array, timestamp = 9): RtpPacket[] {
@@ -112,6 +115,103 @@ test("vp8: pieces fit, begin once, carry one picture id a frame and the marker o
     );
     assert.ok(packets.every(({ payload }) => payload.length + 12 <= 500));
   }
+});
+
+/** Bytes of a VP9 key frame of profile 0, 640 × 360, and of a frame that refers to it. */
+const vp9Key = [0x82, 0x49, 0x83, 0x42, 0x00, 0x27, 0xf0, 0x16, 0x70];
+const vp9Inter = [0x86, 0x00];
+
+/** An OBU with its size, as the low overhead format has it. */
+const obu = (type: number, payload: readonly number[], extension?: number): Uint8Array =>
+  Uint8Array.from([
+    (type << 3) | (extension === undefined ? 2 : 6),
+    ...(extension === undefined ? [] : [extension]),
+    ...serializeLeb128(payload.length),
+    ...payload,
+  ]);
+const bytesFrom = (head: readonly number[], length: number): number[] =>
+  Array.from({ length }, (_, i) => head[i] ?? (i % 200) + 1);
+const sequenceHeader = obu(1, [0x00, 0x00, 0x00, 0x2c, 0xee, 0xef, 0xbf, 0xe1, 0xbd]);
+const concat = (parts: readonly Uint8Array[]): Uint8Array => Uint8Array.from(parts.flatMap((part) => [...part]));
+
+/** What a unit of this kind and size is, and what has to come out of it. */
+type MakeUnit = (isKeyframe: boolean, random: () => number) => { readonly sent: Uint8Array; readonly got: Uint8Array };
+const openCodecs: readonly [Codec, MakeUnit, (emit: EmitFrame) => Depacketizer][] = [
+  [
+    "vp9",
+    (isKeyframe, random) => {
+      const sent = Uint8Array.from(bytesFrom(isKeyframe ? vp9Key : vp9Inter, 10 + Math.floor(random() * 2_000)));
+      return { sent, got: sent };
+    },
+    (emit) => new Vp9Depacketizer(emit),
+  ],
+  [
+    "av1",
+    (isKeyframe, random) => {
+      const frame = (): number[] => bytesFrom([isKeyframe ? 0x10 : 0x30], 1 + Math.floor(random() * 1_500));
+      const kept = [
+        ...(isKeyframe ? [sequenceHeader] : []),
+        obu(5, bytesFrom([], Math.floor(random() * 20))),
+        obu(6, frame(), random() < 0.5 ? 0x28 : undefined),
+        ...Array.from({ length: Math.floor(random() * 6) }, () => obu(4, bytesFrom([], Math.floor(random() * 400)))),
+      ];
+      // Delimiters and padding stay behind.
+      return { sent: concat([obu(2, []), ...kept, obu(15, [1, 2, 3])]), got: concat(kept) };
+    },
+    (emit) => new Av1Depacketizer(emit),
+  ],
+];
+
+for (const [codec, make, open] of openCodecs) {
+  test(`${codec}: 500 random pictures come out of the depacketizer as they went in, key frames known as such`, () => {
+    const random = seededRandom(11);
+    const packetizer = createPacketizer(codec, { maxPacketBytes: 300 })!;
+    assert.equal(packetizer.clockRate, 90_000);
+    const frames: RtpFrame[] = [];
+    const depacketizer = open((frame) => frames.push(frame));
+    for (let round = 0; round < 500; round++) {
+      const isKeyframe = round % 10 === 0;
+      const { sent, got } = make(isKeyframe, random);
+      const packets = packetize(packetizer, sent, round);
+      assert.ok(packets.every(({ payload }) => payload.length + 12 <= 300));
+      assert.deepEqual(
+        packets.map(({ marker }) => marker),
+        packets.map((_, i) => i === packets.length - 1),
+      );
+      for (const packet of packets) depacketizer.push(packet, false);
+      const frame = frames.pop();
+      assert.ok(frame, `round ${round}`);
+      assert.deepEqual([Buffer.from(frame.data), frame.isKeyframe], [Buffer.from(got), isKeyframe], `round ${round}`);
+    }
+    assert.equal(depacketizer.discarded, 0);
+  });
+}
+
+test("vp9: a key frame tells its size, pieces say where they stand, every picture has the next id", () => {
+  const packetizer = createPacketizer("vp9", { maxPacketBytes: 300 })!;
+  const [first, ...more] = packetize(packetizer, Uint8Array.from(bytesFrom(vp9Key, 800)));
+  assert.equal(Buffer.from(first!.payload.subarray(0, 11)).toString("hex"), "8a80001802800168010401");
+  assert.deepEqual(
+    more.map(({ payload }) => payload[0]),
+    [0x80, 0x84],
+  );
+  const [inter] = packetize(packetizer, Uint8Array.from(bytesFrom(vp9Inter, 100)));
+  assert.deepEqual([...inter!.payload.subarray(0, 3)], [0xcc, 0x80, 1]);
+});
+
+test("av1: small OBUs share a packet without sizes, a sequence begins with N, and every key frame has its header", () => {
+  const packetizer = createPacketizer("av1", { maxPacketBytes: 1_200 })!;
+  const bare = [0x08, ...sequenceHeader.subarray(2)];
+  const key = [0x30, 0x10, 7];
+  const [withHeader] = packetize(packetizer, concat([obu(2, []), sequenceHeader, obu(6, [0x10, 7])]));
+  const expected = [0x28, bare.length, ...bare, ...key];
+  assert.deepEqual([...withHeader!.payload], expected);
+  const [without] = packetize(packetizer, obu(6, [0x10, 7]));
+  assert.deepEqual([...without!.payload], expected, "an earlier header stands in");
+  const [inter] = packetize(packetizer, obu(6, [0x30, 7]));
+  assert.deepEqual([...inter!.payload], [0x10, 0x30, 0x30, 7]);
+  assert.deepEqual(packetize(packetizer, obu(2, [])), []);
+  assert.deepEqual(packetize(packetizer, Uint8Array.of(0x30, 1, 2)), [], "an OBU without a size cannot be cut");
 });
 
 for (const [codec, clockRate] of [

@@ -1,8 +1,10 @@
 import type { Codec } from "../codecs/codec.ts";
+import { Av1Packetizer } from "./av1-packetizer.ts";
 import { H264Packetizer } from "./h264-packetizer.ts";
 import { H265Packetizer } from "./h265-packetizer.ts";
 import type { PacketSlab } from "./packet-slab.ts";
 import { Vp8Packetizer } from "./vp8-packetizer.ts";
+import { Vp9Packetizer } from "./vp9-packetizer.ts";
 import { WholePacketizer } from "./whole-packetizer.ts";
 
 /** Cuts the samples of one track into RTP packets. */
@@ -29,6 +31,10 @@ export function createPacketizer(codec: Codec, options: PacketizerOptions): Pack
       return new H265Packetizer(options);
     case "vp8":
       return new Vp8Packetizer(options);
+    case "vp9":
+      return new Vp9Packetizer(options);
+    case "av1":
+      return new Av1Packetizer(options);
     case "opus":
       return new WholePacketizer(48_000);
     case "pcmu":

@@ -1,4 +1,4 @@
-import { vp9KeyFrameSize } from "../codecs/vp9.ts";
+import { vp9KeyFrame } from "../codecs/vp9.ts";
 import { joinPieces, maxFrameBytes, maxFramePieces, type Depacketizer, type EmitFrame } from "./depacketizer.ts";
 import type { RtpPacket } from "./rtp-packet.ts";
 
@@ -60,7 +60,7 @@ export class Vp9Depacketizer implements Depacketizer {
       const data = joinPieces(this.#pieces, this.#bytes);
       const isAfterLoss = this.#isAfterLoss;
       this.#isAfterLoss = false;
-      const isKeyframe = vp9KeyFrameSize(data) !== undefined;
+      const isKeyframe = vp9KeyFrame(data) !== undefined;
       this.#emit({ timestamp: this.#timestamp, data, isKeyframe, isAfterLoss });
     }
     this.#clear();

@@ -1,8 +1,8 @@
-import { av1FrameSize } from "../codecs/av1.ts";
+import { av1SequenceOf } from "../codecs/av1.ts";
 import { splitAnnexB } from "../codecs/annex-b.ts";
 import { avcConfigOf, nalType, nalTypeOf, parseSps, serializeAvcConfig } from "../codecs/h264.ts";
 import { h265NalType, h265NalTypeOf, hvcConfigOf, parseH265Sps, serializeHvcConfig } from "../codecs/h265.ts";
-import { vp9KeyFrameSize } from "../codecs/vp9.ts";
+import { vp9KeyFrame } from "../codecs/vp9.ts";
 import type { Track, VideoFormat } from "../core/track.ts";
 import { Av1Depacketizer } from "../rtp/av1-depacketizer.ts";
 import { H264Depacketizer, startsWithStartCode } from "../rtp/h264-depacketizer.ts";
@@ -71,8 +71,8 @@ function describedFormat(
 /** Codecs whose key frames tell their size, which the description does not. */
 const sizeOf: Readonly<Partial<Record<Codec, (frame: Uint8Array) => { width: number; height: number } | undefined>>> = {
   vp8: vp8FrameSize,
-  vp9: vp9KeyFrameSize,
-  av1: av1FrameSize,
+  vp9: vp9KeyFrame,
+  av1: av1SequenceOf,
 };
 
 /** Whether a track cannot be decoded before the stream itself has told more. */
@@ -94,7 +94,9 @@ export function describeKeyframe(
   if (sizeOf[codec]) {
     const size = sizeOf[codec](data);
     const isNew = size && (size.width !== video?.width || size.height !== video.height);
-    return isNew ? { video: { ...size, framerate }, reorderFrames: 0 } : undefined;
+    if (!isNew) return undefined;
+    const { width, height } = size;
+    return { video: { width, height, framerate }, reorderFrames: 0 };
   }
   if (!parameterSets) return undefined;
   const described = codec === "h265" ? describeH265(parameterSets, framerate) : describeH264(parameterSets, framerate);

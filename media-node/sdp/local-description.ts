@@ -23,6 +23,8 @@ export interface LocalMedia {
   readonly rtxSsrc?: number | undefined;
   /** The second word of `a=msid`. */
   readonly trackId: string;
+  /** RTP header extensions by their number in this section. */
+  readonly extensions?: readonly { readonly id: number; readonly uri: string }[];
 }
 
 /** A section of the peer's offer that we decline (RFC 8829 §5.3.1): same kind, port 0, outside the BUNDLE group. */
@@ -91,6 +93,7 @@ function sendingSection(local: LocalDescription, media: LocalMedia, index: numbe
       attribute("rtcp-mux"),
       attribute("rtcp-rsize"),
       attribute("msid", `${local.streamId} ${media.trackId}`),
+      ...(media.extensions ?? []).map(({ id, uri }) => attribute("extmap", `${id} ${uri}`)),
       ...media.codecs.flatMap(codecAttributes),
       ...ssrcAttributes(local, media),
       ...(local.type === "answer" && isFirst ? candidateAttributes(local.candidates) : []),

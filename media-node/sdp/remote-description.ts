@@ -38,6 +38,8 @@ export interface RemoteMedia {
   readonly hasRtcpMux: boolean;
   /** Media codecs in the peer's order, without rtx, red and fec. */
   readonly codecs: readonly RtpCodec[];
+  /** Numbers of RTP header extensions by their URI (RFC 8285 §5). */
+  readonly extensions: ReadonlyMap<string, number>;
 }
 
 /** What a WebRTC peer's offer or answer says (RFC 8829), reduced to what a sender of media needs. */
@@ -119,11 +121,23 @@ function parseMedia(sdp: SessionDescription, media: SdpMedia, index: number): Re
     wantsToReceive: direction === "recvonly" || direction === "sendrecv",
     hasRtcpMux: attributeOf(media, "rtcp-mux") !== undefined || attributeOf(media, "rtcp-mux-only") !== undefined,
     codecs: codecsOf(media),
+    extensions: extensionsOf(media),
   };
 }
 
 function directionOf(owner: Pick<SdpMedia, "attributes">): string | undefined {
   return ["sendrecv", "recvonly", "sendonly", "inactive"].find((key) => attributeOf(owner, key) !== undefined);
+}
+
+/** `a=extmap:ID[/direction] URI [attributes]`; 15 has no meaning in the one-byte form, 0 and what exceeds a byte in none. */
+function extensionsOf(media: SdpMedia): ReadonlyMap<string, number> {
+  const extensions = new Map<string, number>();
+  for (const value of attributesOf(media, "extmap")) {
+    const match = /^(\d{1,3})(?:\/\w+)?\s+(\S+)/.exec(value);
+    const id = Number(match?.[1]);
+    if (match && id > 0 && id < 256 && id !== 15) extensions.set(match[2]!, id);
+  }
+  return extensions;
 }
 
 /** Payload types every peer knows without an rtpmap (RFC 3551 §6). */

@@ -1,3 +1,5 @@
+import type { PlayoutDelay } from "../rtp/playout-delay.ts";
+
 /** What an operator may set of WebRTC delivery. */
 export interface WebRtcConfig {
   /** How long a first request waits for a stream that is coming. */
@@ -13,6 +15,8 @@ export interface WebRtcConfig {
   readonly burstMaxBytes: number;
   /** The playlist of two tracks that needs no configuration; without it a viewer has to name one. */
   readonly createDefaultPlaylist: boolean;
+  /** Asked of players that know the extension; absent: they choose by the jitter they see. */
+  readonly playoutDelay?: PlayoutDelay;
   /** Bytes waiting for one viewer below us before video is dropped up to the next key frame. */
   readonly maxBacklogBytes: number;
 }

@@ -28,6 +28,8 @@ export interface RtpRoute {
   readonly payloadType: number;
   /** 48-bit packet index (RFC 3711 §3.3.1): 65,536 × rollover counter + sequence number. */
   readonly packetIndex: number;
+  /** A header extension that is put behind each header, which has none of its own; a multiple of four bytes. */
+  readonly extension?: Uint8Array | undefined;
 }
 
 export type PeerState = "new" | "connected" | "closed";

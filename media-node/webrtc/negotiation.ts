@@ -2,8 +2,9 @@ import type { Codec } from "../codecs/codec.ts";
 import { parseHvcConfig } from "../codecs/h265.ts";
 import type { Track } from "../core/track.ts";
 import { ProtocolError } from "../flow/errors.ts";
+import { playoutDelayUri } from "../rtp/playout-delay.ts";
 import { acceptMedia, type AcceptedMedia } from "../sdp/codec-choice.ts";
-import { formatOf, h265Fmtp, understoodFeedback } from "../sdp/codec-formats.ts";
+import { av1Fmtp, formatOf, h265Fmtp, understoodFeedback, vp9Fmtp } from "../sdp/codec-formats.ts";
 import {
   candidateValue,
   serializeLocalDescription,
@@ -11,7 +12,9 @@ import {
   type LocalCodec,
   type LocalMedia,
 } from "../sdp/local-description.ts";
-import type { RemoteDescription, RtpCodec } from "../sdp/remote-description.ts";
+import type { RemoteDescription, RemoteMedia, RtpCodec } from "../sdp/remote-description.ts";
+import type { BitstreamProfile } from "./bitstream-profile.ts";
+import type { WebRtcConfig } from "./config.ts";
 import type { IceCredentials } from "./media-port.ts";
 import { randomSsrc, randomToken, type RandomBytes } from "./random.ts";
 import type { PlayablePlaylist } from "./renditions.ts";
@@ -48,8 +51,11 @@ export interface Negotiated {
 export interface NegotiationOptions {
   readonly port: PortFacts;
   readonly random: RandomBytes;
-  readonly rtx: boolean;
+  readonly config: Pick<WebRtcConfig, "rtx" | "playoutDelay">;
 }
+
+/** Its number in our offers, OvenMediaEngine's. */
+const playoutDelayId = 2;
 
 /** Offers every codec of the playlist's renditions, the first rendition's first. */
 export function createOffer(peer: IceCredentials, playlist: PlayablePlaylist, options: NegotiationOptions): LocalOffer {
@@ -70,7 +76,7 @@ export function createOffer(peer: IceCredentials, playlist: PlayablePlaylist, op
 function offeredSection(
   kind: "video" | "audio",
   playlist: PlayablePlaylist,
-  { random, rtx }: NegotiationOptions,
+  { random, config: { rtx, playoutDelay } }: NegotiationOptions,
 ): OfferedSection[] {
   const tracks = playlist.renditions.flatMap((rendition) => rendition[kind] ?? []);
   const firsts = tracks.filter((track, i) => tracks.findIndex(({ codec }) => codec === track.codec) === i);
@@ -79,16 +85,21 @@ function offeredSection(
   const media = {
     kind,
     mid: kind,
-    codecs: firsts.flatMap((track) => withRtx(localFormat(track), hasRtx)),
+    codecs: firsts.flatMap((track) => withRtx(localFormat(track, playlist.profiles[track.codec]), hasRtx)),
     ssrc: randomSsrc(random),
     rtxSsrc: hasRtx ? randomSsrc(random) : undefined,
     trackId: randomToken(random, 12),
+    extensions: playoutDelay && kind === "video" ? [{ id: playoutDelayId, uri: playoutDelayUri }] : [],
   };
   return [{ kind, codecs: firsts.map(({ codec }) => codec), media }];
 }
 
-function localFormat(track: Track): LocalCodec | undefined {
+function localFormat(track: Track, bitstream: BitstreamProfile | undefined): LocalCodec | undefined {
   const format = formatOf(track.codec, track.audio?.channels);
+  if (format && bitstream) {
+    const { profile, level, tier } = bitstream;
+    return { ...format, fmtp: track.codec === "vp9" ? vp9Fmtp(profile) : av1Fmtp(profile, level, tier) };
+  }
   if (!format || track.codec !== "h265" || !track.decoderConfig) return format;
   try {
     const { profileTierLevel } = parseHvcConfig(track.decoderConfig);
@@ -111,7 +122,11 @@ function withRtx(format: LocalCodec | undefined, hasRtx: boolean): LocalCodec[] 
  * Reads the answer to our offer: what is sent is the first codec of each section that it kept.
  * @throws {ProtocolError} when it takes nothing, or claims the DTLS role that only we have
  */
-export function acceptAnswer(offer: LocalOffer, answer: RemoteDescription): Negotiated {
+export function acceptAnswer(
+  offer: LocalOffer,
+  answer: RemoteDescription,
+  config: Pick<WebRtcConfig, "playoutDelay">,
+): Negotiated {
   if (answer.setup === "passive") throw new ProtocolError("WEBRTC_SETUP", "the viewer must be the DTLS client");
   const formats = offer.sections.flatMap(({ kind, codecs, media }, index) => {
     const section = answer.media.find((other) => other.mid === media.mid) ?? answer.media[index];
@@ -119,7 +134,8 @@ export function acceptAnswer(offer: LocalOffer, answer: RemoteDescription): Nego
     const taken = section.codecs[0];
     const position = media.codecs.findIndex((codec) => codec.payloadType === taken?.payloadType);
     if (!taken || position < 0) return [];
-    return [formatFor(codecs[position]!, media, { ...taken, rtxPayloadType: rtxOf(taken, media, position) })];
+    const agreed = { ...taken, rtxPayloadType: rtxOf(taken, media, position) };
+    return [formatFor(codecs[position]!, media, agreed, delayFor(section, kind, config))];
   });
   if (formats.length === 0) throw new ProtocolError("WEBRTC_NOTHING_TAKEN", "the answer takes nothing of the offer");
   return { cname: offer.cname, formats };
@@ -130,7 +146,22 @@ function rtxOf(taken: RtpCodec, media: LocalMedia, position: number): number | u
   return offered !== undefined && taken.rtxPayloadType === offered ? offered : undefined;
 }
 
-function formatFor(codec: Codec, media: LocalMedia, taken: RtpCodec): SenderFormat {
+/** Of a section whose viewer takes it: its number there is the viewer's. */
+function delayFor(
+  { extensions }: RemoteMedia,
+  kind: string,
+  { playoutDelay }: Pick<WebRtcConfig, "playoutDelay">,
+): SenderFormat["playoutDelay"] {
+  const id = extensions.get(playoutDelayUri);
+  return playoutDelay && id !== undefined && kind === "video" ? { id, ...playoutDelay } : undefined;
+}
+
+function formatFor(
+  codec: Codec,
+  media: LocalMedia,
+  taken: RtpCodec,
+  playoutDelay: SenderFormat["playoutDelay"],
+): SenderFormat {
   const hasRtx = taken.rtxPayloadType !== undefined && media.rtxSsrc !== undefined;
   return {
     kind: media.kind,
@@ -139,6 +170,7 @@ function formatFor(codec: Codec, media: LocalMedia, taken: RtpCodec): SenderForm
     payloadType: taken.payloadType,
     rtxSsrc: hasRtx ? media.rtxSsrc : undefined,
     rtxPayloadType: hasRtx ? taken.rtxPayloadType : undefined,
+    ...(playoutDelay && { playoutDelay }),
   };
 }
 
@@ -152,9 +184,13 @@ export function acceptOffer(
   playlist: PlayablePlaylist,
 ): { readonly accepted: readonly AcceptedMedia[]; readonly codecs: readonly Codec[] } | undefined {
   if (offer.setup === "passive") throw new ProtocolError("WEBRTC_SETUP", "the viewer must be the DTLS client");
+  const profiles = Object.fromEntries(
+    Object.entries(playlist.profiles).map(([codec, { profile }]) => [codec, profile]),
+  );
   const kinds = (["video", "audio"] as const).map((kind) => ({
     kind,
     codecs: [...new Set(playlist.renditions.flatMap((rendition) => rendition[kind]?.codec ?? []))],
+    profiles,
   }));
   const accepted = acceptMedia(offer, kinds);
   if (accepted.length === 0) return undefined;
@@ -182,8 +218,9 @@ export function createAnswer(
         formats: section.formats,
       };
     }
-    const answered = answeredMedia(accepted[position]!, options);
-    formats.push(formatFor(codecs[position]!, answered, accepted[position]!.codec));
+    const playoutDelay = delayFor(section, section.kind, options.config);
+    const answered = answeredMedia(accepted[position]!, playoutDelay?.id, options);
+    formats.push(formatFor(codecs[position]!, answered, accepted[position]!.codec, playoutDelay));
     return answered;
   });
   const sdp = serializeLocalDescription({
@@ -198,8 +235,12 @@ export function createAnswer(
   return { sdp, negotiated: { cname: identity.cname, formats } };
 }
 
-function answeredMedia({ media, codec }: AcceptedMedia, { random, rtx }: NegotiationOptions): LocalMedia {
-  const hasRtx = rtx && codec.rtxPayloadType !== undefined;
+function answeredMedia(
+  { media, codec }: AcceptedMedia,
+  delayId: number | undefined,
+  { random, config }: NegotiationOptions,
+): LocalMedia {
+  const hasRtx = config.rtx && codec.rtxPayloadType !== undefined;
   return {
     kind: media.kind === "video" ? "video" : "audio",
     mid: media.mid,
@@ -217,6 +258,7 @@ function answeredMedia({ media, codec }: AcceptedMedia, { random, rtx }: Negotia
     ssrc: randomSsrc(random),
     rtxSsrc: hasRtx ? randomSsrc(random) : undefined,
     trackId: randomToken(random, 12),
+    extensions: delayId === undefined ? [] : [{ id: delayId, uri: playoutDelayUri }],
   };
 }
 

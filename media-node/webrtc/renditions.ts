@@ -1,6 +1,8 @@
+import type { Codec } from "../codecs/codec.ts";
 import type { Playlist, Rendition } from "../core/track.ts";
 import type { Stream } from "../core/stream.ts";
 import type { Track } from "../core/track.ts";
+import { bitstreamProfileOf, type BitstreamProfile } from "./bitstream-profile.ts";
 import type { PlayableTracks } from "./playable-tracks.ts";
 
 /** A rendition with the tracks it stands for; at least one of them is there. */
@@ -16,6 +18,8 @@ export interface PlayablePlaylist {
   readonly fileName: string;
   readonly isAuto: boolean;
   readonly renditions: readonly PlayableRendition[];
+  /** Of its VP9 and AV1 tracks, by their codec: tracks of one codec are offered as one. */
+  readonly profiles: Readonly<Partial<Record<Codec, BitstreamProfile>>>;
 }
 
 /** OvenMediaEngine's name of the playlist that needs no configuration. */
@@ -33,17 +37,32 @@ export function playablePlaylistOf(
   options: { readonly createDefaultPlaylist: boolean },
 ): PlayablePlaylist | undefined {
   const configured = stream.description.playlists.find((playlist) => playlist.fileName === fileName);
-  if (configured) return reduce(configured, playable);
+  const profiles = profilesOf(stream, playable);
+  if (configured) return reduce(configured, playable, profiles);
   if ((fileName !== "" && fileName !== defaultPlaylistName) || !options.createDefaultPlaylist) return undefined;
   const rendition = { name: "default", video: playable.video[0], audio: playable.audio[0] };
   if (!rendition.video && !rendition.audio) return undefined;
-  return { name: defaultPlaylistName, fileName: defaultPlaylistName, isAuto: false, renditions: [rendition] };
+  return { name: defaultPlaylistName, fileName: defaultPlaylistName, isAuto: false, renditions: [rendition], profiles };
 }
 
-function reduce(playlist: Playlist, playable: PlayableTracks): PlayablePlaylist | undefined {
+function profilesOf(stream: Stream, { video }: PlayableTracks): PlayablePlaylist["profiles"] {
+  const recent = stream.recentSamples();
+  const profiles: Partial<Record<Codec, BitstreamProfile>> = {};
+  for (const track of video) {
+    const profile = bitstreamProfileOf(track, recent);
+    if (profile) profiles[track.codec] ??= profile;
+  }
+  return profiles;
+}
+
+function reduce(
+  playlist: Playlist,
+  playable: PlayableTracks,
+  profiles: PlayablePlaylist["profiles"],
+): PlayablePlaylist | undefined {
   const renditions = playlist.renditions.flatMap((rendition) => resolve(rendition, playable));
   if (renditions.length === 0) return undefined;
-  return { name: playlist.name, fileName: playlist.fileName, isAuto: playlist.webrtcAutoAbr, renditions };
+  return { name: playlist.name, fileName: playlist.fileName, isAuto: playlist.webrtcAutoAbr, renditions, profiles };
 }
 
 /** A rendition whose picture cannot be carried is left out; one whose sound cannot is played without. */

@@ -1,5 +1,5 @@
 import { PacketSlab, rtpHeaderBytes } from "../rtp/packet-slab.ts";
-import type { PeerTransport } from "./media-port.ts";
+import type { PeerTransport, RtpRoute } from "./media-port.ts";
 import { randomUint32, type RandomBytes } from "./random.ts";
 import { TokenBucket } from "./token-bucket.ts";
 import type { TrackSender } from "./track-sender.ts";
@@ -22,6 +22,11 @@ const maxPadPackets = 256;
 /** Remembered repeats; a power of two. */
 const slots = 512;
 
+/** An {@link RtpRoute} that is used again and again. */
+interface Route extends RtpRoute {
+  packetIndex: number;
+}
+
 /** Repeated packets are rare and copied once, so one scratch slab serves all viewers in turn. */
 const scratch = new PacketSlab(2_048);
 
@@ -29,8 +34,8 @@ const scratch = new PacketSlab(2_048);
 export class Retransmitter {
   readonly #sender: TrackSender;
   readonly #peer: PeerTransport;
-  readonly #rtx: { ssrc: number; payloadType: number; packetIndex: number } | undefined;
-  readonly #plain: { ssrc: number; payloadType: number; packetIndex: number };
+  readonly #rtx: Route | undefined;
+  readonly #plain: Route;
   readonly #bucket: TokenBucket;
   /** Per slot: the sequence number repeated last and when. Made with the first NACK, most viewers need none. */
   #repeated: { sequences: Int32Array; timesMs: Float64Array } | undefined;
@@ -41,10 +46,12 @@ export class Retransmitter {
     const { ssrc, payloadType, rtxSsrc, rtxPayloadType } = sender.format;
     this.#sender = sender;
     this.#peer = peer;
-    this.#plain = { ssrc, payloadType, packetIndex: 0 };
+    const { extension } = sender;
+    this.#plain = { ssrc, payloadType, packetIndex: 0, extension };
     this.#bucket = new TokenBucket(budgetDepthBytes, nowMs);
     if (rtxSsrc === undefined || rtxPayloadType === undefined) return;
-    this.#rtx = { ssrc: rtxSsrc, payloadType: rtxPayloadType, packetIndex: randomUint32(random) & 0x7fff };
+    const packetIndex = randomUint32(random) & 0x7fff;
+    this.#rtx = { ssrc: rtxSsrc, payloadType: rtxPayloadType, packetIndex, extension };
   }
 
   /** Packets repeated. */
@@ -99,12 +106,7 @@ export class Retransmitter {
   /**
    *     | RTP header, own SSRC, sequence and payload type | original sequence (16) | original payload |
    */
-  #sendRtx(
-    packets: PacketSlab,
-    index: number,
-    packetIndex: number,
-    route: { ssrc: number; payloadType: number; packetIndex: number },
-  ): void {
+  #sendRtx(packets: PacketSlab, index: number, packetIndex: number, route: Route): void {
     const start = packets.offsets[index]!;
     const end = packets.offsets[index + 1]!;
     scratch.begin(packets.timestamp);

@@ -201,7 +201,7 @@ export class SignallingSocket {
   #offer(session: ViewerPlace, playlist: PlayablePlaylist, transport: string | null): void {
     const { random, config } = this.#options;
     const { port } = session;
-    const offer = createOffer(session.peer, playlist, { port, random, rtx: config.rtx });
+    const offer = createOffer(session.peer, playlist, { port, random, config });
     this.#offered = { session, offer, playlist, renditions: [], current: undefined, isAuto: playlist.isAuto };
     const id = randomUint32(random) >>> 1 || 1;
     this.#dialogue.offered(id);
@@ -236,7 +236,7 @@ export class SignallingSocket {
 
   #negotiate(offered: Offered, answer: ReturnType<typeof parseRemoteDescription>) {
     try {
-      return acceptAnswer(offered.offer, answer);
+      return acceptAnswer(offered.offer, answer, this.#options.config);
     } catch (thrown) {
       this.#log.info("answer refused", { error: messageOf(thrown) });
       return undefined;

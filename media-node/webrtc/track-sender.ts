@@ -1,4 +1,5 @@
 import { messageOf } from "../flow/errors.ts";
+import { serializePlayoutDelay, type PlayoutDelay } from "../rtp/playout-delay.ts";
 import type { RandomBytes } from "./random.ts";
 import { randomUint32 } from "./random.ts";
 import type { PeerTransport } from "./media-port.ts";
@@ -16,6 +17,8 @@ export interface SenderFormat {
   /** Both or none (RFC 4588). */
   readonly rtxSsrc: number | undefined;
   readonly rtxPayloadType: number | undefined;
+  /** Agreed on, with its number in this section. */
+  readonly playoutDelay?: (PlayoutDelay & { readonly id: number }) | undefined;
 }
 
 /** From `fromPacket` on, the viewer's packet index plus `shift` is the index in that track's history. */
@@ -46,9 +49,11 @@ const maxBurstRate = 25_000_000;
  */
 export class TrackSender {
   readonly format: SenderFormat;
+  /** Header extension of every packet, repeated ones too. */
+  readonly extension: Uint8Array | undefined;
   readonly #peer: PeerTransport;
   readonly #config: WebRtcConfig;
-  readonly #route: { ssrc: number; payloadType: number; packetIndex: number };
+  readonly #route: { ssrc: number; payloadType: number; packetIndex: number; extension: Uint8Array | undefined };
   readonly #bucket: TokenBucket;
   readonly #onLag: () => void;
   readonly #onFailure: (message: string) => void;
@@ -92,7 +97,9 @@ export class TrackSender {
     this.#bucket = new TokenBucket(trainBytes, options.nowMs);
     // Random start (RFC 3550 §5.1), below 2¹⁵ so that no receiver sees the first wrap before it knows the sender.
     const packetIndex = randomUint32(options.random) & 0x7fff;
-    this.#route = { ssrc: format.ssrc, payloadType: format.payloadType, packetIndex };
+    const { ssrc, payloadType, playoutDelay } = format;
+    this.extension = playoutDelay && serializePlayoutDelay(playoutDelay.id, playoutDelay);
+    this.#route = { ssrc, payloadType, packetIndex, extension: this.extension };
   }
 
   get fanOut(): TrackFanOut | undefined {

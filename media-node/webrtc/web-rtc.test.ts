@@ -179,6 +179,60 @@ test("WHEP: an offer is answered 201 with absolute Location, ETag, all candidate
   assert.equal((await fetch(location, { method: "DELETE" })).status, 404);
 });
 
+const delayUri = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay";
+const withDelay = (text: string, id: number): string =>
+  text.replace("a=mid:video\r\n", `a=mid:video\r\na=extmap:${id} ${delayUri}\r\n`);
+const delay = { playoutDelay: { minMs: 100, maxMs: 2_000 } };
+
+test("WHEP: a configured playout delay is answered under the viewer's number, and stands in every picture's packets", async (t) => {
+  const { url, hub, port } = await node(t, { config: delay });
+  const response = await post(`${url}/app/stream/whep`, withDelay(offer, 7));
+  const answered = await response.text();
+  assert.ok(answered.includes(`a=extmap:7 ${delayUri}`), answered);
+  const [peer] = port.peers;
+  peer!.connect();
+  for (const sample of [videoSample(0, { isKeyframe: true }), opusSample(0)]) hub.source.push(sample);
+  const extensions = (type: number): string[] =>
+    peer!.of(type).map(({ extension }) => Buffer.from(extension ?? []).toString("hex"));
+  assert.ok(peer!.of(108).length > 0 && peer!.of(111).length > 0);
+  assert.deepEqual([...new Set(extensions(108))], ["bede00017200a0c8"]);
+  assert.deepEqual([...new Set(extensions(111))], [""]);
+});
+
+test("WHEP: who does not know the playout delay, or is not asked for one, gets none", async (t) => {
+  const asked = await node(t, { config: delay });
+  const unasked = await node(t);
+  for (const [{ url, hub, port }, text] of [
+    [asked, offer],
+    [unasked, withDelay(offer, 7)],
+  ] as const) {
+    const response = await post(`${url}/app/stream/whep`, text);
+    assert.doesNotMatch(await response.text(), /extmap:/);
+    port.peers[0]!.connect();
+    hub.source.push(videoSample(0, { isKeyframe: true }));
+    assert.ok(port.peers[0]!.packets.length > 0);
+    assert.ok(port.peers[0]!.packets.every(({ extension }) => extension === undefined));
+  }
+});
+
+test("signalling: a configured playout delay is offered, and sent to a player that takes it", async (t) => {
+  const { url, hub, port } = await node(t, { config: delay });
+  for (const [index, isTaken] of [true, false].entries()) {
+    const player = new Player(`${url}/app/stream`);
+    await player.send({ command: "request_offer" });
+    const offered = (await player.message(0)) as unknown as { id: number; sdp: { sdp: string } };
+    assert.ok(offered.sdp.sdp.includes(`a=extmap:2 ${delayUri}`));
+    const sdp = isTaken ? withDelay(answer, 2) : answer;
+    await player.send({ id: offered.id, peer_id: 0, command: "answer", sdp: { type: "answer", sdp } });
+    await player.message(2);
+    port.peers[index]!.connect();
+    hub.source.push(videoSample(index, { isKeyframe: true }));
+    const [packet] = port.peers[index]!.of(98);
+    assert.equal(packet?.extension?.length, isTaken ? 8 : undefined);
+    player.socket.close();
+  }
+});
+
 test("WHEP: the direction form works too, with a playlist that must exist", async (t) => {
   const { url } = await node(t);
   assert.equal((await post(`${url}/app/live?direction=whep`)).status, 201);

@@ -146,7 +146,7 @@ export class Whep {
       }
       const candidates = candidatesFor(session.port, target.query.get("transport"));
       const { random, config } = this.#options;
-      const answering = { port: session.port, random, rtx: config.rtx, candidates };
+      const answering = { port: session.port, random, config, candidates };
       const { sdp, negotiated } = createAnswer(session.peer, offer, agreed, answering);
       const codecOf = (kind: string) => negotiated.formats.find((format) => format.kind === kind)?.codec;
       const codecs = { video: codecOf("video"), audio: codecOf("audio") };

@@ -4,9 +4,10 @@ import { after, before, test } from "node:test";
 import type { Sample } from "../../media-node/core/sample.ts";
 import type { OpenSource } from "../../media-node/core/source.ts";
 import type { Track } from "../../media-node/core/track.ts";
+import type { WebRtcConfig } from "../../media-node/webrtc/config.ts";
 import { openBrowser } from "../support/browser.ts";
 import { makeClip } from "../support/clip.ts";
-import { makeVp8Clip } from "../support/vp8-clip.ts";
+import { makeIvfClip } from "../support/vp8-clip.ts";
 import { loopingSource } from "../support/looping-source.ts";
 import { servePages } from "../support/page-server.ts";
 import { seededRandom } from "../support/seeded-random.ts";
@@ -129,12 +130,31 @@ test("where UDP is blocked, transport=tcp plays over ICE-TCP", async (t) => {
   await expectNoSession(node);
 });
 
-test("a VP8 stream plays", async (t) => {
-  const vp8 = loopingSource(await makeVp8Clip(), { epochMs: Date.now() - 60_000, burstMs: 2_000 });
-  await using node = await openWebRtcNode(vp8);
-  const { stats, state } = await playForTenSeconds(whepPage(node));
-  t.diagnostic(`first frame ${Math.round(state.firstMs)} ms, ${JSON.stringify(stats)}`);
-  assert.ok(stats.framesDecoded >= 200, `${stats.framesDecoded} frames`);
+test("VP8, VP9 and AV1 play, whoever offers; a playout delay is kept by who is asked for one", async (t) => {
+  type Asked = readonly ["vp8" | "vp9" | "av1", (node: WebRtcNode) => string, Partial<WebRtcConfig>?];
+  const play = async ([codec, pageOf, config = {}]: Asked): Promise<number> => {
+    const source = loopingSource(await makeIvfClip(codec), { epochMs: Date.now() - 60_000, burstMs: 2_000 });
+    await using node = await openWebRtcNode(source, { config });
+    const { stats, state, video } = await playForTenSeconds(pageOf(node));
+    // Seconds, summed up over frames.
+    const delay = video.jitterBufferTargetDelay! / video.jitterBufferEmittedCount!;
+    t.diagnostic(`${codec}: first frame ${Math.round(state.firstMs)} ms, delay ${delay} s, ${JSON.stringify(stats)}`);
+    assert.ok(stats.framesDecoded >= 200, `${stats.framesDecoded} frames of ${codec}`);
+    return delay;
+  };
+  const delays = await Promise.all(
+    (
+      [
+        ["vp8", whepPage, { playoutDelay: { minMs: 1_500, maxMs: 3_000 } }],
+        ["vp9", whepPage],
+        ["vp9", ovenPlayerPage],
+        ["av1", whepPage],
+        ["av1", ovenPlayerPage],
+      ] as const
+    ).map(play),
+  );
+  const [asked, ...others] = delays;
+  assert.ok(asked! > 1.2 && asked! > 2 * Math.max(...others), `${delays.join(", ")} s`);
 });
 
 test("it plays over IPv6", async (t) => {

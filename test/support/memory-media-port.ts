@@ -14,6 +14,7 @@ import { parseRtcp, type RtcpPacket } from "../../media-node/rtp/rtcp.ts";
 /** One packet as a viewer would have received it. */
 export interface SentPacket extends RtpPacket {
   readonly packetIndex: number;
+  readonly extension: Uint8Array | undefined;
 }
 
 /** A viewer's side of the seam, in memory: what was queued for it, and what it tells us. */
@@ -46,7 +47,7 @@ export class MemoryPeer implements PeerTransport {
       bytes[1] = (bytes[1]! & 0x80) | route.payloadType;
       view.setUint16(2, packetIndex & 0xffff);
       view.setUint32(8, route.ssrc);
-      this.packets.push({ ...parseRtpPacket(bytes), packetIndex });
+      this.packets.push({ ...parseRtpPacket(bytes), packetIndex, extension: route.extension });
     }
   }
 

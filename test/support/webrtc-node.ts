@@ -4,7 +4,7 @@ import type { OpenSource } from "../../media-node/core/source.ts";
 import { silentLogger } from "../../media-node/flow/logger.ts";
 import { systemClock } from "../../media-node/time/clock.ts";
 import type { IceCandidate, MediaPort, PeerEvents, PeerTransport } from "../../media-node/webrtc/media-port.ts";
-import { defaultWebRtcConfig } from "../../media-node/webrtc/config.ts";
+import { defaultWebRtcConfig, type WebRtcConfig } from "../../media-node/webrtc/config.ts";
 import { newCertificate } from "../../media-node/webrtc/transport/certificate.ts";
 import { newIceCredentials } from "../../media-node/webrtc/transport/front-door.ts";
 import { openMediaPort } from "../../media-node/webrtc/transport/open-media-port.ts";
@@ -29,6 +29,7 @@ export interface WebRtcNodeOptions {
   readonly address?: string;
   /** Media threads, the first of which starts with the first viewer; default none. */
   readonly maxWorkers?: number;
+  readonly config?: Partial<WebRtcConfig>;
   /** Changes the candidates that viewers are told, given the port they were opened on. */
   readonly candidates?: (candidates: readonly IceCandidate[]) => Promise<readonly IceCandidate[]>;
 }
@@ -82,6 +83,7 @@ export async function openWebRtcNode(open: OpenSource, options: WebRtcNodeOption
     newCredentials: () => newIceCredentials(randomBytes),
   });
   const guest = createWebRtc({
+    ...(options.config && { config: options.config }),
     workers,
     hub,
     port: new PortBehind(port, candidates),

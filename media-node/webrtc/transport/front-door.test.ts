@@ -120,6 +120,14 @@ for (const [name, force] of [
       assert.deepEqual(packet.subarray(12), Buffer.alloc(1188, i + 11));
     }
     assert.deepEqual(viewer.rtcp, [report]);
+    const extension = Buffer.from("bede000122000000", "hex");
+    peer.queueRtp(batch, 0, 3, { ssrc: 42, payloadType: 98, packetIndex: 65_590, extension });
+    port.flush();
+    await viewer.until(() => viewer.rtp.length === 93);
+    for (const [i, packet] of viewer.rtp.slice(90).entries()) {
+      assert.equal(packet[0], 0x90);
+      assert.deepEqual(packet.subarray(12), Buffer.concat([extension, Buffer.alloc(1188, i + 1)]));
+    }
     viewer.sendRtcp(report);
     await viewer.until(() => rtcp.length === 1);
     assert.deepEqual(rtcp, [report]);

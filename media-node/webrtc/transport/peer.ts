@@ -6,7 +6,7 @@ import { SendBudget, type Path } from "./path.ts";
 import type { PortCounters } from "./port-counters.ts";
 import { srtpSlackBytes, type SrtpContext, type SrtpCrypto } from "./srtp-context.ts";
 import { deriveSessionKeys, type SrtpMasterKeys } from "./srtp-keys.ts";
-import { rewriteRtpHeader, rtpHeaderLength } from "./srtp-wire.ts";
+import { appendExtension, rewriteRtpHeader, rtpHeaderLength } from "./srtp-wire.ts";
 import { isIntegrityTrue, type StunMessage } from "./stun.ts";
 
 /** From {@link MediaPort.open} to media. A browser needs well below a second after it has our SDP. */
@@ -103,7 +103,8 @@ export class Peer implements PeerTransport {
     if (!srtp || !active) return;
     const { outlet } = active.path;
     const { slab, offsets } = batch;
-    const { ssrc, payloadType, packetIndex } = route;
+    const { ssrc, payloadType, packetIndex, extension } = route;
+    const extensionBytes = extension === undefined ? 0 : extension.length;
     const last = Math.min(to, batch.count);
     for (let i = from; i < last; i++) {
       const begin = offsets[i]!;
@@ -114,10 +115,12 @@ export class Peer implements PeerTransport {
         continue;
       }
       const index = packetIndex + (i - from);
-      const at = outlet.reserve(end - begin + srtpSlackBytes);
+      const at = outlet.reserve(end - begin + extensionBytes + srtpSlackBytes);
       rewriteRtpHeader(slab, begin, headerLength, outlet.slab.bytes, at, payloadType, index, ssrc);
+      if (extension !== undefined) appendExtension(extension, outlet.slab.bytes, at, headerLength);
       const payloadAt = begin + headerLength;
-      const length = srtp.protectRtp(slab, payloadAt, end - payloadAt, outlet.slab, at, headerLength, ssrc, index);
+      const sentHeader = headerLength + extensionBytes;
+      const length = srtp.protectRtp(slab, payloadAt, end - payloadAt, outlet.slab, at, sentHeader, ssrc, index);
       outlet.commit(at, length, this.#destination);
     }
   }

@@ -37,6 +37,12 @@ export function rewriteRtpHeader(
   writeU32(out, at + 8, ssrc);
 }
 
+/** Puts a header extension behind the header of `length` bytes at `at`, and marks it (RFC 3550 §5.3.1). */
+export function appendExtension(extension: Uint8Array, out: Uint8Array, at: number, length: number): void {
+  out[at]! |= 0x10;
+  for (let i = 0; i < extension.length; i++) out[at + length + i] = extension[i]!;
+}
+
 export function writeU32(out: Uint8Array, at: number, value: number): void {
   out[at] = value >>> 24;
   out[at + 1] = value >>> 16;
