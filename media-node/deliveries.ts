@@ -135,8 +135,7 @@ async function openWebRtc(context: NodeContext, hub: StreamHub, admit: AdmitView
   const { config, live, clock, logger, address, group } = context;
   const { signalling } = config.bind.webrtc;
   const settings = publishersOf(context).flatMap(({ webrtc }) => webrtc ?? []);
-  const [first] = settings;
-  if (!isOpen(signalling) || !first) return undefined;
+  if (!isOpen(signalling) || settings.length === 0) return undefined;
   const addresses = await advertisedAddresses(config, logger);
   const shared = {
     certificate: newCertificate(clock.wallMs()),
@@ -155,13 +154,20 @@ async function openWebRtc(context: NodeContext, hub: StreamHub, admit: AdmitView
   });
   group.add(() => mediaPort.close());
   const sound = openOpusSound(context, hub);
-  const workers = openMediaWorkers(context, webRtcConfigOf(first), shared);
+  const workers = openMediaWorkers(context, shared);
   const guests: WebRtcGuest[] = [];
   const times = newTimes();
   const open = oncePerSetting((setting: WebRtcConfig): WebRtcGuest => {
-    const room = { hub: sound.hub, port: mediaPort, admit, clock, logger, times, config: setting };
-    // Threads were given the settings of the first application; the others' viewers stay on this one.
-    const guest = createWebRtc({ ...room, workers: guests.length === 0 ? workers : undefined });
+    const guest = createWebRtc({
+      hub: sound.hub,
+      port: mediaPort,
+      admit,
+      clock,
+      logger,
+      times,
+      workers,
+      config: setting,
+    });
     guests.push(guest);
     group.add((reason) => guest.close(reason));
     return guest;
@@ -186,11 +192,13 @@ async function openWebRtc(context: NodeContext, hub: StreamHub, admit: AdmitView
   };
 }
 
-const webRtcConfigOf = ({ hasRtx, playoutDelay, hasDefaultPlaylist }: WebrtcPublisherConfig): WebRtcConfig => ({
+const webRtcConfigOf = (publisher: WebrtcPublisherConfig): WebRtcConfig => ({
   ...defaultWebRtcConfig,
-  ...(playoutDelay && { playoutDelay }),
-  createDefaultPlaylist: hasDefaultPlaylist,
-  ...(hasRtx !== undefined && { rtx: hasRtx }),
+  maxStreamThreads: publisher.maxStreamThreads,
+  maxAppThreads: publisher.maxAppThreads,
+  ...(publisher.playoutDelay && { playoutDelay: publisher.playoutDelay }),
+  createDefaultPlaylist: publisher.hasDefaultPlaylist,
+  ...(publisher.hasRtx !== undefined && { rtx: publisher.hasRtx }),
 });
 
 function segmentedRules(

@@ -2,7 +2,6 @@ import { randomBytes } from "node:crypto";
 import { availableParallelism } from "node:os";
 import type { ServerConfig } from "./config/server-config.ts";
 import type { NodeContext } from "./node-context.ts";
-import type { WebRtcConfig } from "./webrtc/config.ts";
 import { newIceCredentials } from "./webrtc/transport/front-door.ts";
 import type { NodeCertificate } from "./webrtc/transport/certificate.ts";
 import type { MediaPortOptions } from "./webrtc/transport/open-media-port.ts";
@@ -26,27 +25,25 @@ export function mediaPorts({ bind }: ServerConfig): readonly number[] {
  */
 export function openMediaWorkers(
   { config, clock, logger, address, group }: NodeContext,
-  webrtc: WebRtcConfig,
   port: Pick<MediaPortOptions, "advertisedAddresses" | "consentMs"> & { readonly certificate: NodeCertificate },
 ): WorkerPool {
   const ports = mediaPorts(config);
   // Port 0 is any free one, as often as wanted.
   const portCount = ports[0] === 0 ? Infinity : ports.length;
   const counts = config.vhosts.flatMap(({ applications }) =>
-    applications.flatMap(({ publishers }) => (publishers.webrtc ? [publishers.webrtc.maxThreads] : [])),
+    applications.flatMap(({ publishers }) => (publishers.webrtc ? [publishers.webrtc.maxAppThreads] : [])),
   );
   const maxWorkers = Math.max(0, Math.min(availableParallelism() - 1, portCount - 1, Math.max(0, ...counts)));
   const pool = new WorkerPool({
     maxWorkers,
     viewersPerThread,
-    start: startWorkerThread(webrtc, (index) => ({
+    start: startWorkerThread((index) => ({
       port: ports[index + 1] ?? 0,
       ...(address !== undefined && { addresses: [address] }),
       ...port,
     })),
     clock,
     logger,
-    config: webrtc,
     newCredentials: () => newIceCredentials(randomBytes),
   });
   group.add(() => pool.close());

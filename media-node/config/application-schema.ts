@@ -161,13 +161,13 @@ export const applicationSchema = group("A name space of streams, and what is don
     Multiplex: unused("Multiplexed channels."),
   }),
   Publishers: group("How streams of this application are delivered.", {
-    AppWorkerCount: integer("Times `StreamWorkerCount`: threads beside the main one that send WebRTC, at most.", {
+    AppWorkerCount: integer("Times `StreamWorkerCount`: threads that send this application's WebRTC, at most.", {
       fallback: 1,
       min: 0,
       max: 128,
     }),
     StreamWorkerCount: integer(
-      "Never more threads than other cores, or than further ports in `IceCandidates`; 0 keeps to the main thread.",
+      "Threads beside the main one that send one WebRTC stream, at most; never more than other cores, or than further ports in `IceCandidates`. 0 keeps to the main thread.",
       { fallback: 8, min: 0, max: 128 },
     ),
     DelayBufferTimeMs: unused("Delay before delivery."),

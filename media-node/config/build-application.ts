@@ -49,7 +49,8 @@ function buildWebrtc(
     ...(value.PlayoutDelay && { playoutDelay: buildPlayoutDelay(value.PlayoutDelay) }),
     ...(value.BandwidthEstimation === "REMB" && { bandwidthEstimation: "REMB" as const }),
     hasDefaultPlaylist: value.CreateDefaultPlaylist,
-    maxThreads: Math.max(1, AppWorkerCount) * StreamWorkerCount,
+    maxStreamThreads: StreamWorkerCount,
+    maxAppThreads: Math.max(1, AppWorkerCount) * StreamWorkerCount,
     ...(crossDomains && { crossDomains }),
   };
 }

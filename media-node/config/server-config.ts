@@ -124,8 +124,9 @@ export interface WebrtcPublisherConfig {
   readonly playoutDelay?: { readonly minMs: number; readonly maxMs: number };
   readonly bandwidthEstimation?: "REMB";
   readonly hasDefaultPlaylist: boolean;
-  /** Threads that may send media beside the main one. */
-  readonly maxThreads: number;
+  /** Threads beside the main one that may send one stream, and all streams of the application. */
+  readonly maxStreamThreads: number;
+  readonly maxAppThreads: number;
   readonly crossDomains?: CrossDomainsConfig;
 }
 

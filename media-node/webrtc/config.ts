@@ -17,6 +17,9 @@ export interface WebRtcConfig {
   readonly createDefaultPlaylist: boolean;
   /** Asked of players that know the extension; absent: they choose by the jitter they see. */
   readonly playoutDelay?: PlayoutDelay;
+  /** Media threads beside the main one that may send one stream, and all streams of one application. */
+  readonly maxStreamThreads: number;
+  readonly maxAppThreads: number;
   /** Bytes waiting for one viewer below us before video is dropped up to the next key frame. */
   readonly maxBacklogBytes: number;
 }
@@ -29,5 +32,7 @@ export const defaultWebRtcConfig: WebRtcConfig = {
   burstMaxAgeMs: 3_000,
   burstMaxBytes: 4 * 1024 * 1024,
   createDefaultPlaylist: true,
+  maxStreamThreads: 128,
+  maxAppThreads: 128,
   maxBacklogBytes: 512 * 1024,
 };

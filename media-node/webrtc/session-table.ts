@@ -52,8 +52,6 @@ export class SessionTable {
   readonly #explained = new WeakSet<Stream>();
   readonly #ended: Record<string, number> = {};
   #opened = 0;
-  /** Sessions of this thread. */
-  #local = 0;
   /** Viewers in other threads, by the name of their stream. */
   readonly #elsewhere = new Map<string, number>();
   #isDraining = false;
@@ -116,7 +114,7 @@ export class SessionTable {
     const { workers } = this.#options;
     const sinceMs = this.#options.clock.nowMs();
     const moments = this.#moments(sinceMs);
-    const elsewhere: ViewerPlace | undefined = workers?.place(this.#local, hold, logger, {
+    const elsewhere: ViewerPlace | undefined = workers?.place(hold, this.#options.config, logger, {
       ...moments,
       onEnd: (reason) => {
         this.#countElsewhere(hold.stream, -1);
@@ -156,9 +154,10 @@ export class SessionTable {
   ): ViewerPlace {
     const entry = this.#entry(hold.stream);
     entry.sessions++;
-    this.#local++;
+    const { workers } = this.#options;
+    if (workers) workers.localViewers++;
     const leave = (): void => {
-      this.#local--;
+      if (workers) workers.localViewers--;
       if (--entry.sessions === 0) this.#streams.delete(hold.stream);
     };
     try {

@@ -4,7 +4,7 @@ import type { OpenSource } from "../../media-node/core/source.ts";
 import { silentLogger } from "../../media-node/flow/logger.ts";
 import { systemClock } from "../../media-node/time/clock.ts";
 import type { IceCandidate, MediaPort, PeerEvents, PeerTransport } from "../../media-node/webrtc/media-port.ts";
-import { defaultWebRtcConfig, type WebRtcConfig } from "../../media-node/webrtc/config.ts";
+import type { WebRtcConfig } from "../../media-node/webrtc/config.ts";
 import { newCertificate } from "../../media-node/webrtc/transport/certificate.ts";
 import { newIceCredentials } from "../../media-node/webrtc/transport/front-door.ts";
 import { openMediaPort } from "../../media-node/webrtc/transport/open-media-port.ts";
@@ -63,7 +63,7 @@ export async function openWebRtcNode(open: OpenSource, options: WebRtcNodeOption
   });
   const candidates = await (options.candidates?.(port.candidates) ?? Promise.resolve(port.candidates));
   const threads: WorkerThread[] = [];
-  const start = startWorkerThread(defaultWebRtcConfig, () => ({
+  const start = startWorkerThread(() => ({
     addresses: [address],
     advertisedAddresses: [address],
     port: 0,
@@ -79,7 +79,6 @@ export async function openWebRtcNode(open: OpenSource, options: WebRtcNodeOption
     },
     clock: systemClock,
     logger: silentLogger,
-    config: defaultWebRtcConfig,
     newCredentials: () => newIceCredentials(randomBytes),
   });
   const guest = createWebRtc({

@@ -11,7 +11,7 @@ import { WorkerRoom } from "./worker-room.ts";
 
 const statsMs = 1_000;
 
-const { ring, config, port: portOptions } = workerData as WorkerStart;
+const { ring, port: portOptions } = workerData as WorkerStart;
 // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
 const report = (message: WorkerReport): void => parentPort!.postMessage(message);
 
@@ -28,7 +28,6 @@ async function run(): Promise<void> {
     clock: systemClock,
     logger,
     random: randomBytes,
-    config,
     defer: setImmediate,
     report,
   });

@@ -4,12 +4,9 @@ import type { WorkerPoolOptions } from "./worker-pool.ts";
 import type { WorkerReport, WorkerStart } from "./worker-messages.ts";
 
 /** Starts media workers as threads of this process, each on its own port. */
-export function startWorkerThread(
-  config: WorkerStart["config"],
-  portOf: (index: number) => WorkerStart["port"],
-): WorkerPoolOptions["start"] {
+export function startWorkerThread(portOf: (index: number) => WorkerStart["port"]): WorkerPoolOptions["start"] {
   return (index, ring, onReport, onExit) => {
-    const workerData: WorkerStart = { ring, config, port: portOf(index) };
+    const workerData: WorkerStart = { ring, port: portOf(index) };
     const worker = new Worker(new URL("media-worker.ts", import.meta.url), {
       workerData,
       name: `media-${index}`,

@@ -6,6 +6,7 @@ import type { Logger } from "../../flow/logger.ts";
 import { PacketSlab } from "../../rtp/packet-slab.ts";
 import { createPacketizer, type Packetizer } from "../../rtp/packetizer.ts";
 import type { Clock } from "../../time/clock.ts";
+import type { WebRtcConfig } from "../config.ts";
 import { packSample } from "./packed-sample.ts";
 import type { WorkerLink } from "./worker-link.ts";
 import { recordKinds, sampleHeadBytes, withoutBytes } from "./worker-messages.ts";
@@ -13,9 +14,8 @@ import { recordKinds, sampleHeadBytes, withoutBytes } from "./worker-messages.ts
 export interface StreamRelayOptions {
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly maxPacketBytes: number;
-  /** Older media than this is not handed to a worker that joins. */
-  readonly burstMaxAgeMs: number;
+  /** Of the application it belongs to. */
+  readonly config: WebRtcConfig;
   /** The stream ended, and every worker was told. */
   readonly onEnd: () => void;
 }
@@ -60,6 +60,16 @@ export class StreamRelay {
     });
   }
 
+  /** Workers that have viewers of it. */
+  get threads(): number {
+    return this.#links.size;
+  }
+
+  /** Whether the worker behind `link` has viewers of it. */
+  serves(link: WorkerLink): boolean {
+    return this.#links.has(link);
+  }
+
   get isUnused(): boolean {
     return this.#links.size === 0;
   }
@@ -70,9 +80,9 @@ export class StreamRelay {
     this.#links.set(link, viewers + 1);
     if (viewers > 0) return;
     const { stream, id } = this;
-    link.command({ type: "stream", stream: id, name: stream.name, description: plain(stream.description) });
-    const { clock, burstMaxAgeMs } = this.#options;
-    if (clock.nowMs() - stream.stats.lastSampleMs > burstMaxAgeMs) return;
+    const { clock, config } = this.#options;
+    link.command({ type: "stream", stream: id, name: stream.name, description: plain(stream.description), config });
+    if (clock.nowMs() - stream.stats.lastSampleMs > config.burstMaxAgeMs) return;
     for (const cut of this.#kept) this.#write(link, cut);
     link.wake();
   }
@@ -131,7 +141,7 @@ export class StreamRelay {
     const known = this.#packetizers.get(track.id);
     if (known?.track === track) return known.packetizer;
     const { codec, decoderConfig } = track;
-    const packetizer = createPacketizer(codec, { maxPacketBytes: this.#options.maxPacketBytes, decoderConfig });
+    const packetizer = createPacketizer(codec, { maxPacketBytes: this.#options.config.maxPacketBytes, decoderConfig });
     this.#packetizers.set(track.id, { track, packetizer });
     return packetizer;
   }

@@ -13,7 +13,6 @@ import type { NodeCertificate } from "../transport/certificate.ts";
 /** How a media worker is started. */
 export interface WorkerStart {
   readonly ring: SharedArrayBuffer;
-  readonly config: WebRtcConfig;
   readonly port: {
     readonly addresses?: readonly string[];
     readonly port: number;
@@ -42,6 +41,8 @@ export type WorkerCommand =
       readonly stream: number;
       readonly name: StreamName;
       readonly description: StreamDescription;
+      /** Of the application it belongs to. */
+      readonly config: WebRtcConfig;
     }
   | {
       readonly type: "describe";

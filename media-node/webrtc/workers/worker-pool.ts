@@ -33,7 +33,6 @@ export interface WorkerPoolOptions {
   ) => WorkerThread;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly config: WebRtcConfig;
   readonly newCredentials: () => IceCredentials;
 }
 
@@ -68,6 +67,8 @@ const unblockMs = 5;
  * has one thread; a viewer stays where it was placed. A thread that fails ends its own viewers, and is started again.
  */
 export class WorkerPool {
+  /** Viewers that this thread serves; who shares the pool counts its own in. */
+  localViewers = 0;
   readonly #options: WorkerPoolOptions;
   readonly #workers = new Map<number, MediaWorker>();
   readonly #relays = new Map<Stream, StreamRelay>();
@@ -111,17 +112,17 @@ export class WorkerPool {
 
   /**
    * A place for one viewer in another thread; undefined when this one should take it.
-   * @param localViewers served by this thread now
+   * @param config of the application the stream belongs to
    */
   place(
-    localViewers: number,
     hold: StreamHold,
+    config: WebRtcConfig,
     logger: Logger,
     { onEnd, ...moments }: ViewerMoments & { readonly onEnd: (reason: CloseReason) => void },
   ): ViewerPlace | undefined {
-    const worker = this.#choose(localViewers);
+    const worker = this.#choose(hold.stream, config);
     if (!worker?.facts) return undefined;
-    const relay = this.#relayOf(hold.stream);
+    const relay = this.#relayOf(hold.stream, config);
     relay.attach(worker.link);
     const id = this.#nextViewer++;
     const viewer = new RemoteViewer({
@@ -155,16 +156,32 @@ export class WorkerPool {
     await Promise.all([...this.#workers.values()].map(({ thread }) => thread.terminate()));
   }
 
-  #choose(localViewers: number): MediaWorker | undefined {
-    let fewest: MediaWorker | undefined;
-    let viewers = localViewers;
-    for (const worker of this.#workers.values()) {
-      viewers += worker.viewers.size;
-      if (worker.facts && worker.viewers.size < (fewest?.viewers.size ?? Infinity)) fewest = worker;
-    }
+  #choose(stream: Stream, { maxStreamThreads, maxAppThreads }: WebRtcConfig): MediaWorker | undefined {
+    if (maxStreamThreads === 0 || maxAppThreads === 0) return undefined;
+    let viewers = this.localViewers;
+    for (const worker of this.#workers.values()) viewers += worker.viewers.size;
     this.#grow(viewers);
+    const ofStream = this.#relays.get(stream);
+    const ofApp = this.#threadsOfApp(stream);
+    let fewest: MediaWorker | undefined;
+    for (const worker of this.#workers.values()) {
+      if (!worker.facts || worker.viewers.size >= (fewest?.viewers.size ?? Infinity)) continue;
+      // Where it is sent from already, a stream takes no further thread.
+      const fitsStream = (ofStream?.threads ?? 0) < maxStreamThreads || ofStream?.serves(worker.link);
+      const fitsApp = ofApp.size < maxAppThreads || ofApp.has(worker);
+      if (fitsStream && fitsApp) fewest = worker;
+    }
     // This thread has other work too: it counts its viewers twice.
-    return fewest && fewest.viewers.size <= 2 * localViewers ? fewest : undefined;
+    return fewest && fewest.viewers.size <= 2 * this.localViewers ? fewest : undefined;
+  }
+
+  /** Workers that have viewers of the application's streams. */
+  #threadsOfApp({ name: { vhost, app } }: Stream): ReadonlySet<MediaWorker> {
+    const relays = [...this.#relays.values()].filter(
+      ({ stream: { name } }) => name.vhost === vhost && name.app === app,
+    );
+    const workers = [...this.#workers.values()];
+    return new Set(workers.filter(({ link }) => relays.some((relay) => relay.serves(link))));
   }
 
   #grow(viewers: number): void {
@@ -238,15 +255,14 @@ export class WorkerPool {
     this.#restarts.add(timer);
   }
 
-  #relayOf(stream: Stream): StreamRelay {
+  #relayOf(stream: Stream, config: WebRtcConfig): StreamRelay {
     const known = this.#relays.get(stream);
     if (known) return known;
-    const { clock, logger, config } = this.#options;
+    const { clock, logger } = this.#options;
     const relay = new StreamRelay(stream, this.#nextStream++, {
       clock,
       logger,
-      maxPacketBytes: config.maxPacketBytes,
-      burstMaxAgeMs: config.burstMaxAgeMs,
+      config,
       onEnd: () => this.#relays.delete(stream),
     });
     this.#relays.set(stream, relay);

@@ -7,7 +7,7 @@ import { MemoryLogger, TestHub } from "../../../test/support/webrtc-room.ts";
 import { Histogram } from "../../flow/histogram.ts";
 import { silentLogger } from "../../flow/logger.ts";
 import { serializeRtcp } from "../../rtp/rtcp.ts";
-import { defaultWebRtcConfig } from "../config.ts";
+import { defaultWebRtcConfig, type WebRtcConfig } from "../config.ts";
 import { SessionTable, type RoomOptions } from "../session-table.ts";
 import type { SenderFormat } from "../track-sender.ts";
 import { RingReader } from "./shared-ring.ts";
@@ -38,15 +38,15 @@ class Threads {
   readonly options: Pick<RoomOptions, "clock" | "random" | "config" | "defer">;
   frame = 0;
 
-  constructor(viewersPerThread = 0) {
+  constructor(viewersPerThread = 0, config: Partial<WebRtcConfig> = {}, maxWorkers = 1) {
     const { clock } = this.hub;
     const random = (length: number): Uint8Array => new Uint8Array(length).fill(0x12);
-    const shared = { clock, random, config: defaultWebRtcConfig, defer: setImmediate };
+    const shared = { clock, random, config: { ...defaultWebRtcConfig, ...config }, defer: setImmediate };
     this.options = shared;
     this.pool = new WorkerPool({
       ...shared,
       logger: this.logger,
-      maxWorkers: 1,
+      maxWorkers,
       viewersPerThread,
       newCredentials: () => ({ iceUfrag: "ufrag", icePwd: "password" }),
       start: (index, ring, onReport, onExit) => {
@@ -72,11 +72,24 @@ class Threads {
     });
   }
 
-  async join(onEnd: (code: string) => void = () => {}) {
-    const result = await this.hub.hub.acquire(name, { protocol: "webrtc" });
+  /** Another application's table, which shares the threads. */
+  tableOf(config: Partial<WebRtcConfig>): SessionTable {
+    const { hub, here: port, logger, pool: workers } = this;
+    return new SessionTable({
+      ...this.options,
+      config: { ...defaultWebRtcConfig, ...config },
+      hub: hub.hub,
+      port,
+      logger,
+      workers,
+    });
+  }
+
+  async join(onEnd: (code: string) => void = () => {}, table = this.table, app = name.app, stream = name.stream) {
+    const result = await this.hub.hub.acquire({ ...name, app, stream }, { protocol: "webrtc" });
     assert.ok(result.kind === "stream");
-    const viewer = this.table.open(result.hold, silentLogger, "192.0.2.1", ({ code }) => onEnd(code));
-    const playlist = this.table.playlistOf(result.hold.stream, "");
+    const viewer = table.open(result.hold, silentLogger, "192.0.2.1", ({ code }) => onEnd(code));
+    const playlist = table.playlistOf(result.hold.stream, "");
     assert.ok(!("refusal" in playlist));
     viewer.accept(
       { cname: "cname", formats: [video, audio] },
@@ -230,4 +243,36 @@ test("with few viewers no thread is started", async () => {
   await t.join();
   await t.join();
   assert.equal(t.workers.length, 1);
+});
+
+test("in one thread every application's viewers are sent by the settings of their own", async () => {
+  const t = new Threads();
+  const { worker } = await twoViewers(t);
+  const other = t.tableOf({ maxPacketBytes: 600 });
+  await t.join(undefined, other, "other");
+  await t.join(undefined, other, "other");
+  const [first, second] = worker.port.peers;
+  assert.equal(worker.port.peers.length + t.here.peers.length, 4);
+  assert.ok(first && second, "both applications have a viewer there");
+  second.connect();
+  t.play(40);
+  const largest = (peer: typeof first): number => Math.max(...peer.of(98).map(({ payload }) => payload.length + 12));
+  assert.ok(largest(first) > 900, `${largest(first)}`);
+  assert.ok(largest(second) > 400 && largest(second) <= 600, `${largest(second)}`);
+});
+
+test("a stream takes no more threads than StreamWorkerCount says, an application's streams no more than both allow", async () => {
+  const placed = async (config: Partial<WebRtcConfig>, streams: readonly string[]): Promise<number[]> => {
+    const t = new Threads(0, config, 4);
+    for (let round = 0; round < 40; round++) {
+      for (const stream of streams) await t.join(undefined, t.table, "app", stream);
+      await Promise.resolve();
+    }
+    return [t.here, ...t.workers.map(({ port }) => port)].map(({ peers }) => peers.length);
+  };
+  const threads = (counts: readonly number[]): number => counts.slice(1).filter((count) => count > 0).length;
+  assert.equal(threads(await placed({}, ["live"])), 4);
+  assert.equal(threads(await placed({ maxStreamThreads: 2 }, ["live"])), 2);
+  assert.equal(threads(await placed({ maxStreamThreads: 1, maxAppThreads: 3 }, ["a", "b", "c", "d"])), 3);
+  assert.deepEqual(await placed({ maxStreamThreads: 0, maxAppThreads: 0 }, ["live"]), [40]);
 });

@@ -27,13 +27,13 @@ export interface WorkerRoomOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly random: RandomBytes;
-  readonly config: WebRtcConfig;
   readonly defer: (run: () => void) => void;
   readonly report: (report: WorkerReport) => void;
 }
 
 interface RelayedStream {
   readonly stream: Stream;
+  readonly config: WebRtcConfig;
   readonly fanOut: StreamFanOut;
   readonly counters: StreamCounters;
 }
@@ -112,12 +112,12 @@ export class WorkerRoom {
     }
   }
 
-  #openStream({ stream: id, name, description }: Extract<WorkerCommand, { type: "stream" }>): void {
+  #openStream({ stream: id, name, description, config }: Extract<WorkerCommand, { type: "stream" }>): void {
     const { clock, report } = this.#options;
     const requestKeyframe = (track: number): void => report({ type: "keyframe", stream: id, track });
     const stream = new Stream(name, description, { clock, requestKeyframe });
-    const fanOut = new StreamFanOut(stream, { ...this.#options, newPacketizer: packedPacketizerOf });
-    this.#streams.set(id, { stream, fanOut, counters: new StreamCounters() });
+    const fanOut = new StreamFanOut(stream, { ...this.#options, config, newPacketizer: packedPacketizerOf });
+    this.#streams.set(id, { stream, config, fanOut, counters: new StreamCounters() });
   }
 
   #openViewer({ viewer, stream: id, iceUfrag, icePwd }: Extract<WorkerCommand, { type: "open" }>): void {
@@ -130,6 +130,7 @@ export class WorkerRoom {
     const hold: StreamHold = { stream: relayed.stream, viewers: 1, release() {} };
     const session = new ViewerSession({
       ...this.#options,
+      config: relayed.config,
       fanOut: relayed.fanOut,
       counters: relayed.counters,
       hold,
