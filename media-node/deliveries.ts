@@ -11,6 +11,7 @@ import type {
 } from "./config/server-config.ts";
 import type { AdmitViewer, HttpGuest, ViewerTarget } from "./core/guest.ts";
 import type { StreamHub } from "./core/stream-hub.ts";
+import type { StreamName } from "./core/stream-name.ts";
 import { SettingError, TransportError } from "./flow/errors.ts";
 import { Histogram } from "./flow/histogram.ts";
 import { llHlsMetrics } from "./ll-hls-metrics.ts";
@@ -38,6 +39,10 @@ export interface Delivery {
   readonly guest: HttpGuest;
   /** Tells viewers to ask the router again. */
   readonly drain?: () => void;
+  /** Gets a stream ready for viewers who are about to come from another node; says whether it is. */
+  readonly warm?: (name: StreamName, signal: AbortSignal) => Promise<boolean>;
+  /** A request was answered with another node's address. */
+  readonly sentOn?: (target: ViewerTarget) => void;
   /** Bytes that do not pass the HTTP server. */
   readonly egressBytes?: () => number;
   readonly metrics?: readonly Metric[];
@@ -103,7 +108,7 @@ function openPublisher<P extends "llhls" | "hls">(
   const { live, clock, logger, secret, group } = context;
   const settings = publishersOf(context).flatMap((publishers) => publishers[publisher] ?? []);
   if (!isOpen(ports) || settings.length === 0) return [];
-  const open = oncePerSetting((config: LlHlsConfig): HttpGuest => {
+  const open = oncePerSetting((config: LlHlsConfig): LlHls => {
     const guest = createLlHls({
       hub,
       admit,
@@ -119,7 +124,7 @@ function openPublisher<P extends "llhls" | "hls">(
     return guest;
   });
   // Who may read the answers is followed answer by answer.
-  const guestOf = (setting: NonNullable<PublishersConfig[P]>): HttpGuest => open(configOf(setting));
+  const guestOf = (setting: NonNullable<PublishersConfig[P]>): LlHls => open(configOf(setting));
   for (const setting of settings) guestOf(setting);
   const guest = publishedBy({
     configNow: () => live.now,
@@ -128,7 +133,18 @@ function openPublisher<P extends "llhls" | "hls">(
     findStream: (name) => hub.find(name),
   });
   const answered = withAnswerHeaders(guest, (target) => segmentedRules(live.now, target, publisher));
-  return [{ protocols: ["llhls"], ports, guest: answered, times }];
+  return [
+    {
+      protocols: ["llhls"],
+      ports,
+      guest: answered,
+      times,
+      drain: () => guests.forEach((one) => one.drain()),
+      // Who has no such publisher for the stream has nothing to get ready.
+      warm: async (name, signal) => (await guest.guestFor(name)?.warm(name, signal)) ?? true,
+      sentOn: (target) => guest.guestFor(target)?.sentOn(target),
+    },
+  ];
 }
 
 async function openWebRtc(context: NodeContext, hub: StreamHub, admit: AdmitViewer): Promise<Delivery | undefined> {

@@ -6,23 +6,29 @@ import { NodeLifecycle } from "./node-lifecycle.ts";
 
 const name = { vhost: "default", app: "app", stream: "live" };
 
-function node({ isRouted = true, drainTimeoutMs = 30_000 } = {}) {
+function node({ isRouted = true, areOthersReady = true, drainTimeoutMs = 30_000 } = {}) {
   const room = new TestHub();
   const { clock } = room;
   const said: string[] = [];
-  let redirectedMs = Number.NEGATIVE_INFINITY;
+  let returning = 0;
+  const ready = Promise.withResolvers<void>();
+  if (areOthersReady) ready.resolve();
   const lifecycle = new NodeLifecycle({ clock, logger: silentLogger, drainTimeoutMs });
   const serve = (): void =>
     lifecycle.serve({
-      hub: room.hub,
+      viewers: () => returning + people(room),
       isRouted,
       announce: () => void said.push("announce"),
       redirect: () => void said.push("redirect"),
-      lastRedirectMs: () => redirectedMs,
+      othersReady: () => ready.promise,
       tellViewers: () => void said.push("tell viewers"),
     });
-  return { room, clock, lifecycle, said, serve, redirected: () => (redirectedMs = clock.nowMs()) };
+  const setReturning = (count: number): void => void (returning = count);
+  return { room, clock, lifecycle, said, serve, setReturning, othersAreReady: () => ready.resolve() };
 }
+
+const people = ({ hub }: TestHub): number =>
+  hub.list().reduce((sum, { viewers }) => sum + (viewers["llhls"] ?? 0) + (viewers["whep"] ?? 0), 0);
 
 async function outcomeNow(promise: Promise<string>): Promise<string | undefined> {
   let outcome: string | undefined;
@@ -49,32 +55,59 @@ test("tells the router at once, and the viewers when no router can send more of 
   clock.advance(2_400);
   assert.deepEqual(said, ["announce", "redirect"]);
   clock.advance(200);
+  await settle();
   assert.deepEqual(said, ["announce", "redirect", "tell viewers"]);
+  clock.advance(100);
   assert.equal(await outcomeNow(drained), "everybody-moved");
 });
 
-test("a node that no router knows tells its viewers at once", () => {
+test("viewers are told when other nodes are ready for them, and not much later when they are not", async () => {
+  const quick = node({ areOthersReady: false });
+  quick.serve();
+  void quick.lifecycle.drain();
+  quick.clock.advance(4_000);
+  await settle();
+  assert.deepEqual(quick.said, ["announce", "redirect"]);
+  quick.othersAreReady();
+  await settle();
+  assert.deepEqual(quick.said, ["announce", "redirect", "tell viewers"]);
+  quick.clock.advance(3_000);
+  assert.deepEqual(quick.said, ["announce", "redirect", "tell viewers"], "once");
+
+  const slow = node({ areOthersReady: false });
+  slow.serve();
+  const drained = slow.lifecycle.drain();
+  slow.clock.advance(5_400);
+  assert.deepEqual(slow.said, ["announce", "redirect"]);
+  slow.clock.advance(200);
+  assert.deepEqual(slow.said, ["announce", "redirect", "tell viewers"]);
+  assert.equal(await outcomeNow(drained), "everybody-moved");
+});
+
+test("a node that no router knows tells its viewers at once", async () => {
   const { lifecycle, serve, clock, said } = node({ isRouted: false });
   serve();
   void lifecycle.drain();
   clock.advance(0);
+  await settle();
   assert.deepEqual(said, ["announce", "redirect", "tell viewers"]);
   lifecycle.stop();
 });
 
-test("waits for viewers who hold a stream, and for those who were sent on a moment ago", async () => {
-  const { lifecycle, serve, clock, room, redirected } = node();
+test("waits for viewers who hold a stream, and for those who were sent on and may come back", async () => {
+  const { lifecycle, serve, clock, room, setReturning } = node();
   serve();
   const result = await room.hub.acquire(name, { protocol: "whep" });
   assert.equal(result.kind, "stream");
   const drained = lifecycle.drain();
   clock.advance(10_000);
   assert.equal(await outcomeNow(drained), undefined);
+  setReturning(1);
   if (result.kind === "stream") result.hold.release();
-  redirected();
-  clock.advance(3_900);
+  clock.advance(4_000);
   assert.equal(await outcomeNow(drained), undefined);
-  clock.advance(300);
+  setReturning(0);
+  clock.advance(100);
   assert.equal(await outcomeNow(drained), "everybody-moved");
 });
 
@@ -93,6 +126,8 @@ test("goes when the time is up, whoever is left; other nodes' pulls are nobody t
   origin.serve();
   await origin.room.hub.acquire(name, { protocol: "ovt" });
   const gone = origin.lifecycle.drain();
-  origin.clock.advance(2_700);
+  origin.clock.advance(2_600);
+  await settle();
+  origin.clock.advance(100);
   assert.equal(await outcomeNow(gone), "everybody-moved");
 });

@@ -1,8 +1,6 @@
 import type { NodeRecord } from "./cluster/store/contract.ts";
-import type { StreamHub } from "./core/stream-hub.ts";
 import type { Logger } from "./flow/logger.ts";
 import { every, type Clock, type Timer } from "./time/clock.ts";
-import { isViewerProtocol } from "./viewer-protocols.ts";
 
 export interface NodeLifecycleOptions {
   readonly clock: Clock;
@@ -13,15 +11,16 @@ export interface NodeLifecycleOptions {
 
 /** What moves the viewers of one node; handed over once the node serves. */
 export interface DrainSteps {
-  readonly hub: StreamHub;
+  /** Who watches here now; those who were sent on and may come back among them. */
+  readonly viewers: () => number;
   /** Whether a router may send viewers here for a while yet, because it reads the cluster from a store. */
   readonly isRouted: boolean;
   /** Says everywhere that the node drains. */
   readonly announce: () => void;
   /** Begins to answer what can be redirected with another node's address. */
   readonly redirect: () => void;
-  /** When a viewer was last sent to another node, on the clock that never jumps. */
-  readonly lastRedirectMs: () => number;
+  /** Resolves when other nodes are ready for the viewers, or have had their time for it; never rejects. */
+  readonly othersReady: () => Promise<void>;
   /** Tells viewers who hold a connection to ask the router again. */
   readonly tellViewers: () => void;
 }
@@ -30,9 +29,8 @@ export type DrainOutcome = "everybody-moved" | "out-of-time";
 
 /** A router decides on what it read at most this long ago; until then it may send viewers here. */
 const routerMemoryMs = 2_500;
-/** LL-HLS players ask at least this often; who has not asked for so long plays from elsewhere. */
-const quietMs = 4_000;
-
+/** Nobody waits longer than this for other nodes to get ready. */
+const othersReadyMs = 3_000;
 /**
  * Where a node is in its life: starting, serving, draining. Draining goes on until nobody is left or the time is up;
  * whoever owns the node closes it then.
@@ -43,6 +41,7 @@ export class NodeLifecycle {
   #state: NodeRecord["state"] = "starting";
   #steps: DrainSteps | undefined;
   #drainSinceMs: number | undefined;
+  #hasTold = false;
   #timers: Timer[] = [];
 
   constructor(options: NodeLifecycleOptions) {
@@ -88,39 +87,39 @@ export class NodeLifecycle {
     if (this.#drainSinceMs !== undefined || !steps) return this.drained;
     const sinceMs = clock.nowMs();
     this.#drainSinceMs = sinceMs;
-    logger.info("node drains", { viewers: viewersOf(steps.hub), limitMs: drainTimeoutMs });
+    logger.info("node drains", { viewers: steps.viewers(), limitMs: drainTimeoutMs });
     this.leave();
     // Whom the router sends meanwhile is taken: a refusal would be seen, a second move is not.
     const settleMs = steps.isRouted ? Math.min(routerMemoryMs, drainTimeoutMs / 2) : 0;
     this.#timers.push(
-      clock.after(settleMs, () => steps.tellViewers()),
-      every(clock, 100, () => this.#look(steps, sinceMs + settleMs, sinceMs)),
+      clock.after(settleMs, () => void steps.othersReady().then(() => this.#tell(steps))),
+      clock.after(settleMs + Math.min(othersReadyMs, drainTimeoutMs / 4), () => this.#tell(steps)),
+      every(clock, 100, () => this.#look(steps, sinceMs)),
     );
     return this.drained;
   }
 
-  #look(steps: DrainSteps, settledMs: number, sinceMs: number): void {
+  #tell(steps: DrainSteps): void {
+    if (this.#hasTold) return;
+    this.#hasTold = true;
+    steps.tellViewers();
+  }
+
+  #look(steps: DrainSteps, sinceMs: number): void {
     const { clock, logger, drainTimeoutMs } = this.#options;
-    const nowMs = clock.nowMs();
-    const viewers = viewersOf(steps.hub);
-    const isQuiet = viewers === 0 && nowMs - steps.lastRedirectMs() > quietMs;
-    const isOver = nowMs - sinceMs >= drainTimeoutMs;
-    if (nowMs <= settledMs || !(isQuiet || isOver)) return;
+    const elapsedMs = Math.round(clock.nowMs() - sinceMs);
+    const viewers = steps.viewers();
+    const hasMoved = this.#hasTold && viewers === 0;
+    if (!hasMoved && elapsedMs < drainTimeoutMs) return;
     this.stop();
-    logger.info("node drained", { viewers, elapsedMs: Math.round(nowMs - sinceMs) });
-    this.#drained.resolve(isQuiet ? "everybody-moved" : "out-of-time");
+    if (hasMoved) logger.info("node drained", { viewers, elapsedMs });
+    else logger.warn("node drained", { viewers, elapsedMs, lost: "they did not move within DrainTimeout" });
+    this.#drained.resolve(hasMoved ? "everybody-moved" : "out-of-time");
   }
 
   /** Lets go of timers: the node closes. */
   stop(): void {
+    this.#hasTold = true;
     for (const timer of this.#timers.splice(0)) timer.cancel();
   }
-}
-
-function viewersOf(hub: StreamHub): number {
-  let count = 0;
-  for (const { viewers } of hub.list()) {
-    for (const [protocol, holders] of Object.entries(viewers)) if (isViewerProtocol(protocol)) count += holders;
-  }
-  return count;
 }

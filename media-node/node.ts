@@ -40,6 +40,8 @@ import type { Clock } from "./time/clock.ts";
 import { admitByTicket } from "./viewer-admission.ts";
 import { version } from "./version.ts";
 import { openViewerDoors } from "./viewer-doors.ts";
+import { WarmDoor } from "./warm-door.ts";
+import { WarmPeers } from "./warm-peers.ts";
 import { WebhookAdmission } from "./webhook-admission.ts";
 
 export interface NodeOptions {
@@ -139,16 +141,27 @@ async function wire(context: NodeContext, options: NodeOptions, events: EventLog
   // Closed after the guests, which say who is gone.
   group.add(() => webhooks.close());
   const deliveries = await openDeliveries(context, hub, admitInTurn(byUrl, webhooks.admit));
+  const warm = new WarmPeers({ nodeId: id, key, hub, clock, logger });
   const redirects = new PeerRedirects({
     nodeId: id,
     key,
     storeOf: (vhost) => stores.storeOf(vhost),
     vhosts: () => live.now.vhosts.map(({ name }) => name),
+    warm,
+    onSentOn: (target) => deliveries.forEach(({ sentOn }) => sentOn?.(target)),
     clock,
     logger,
   });
   group.add(() => redirects.stop());
-  const doors = await openViewerDoors(context, deliveries, () => lifecycle.state, redirects);
+  const warmDoor = new WarmDoor({
+    nodeId: id,
+    key,
+    hub,
+    warm: deliveries.flatMap((one) => one.warm ?? []),
+    clock,
+    logger,
+  });
+  const doors = await openViewerDoors(context, deliveries, () => lifecycle.state, [warmDoor, redirects]);
   const { url, tlsUrl, bytesSent, reloadCertificates } = doors;
   const claims = new StreamClaims({ live, hub, stores, ovtPort: ovt.port, clock, logger });
   group.add(() => claims.close());
@@ -173,12 +186,13 @@ async function wire(context: NodeContext, options: NodeOptions, events: EventLog
   const announceNow = (): void => {
     for (const announcer of announcers) announcer.announce();
   };
+  const viewersNow = (): number => report.viewers + redirects.returning;
   lifecycle.serve({
-    hub,
+    viewers: viewersNow,
     isRouted: announcers.length > 0 && url !== undefined,
     announce: announceNow,
     redirect: () => redirects.start(),
-    lastRedirectMs: () => redirects.lastMs,
+    othersReady: () => redirects.warmed,
     tellViewers,
   });
   announceNow();
@@ -206,8 +220,8 @@ async function wire(context: NodeContext, options: NodeOptions, events: EventLog
     state: () => lifecycle.state,
     metrics: [...own, ...ovt.metrics, ...(reload?.metrics ?? [])],
     histograms: nodeHistograms(deliveries),
-    actions: { ...reloadActions(reload), "/-/drain": drainAction(lifecycle, report) },
-    reports: { "/-/drain": () => drainReport(lifecycle, report) },
+    actions: { ...reloadActions(reload), "/-/drain": drainAction(lifecycle, viewersNow) },
+    reports: { "/-/drain": () => drainReport(lifecycle, viewersNow) },
     token: env["HEARTH_OPERATOR_TOKEN"] || undefined,
   });
   prewarm(context, hub, tell);
@@ -260,15 +274,15 @@ async function openOperatorDoor(
   return server.port;
 }
 
-function drainAction(lifecycle: NodeLifecycle, report: NodeReport): OperatorAction {
+function drainAction(lifecycle: NodeLifecycle, viewers: () => number): OperatorAction {
   return async () => {
     void lifecycle.drain();
-    return { status: 202, body: drainReport(lifecycle, report) };
+    return { status: 202, body: drainReport(lifecycle, viewers) };
   };
 }
 
-function drainReport(lifecycle: NodeLifecycle, report: NodeReport): unknown {
-  return { state: lifecycle.state, viewers: report.viewers, leftMs: lifecycle.drainLeftMs };
+function drainReport(lifecycle: NodeLifecycle, viewers: () => number): unknown {
+  return { state: lifecycle.state, viewers: viewers(), leftMs: lifecycle.drainLeftMs };
 }
 
 function reloadActions(reload: ConfigReload | undefined): Record<string, OperatorAction> {

@@ -10,12 +10,17 @@ import type { HttpGuest, PlainExchange, ViewerTarget } from "./core/guest.ts";
 import { messageOf } from "./flow/errors.ts";
 import type { Logger } from "./flow/logger.ts";
 import { every, type Clock, type Timer } from "./time/clock.ts";
+import type { WarmPeers } from "./warm-peers.ts";
 
 export interface PeerRedirectsOptions {
   readonly nodeId: string;
   readonly key: SigningKey | undefined;
   /** The store of a virtual host; undefined when it has none. */
   readonly storeOf: (vhost: string) => ClusterReader | undefined;
+  /** Gets peers ready for our viewers. */
+  readonly warm: Pick<WarmPeers, "warm" | "isPending" | "coldFor">;
+  /** A viewer's request was answered with another node's address. */
+  readonly onSentOn: (target: ViewerTarget) => void;
   /** Those that there are now. */
   readonly vhosts: () => readonly string[];
   readonly clock: Clock;
@@ -29,6 +34,17 @@ const readEveryMs = 1_000;
  * same moment would send viewers to each other.
  */
 const settleMs = 2_500;
+/** A peer that is not ready by then gets viewers as it is. */
+const warmWithinMs = 4_000;
+/**
+ * Players that keep to the address they were given ask there again, however often they are sent on: after the next part, or
+ * once a target duration where they play whole segments. Who did not come back within this time plays from elsewhere.
+ */
+const backWithinMs = { blocking: 2_500, plain: 5_000 };
+/** Sessions remembered that were sent on. */
+const maxSentOn = 100_000;
+/** Longer ones are none of ours. */
+const maxSessionLength = 128;
 /** No viewer can ask for it: `/-/` is nobody's stream. */
 const noStream = { stream: "-", app: "-" };
 
@@ -41,24 +57,33 @@ export class PeerRedirects implements HttpGuest {
   readonly #views = new Map<string, ClusterView>();
   readonly #readers = new Map<string, ClusterViewReader>();
   readonly #assigned = new RecentAssignments();
+  /** Until when each session may come back. */
+  readonly #sentOn = new Map<string, number>();
   #timer: Timer | undefined;
-  #lastMs = Number.NEGATIVE_INFINITY;
+  #warming: Promise<void> | undefined;
   #startedMs = Number.POSITIVE_INFINITY;
 
   constructor(options: PeerRedirectsOptions) {
     this.#options = options;
   }
 
-  /** When a viewer was last sent away. */
-  get lastMs(): number {
-    return this.#lastMs;
+  /** Viewers who were sent on, and may come back: they keep to the address they have. */
+  get returning(): number {
+    const nowMs = this.#options.clock.nowMs();
+    for (const [session, untilMs] of this.#sentOn) if (untilMs <= nowMs) this.#sentOn.delete(session);
+    return this.#sentOn.size;
+  }
+
+  /** Resolves when peers are ready for our viewers, or have had their time. */
+  get warmed(): Promise<void> {
+    return this.#warming ?? Promise.resolve();
   }
 
   /** Begins to look for peers; requests are answered as soon as the others had time to hear of it, and one is known. */
   start(): void {
     if (this.#timer) return;
     this.#startedMs = this.#options.clock.nowMs();
-    void this.#read();
+    this.#warming = this.#read().then(() => this.#options.warm.warm((vhost) => this.#views.get(vhost), warmWithinMs));
     this.#timer = every(this.#options.clock, readEveryMs, () => void this.#read());
   }
 
@@ -87,12 +112,24 @@ export class PeerRedirects implements HttpGuest {
 
   #sendOn(target: ViewerTarget, protocol: ViewerProtocol, answer: (location: string) => void): boolean {
     const hasSettled = this.#options.clock.nowMs() - this.#startedMs >= settleMs;
-    const peer = hasSettled && this.#views.size > 0 ? this.#peerFor(target, protocol) : undefined;
+    const canMove = hasSettled && this.#views.size > 0 && !this.#options.warm.isPending(recordKey(target));
+    const peer = canMove ? this.#peerFor(target, protocol) : undefined;
     if (!peer || !this.#isMovable(target, protocol)) return false;
     this.#locationAt(peer, target, protocol).then(answer, (thrown: unknown) =>
       this.#options.logger.error("viewer not sent on", { error: messageOf(thrown) }),
     );
+    this.#remember(target);
+    this.#options.onSentOn(target);
     return true;
+  }
+
+  #remember({ query }: ViewerTarget): void {
+    const session = query.get("session");
+    // Who comes for the first time is given the other node's addresses.
+    if (session === null || session === "" || session.length > maxSessionLength) return;
+    if (this.#sentOn.size >= maxSentOn && !this.#sentOn.has(session)) return;
+    const backMs = query.has("_HLS_msn") ? backWithinMs.blocking : backWithinMs.plain;
+    this.#sentOn.set(session, this.#options.clock.nowMs() + backMs);
   }
 
   /** Who shows nothing that proves anything is refused by the guest, not sent on. */
@@ -105,12 +142,11 @@ export class PeerRedirects implements HttpGuest {
     const view = this.#views.get(vhost);
     const { nodeId, clock } = this.#options;
     if (!view) return undefined;
-    return chooseNode(view, {
-      name: { vhost, app, stream },
-      protocol,
-      avoid: new Set([nodeId]),
-      ...this.#assigned.about(recordKey({ vhost, app, stream }), clock.wallMs()),
-    }).node;
+    const key = recordKey({ vhost, app, stream });
+    const request = { name: { vhost, app, stream }, protocol, ...this.#assigned.about(key, clock.wallMs()) };
+    const cold = this.#options.warm.coldFor(key);
+    const warm = cold && chooseNode(view, { ...request, avoid: cold }).node;
+    return warm ?? chooseNode(view, { ...request, avoid: new Set([nodeId]) }).node;
   }
 
   async #locationAt(peer: NodeRecord, target: ViewerTarget, protocol: ViewerProtocol): Promise<string> {
@@ -128,7 +164,6 @@ export class PeerRedirects implements HttpGuest {
       pairs.push(`${ticketQueryKey}=${ticket}`);
     }
     if (old !== null) this.#assigned.add(peer.id, recordKey(name), clock.wallMs());
-    this.#lastMs = clock.nowMs();
     // Media playlists may come through a cache: their URLs are the same for everybody.
     const isFirst = protocol === "whep" || !target.query.has("session");
     if (isFirst && target.trace !== undefined) pairs.push(`${traceQueryKey}=${target.trace}`);

@@ -1,15 +1,15 @@
 import type { PublishersConfig, ServerConfig } from "./config/server-config.ts";
-import type { HttpGuest, ViewerTarget } from "./core/guest.ts";
+import type { HttpGuest } from "./core/guest.ts";
 import type { Stream } from "./core/stream.ts";
 import type { StreamName } from "./core/stream-name.ts";
 import { applicationFor } from "./pull-planner.ts";
 
-export interface PublishedByOptions<P extends keyof PublishersConfig> {
+export interface PublishedByOptions<P extends keyof PublishersConfig, G extends HttpGuest> {
   /** The configuration in force. */
   readonly configNow: () => ServerConfig;
   readonly publisher: P;
   /** The guest for an application's settings; called for requests whose stream has none yet. */
-  readonly guestOf: (settings: NonNullable<PublishersConfig[P]>) => HttpGuest | undefined;
+  readonly guestOf: (settings: NonNullable<PublishersConfig[P]>) => G | undefined;
   /** The stream if it is live. */
   readonly findStream: (name: StreamName) => Stream | undefined;
 }
@@ -18,10 +18,15 @@ export interface PublishedByOptions<P extends keyof PublishersConfig> {
  * Shows requests only to the guest of their application's publisher; applications without it have none. A stream keeps
  * the guest it began with for as long as it is live: new settings change nothing under those who watch.
  */
-export function publishedBy<P extends keyof PublishersConfig>(options: PublishedByOptions<P>): HttpGuest {
+export function publishedBy<P extends keyof PublishersConfig, G extends HttpGuest>(
+  options: PublishedByOptions<P, G>,
+): HttpGuest & {
+  /** The guest for a stream's viewers. */
+  readonly guestFor: (name: StreamName) => G | undefined;
+} {
   const { configNow, publisher, guestOf, findStream } = options;
-  const kept = new WeakMap<Stream, HttpGuest>();
-  const find = (target: ViewerTarget): HttpGuest | undefined => {
+  const kept = new WeakMap<Stream, G>();
+  const find = (target: StreamName): G | undefined => {
     const host = configNow().vhosts.find(({ name }) => name === target.vhost);
     const settings = host && applicationFor(host, target.app)?.publishers[publisher];
     if (!settings) return undefined;
@@ -31,6 +36,7 @@ export function publishedBy<P extends keyof PublishersConfig>(options: Published
     return guest;
   };
   return {
+    guestFor: find,
     serve: (exchange, target) => find(target)?.serve?.(exchange, target) ?? false,
     handle: (request, response, target) => find(target)?.handle?.(request, response, target) ?? false,
     upgrade: (request, socket, head, target) => find(target)?.upgrade?.(request, socket, head, target) ?? false,

@@ -32,8 +32,8 @@ export async function openViewerDoors(
   context: NodeContext,
   deliveries: readonly Delivery[],
   state: () => NodeState,
-  /** Asked before the deliveries. */
-  first: HttpGuest,
+  /** Asked before the deliveries, in turn. */
+  first: readonly HttpGuest[],
 ): Promise<ViewerDoors> {
   const { config, live, logger, group } = context;
   const plain: [number, HttpServer][] = [];
@@ -46,7 +46,7 @@ export async function openViewerDoors(
   }
   const certificates = tlsPorts.length > 0 ? new Certificates(certificateSettings(config)) : undefined;
   const open = async (port: number, kind: "port" | "tlsPort"): Promise<[number, HttpServer]> => {
-    const guests = [first, ...deliveries.filter(({ ports }) => ports[kind] === port).map(({ guest }) => guest)];
+    const guests = [...first, ...deliveries.filter(({ ports }) => ports[kind] === port).map(({ guest }) => guest)];
     const tls = kind === "tlsPort" && certificates && { certificates, hasHttp2: config.modules.hasHttp2 };
     const server = await listenForViewers({ ...doorOf(context, state), port, guests, ...(tls && schemeOf(tls)) });
     group.add(() => server.close());

@@ -14,8 +14,8 @@ export interface SteeringManifest {
   }[];
 }
 
-/** A drain has to be noticed before the node goes; asking costs one small request a viewer. */
-const ttlS = 10;
+/** A drain is over no sooner than the last viewer has asked once; asking costs one small request a viewer. */
+const ttlS = 6;
 
 /**
  * Which node a player should prefer. Stays where it is while that node is well; a node that drains, died or is full comes

@@ -54,6 +54,7 @@ export class LiveStreams {
   readonly #options: LiveStreamsOptions;
   readonly #live = new Map<string, LiveStream>();
   readonly #sweeper: Timer;
+  #silentMs: number | undefined;
 
   constructor(options: LiveStreamsOptions) {
     this.#options = options;
@@ -84,6 +85,22 @@ export class LiveStreams {
 
   list(): readonly LiveStream[] {
     return [...this.#live.values()];
+  }
+
+  /** From now on who asked for nothing for so long counts as gone. */
+  countWithin(silentMs: number): void {
+    this.#silentMs = silentMs;
+  }
+
+  /** A viewer was sent to another node. */
+  moved(name: StreamName, token: string): void {
+    const live = this.find(name);
+    live?.viewers.moved(token);
+    if (live) this.#count(live);
+  }
+
+  #count(live: LiveStream): void {
+    live.hold.viewers = live.viewers.count(this.#options.clock.nowMs(), this.#silentMs);
   }
 
   close(): void {
@@ -127,7 +144,7 @@ export class LiveStreams {
   #sweep(): void {
     const nowMs = this.#options.clock.nowMs();
     for (const live of this.#live.values()) {
-      live.hold.viewers = live.viewers.count(nowMs);
+      this.#count(live);
       const keptMs = live.output.ended ? lingerMs : unusedMs;
       if (nowMs - live.lastRequestMs > keptMs) this.#remove(live);
     }

@@ -1,5 +1,6 @@
 import type { AdmitViewer, HttpGuest, PlainExchange, ViewerTarget } from "../core/guest.ts";
 import type { StreamHub } from "../core/stream-hub.ts";
+import type { StreamName } from "../core/stream-name.ts";
 import type { CloseReason } from "../flow/close-group.ts";
 import { messageOf } from "../flow/errors.ts";
 import type { Histogram } from "../flow/histogram.ts";
@@ -16,6 +17,7 @@ import { isKeyOf } from "./stream-key.ts";
 import { TsAnswers } from "./ts-answers.ts";
 import { parseTsFileName, type TsFileName } from "./ts-names.ts";
 import { TsShelf } from "./ts-shelf.ts";
+import { untilWhole } from "./until-whole.ts";
 import { viewerRequest } from "./viewer-request.ts";
 import { ViewerSessions } from "./viewer-sessions.ts";
 import { WaitingRoom } from "./waiting-room.ts";
@@ -48,6 +50,15 @@ export interface LlHlsStats {
 export interface LlHls extends HttpGuest {
   serve(exchange: PlainExchange, target: ViewerTarget): boolean;
   readonly stats: LlHlsStats;
+  /**
+   * Begins to cut a stream for viewers of another node who are about to come, so that they find what they had there.
+   * @returns whether they may come; not before `signal` aborts when there is no whole segment
+   */
+  warm(name: StreamName, signal: AbortSignal): Promise<boolean>;
+  /** The request was answered with another node's address: its viewer counts no more. */
+  sentOn(target: ViewerTarget): void;
+  /** The node goes: viewers count for as long as players wait between two requests, and no longer. */
+  drain(): void;
   /** Answers what is held, lets every stream go. */
   close(reason: CloseReason): Promise<void>;
 }
@@ -74,8 +85,7 @@ class LlHlsGuest implements LlHls {
     const { admit, clock, config, logger, times } = options;
     const { partMs, segmentMs } = config;
     if (!(partMs > 0) || !(segmentMs >= partMs)) throw new RangeError("parts must be positive and fit into segments");
-    // No segment is longer than two cells of the grid.
-    const targetSeconds = Math.ceil((2 * segmentMs) / 1000);
+    const targetSeconds = targetSecondsOf(config);
     const limits = { ...defaultLimits, ...config.holdLimits };
     const held = new HeldRequests({ clock, limits, yieldLoop: (next) => void setImmediate(next) });
     const streams = liveStreamsOf(options, held, targetSeconds, (vhost) => this.#secretOf(vhost));
@@ -111,6 +121,21 @@ class LlHlsGuest implements LlHls {
       egressBytes: this.#sessions.egressBytes,
       heldBytes: lives.flatMap(({ output }) => output.tracks).reduce((sum, track) => sum + track.heldBytes, 0),
     };
+  }
+
+  async warm(name: StreamName, signal: AbortSignal): Promise<boolean> {
+    const opened = await this.#streams.open(name, { rawQuery: "", client: "", trace: undefined }, signal);
+    return opened.kind === "live" && untilWhole(opened.live.output, this.#options.clock, signal);
+  }
+
+  sentOn(target: ViewerTarget): void {
+    const session = target.query.get("session");
+    if (session !== null) this.#streams.moved(target, session);
+  }
+
+  drain(): void {
+    // Players without low latency ask once a target duration.
+    this.#streams.countWithin(1_000 * (targetSecondsOf(this.#options.config) + 1));
   }
 
   async close(): Promise<void> {
@@ -176,6 +201,9 @@ class LlHlsGuest implements LlHls {
     else await this.#media.answerFile(request, name);
   }
 }
+
+/** No segment is longer than two cells of the grid. */
+const targetSecondsOf = ({ segmentMs }: LlHlsConfig): number => Math.ceil((2 * segmentMs) / 1000);
 
 function liveStreamsOf(
   { clock, config, hub, logger }: LlHlsOptions,

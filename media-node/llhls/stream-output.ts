@@ -35,7 +35,7 @@ const silentCells = 2;
 const silentLeadMs = 3_000;
 
 /** Whole segments from which on players without low latency find a place to begin. */
-const enoughWhole = 3;
+export const enoughWhole = 3;
 
 /** One stream as parts and segments. Reads the stream from {@link start} until it ends or {@link stop} is called. */
 export class StreamOutput implements StreamReader {
@@ -106,6 +106,17 @@ export class StreamOutput implements StreamReader {
     const isWaitedFor = lead.segments.filter((segment) => segment.isComplete).length < 2;
     const sending = this.tracks.filter(({ trackId }) => !this.#silent.has(trackId));
     return !isWaitedFor || sending.every((track) => track.lastCompleteMsn !== undefined);
+  }
+
+  /**
+   * Whole segments as other edges have them, of the track with the fewest. With {@link enoughWhole} a list looks like
+   * theirs, so that their viewers can be taken over.
+   */
+  get wholeSegments(): number {
+    const counts = this.tracks
+      .filter(({ trackId }) => !this.#silent.has(trackId))
+      .map((track) => track.segments.filter((s) => s.isComplete && s.isCanonical).length);
+    return counts.length === 0 ? 0 : Math.min(...counts);
   }
 
   /** Takes what the stream still remembers, then everything new. */

@@ -1,7 +1,7 @@
 import type { StreamHolder } from "../core/stream-hub.ts";
 import { shortHash } from "./short-hash.ts";
 
-/** A viewer counts until this long after the last request. */
+/** A viewer counts until this long after the last request: longer than any is held. */
 const presentMs = 10_000;
 /** Viewers remembered per stream; more are served but not counted one by one. */
 const maxRemembered = 100_000;
@@ -56,9 +56,14 @@ export class Viewers {
     return nowMs - viewer.sinceMs;
   }
 
-  /** Forgets who is gone. */
-  count(nowMs: number): number {
-    for (const [token, { seenMs }] of this.#viewers) if (nowMs - seenMs > presentMs) this.#forget(token, "gone");
+  /** A viewer was sent to another node. */
+  moved(token: string): void {
+    this.#forget(token, "moved");
+  }
+
+  /** Forgets who is gone: who asked for nothing for so long. */
+  count(nowMs: number, silentMs = presentMs): number {
+    for (const [token, { seenMs }] of this.#viewers) if (nowMs - seenMs > silentMs) this.#forget(token, "gone");
     return this.#viewers.size;
   }
 

@@ -4,11 +4,14 @@ import { fromBase64Url, isSignatureOf, signText, toBase64Url, type SigningKey } 
 /** How a viewer asks: OvenMediaEngine's signalling over WebSocket, WHEP, or LL-HLS. */
 export type ViewerProtocol = "webrtc" | "whep" | "llhls";
 
-/** What a ticket admits: one viewer to one stream, by one protocol, at one node. */
+/**
+ * What a ticket admits: one viewer to one stream, by one protocol, at one node; `warm` asks a node to have the stream at
+ * hand for viewers who are about to come.
+ */
 export interface TicketScope {
   readonly node: string;
   readonly name: ClusterStreamName;
-  readonly protocol: ViewerProtocol;
+  readonly protocol: ViewerProtocol | "warm";
 }
 
 /** Why a node refuses a viewer; stable, so that it can be counted. */
