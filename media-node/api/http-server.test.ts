@@ -114,6 +114,21 @@ test("an answer that waits holds the ones behind it back, in order", async (t) =
   assert.match(raw.text, /^HTTP\/1\.1 202 Accepted\r\n[^]*HTTP\/1\.1 200 OK/);
 });
 
+test("who sends many requests ahead leaves the others their turns, and is answered all the same", async (t) => {
+  const [door] = await openDoor(t);
+  const greedy = Array.from({ length: 8 }, () => new Raw(connect({ port: door.port, host: "127.0.0.1" })));
+  const modest = new Raw(connect(door.port, "127.0.0.1"));
+  for (const { socket } of [...greedy, modest]) t.after(() => socket.destroy());
+  await Promise.all([...greedy, modest].map(({ socket }) => once(socket, "connect")));
+  for (const { socket } of greedy) socket.end(ask("GET", "part").repeat(500));
+  modest.socket.write(ask("GET", "part"));
+  await modest.has(body.toString());
+  const before = greedy.reduce((sum, raw) => sum + raw.count(body.toString()), 0);
+  assert.ok(before < 8 * 500, `${before} answers before it`);
+  for (const raw of greedy) await raw.has(body.toString(), 500);
+  await until("all that ended to be closed", 5_000, () => greedy.every(({ isClosed }) => isClosed));
+});
+
 test("a client that goes is told to whoever holds its request", async (t) => {
   const [door, guest] = await openDoor(t);
   const raw = new Raw(connect(door.port, "127.0.0.1"));

@@ -54,6 +54,11 @@ export async function listenForViewers(options: HttpServerOptions): Promise<Http
 /** Node closes what sends no whole head, no whole request, or nothing at all for so long. */
 const timeouts = { headersTimeout: 10_000, requestTimeout: 15_000, keepAliveTimeout: 20_000 };
 const handshakeTimeoutMs = 10_000;
+/**
+ * Connections made while the loop is busy; the system may hold fewer (`net.core.somaxconn`). One that finds no room tries
+ * again after a second, then two, then four: at Node's own 511 that is a crowd that comes together.
+ */
+const backlog = 4_096;
 /** For answers under way when the door closes: a segment on a slow line takes longer, and is cut. */
 const answersEndMs = 300;
 
@@ -63,6 +68,12 @@ class ViewerDoor implements HttpServer, PlainDoor {
   readonly #http2: Http2Side | undefined;
   readonly #sockets = new Set<Socket>();
   readonly #plain = new Set<PlainConnection>();
+  /**
+   * Have requests that were sent ahead, which no player does; one of all is answered in a turn of the loop, so that a crowd
+   * of them does not keep others waiting.
+   */
+  readonly #later = new Set<PlainConnection>();
+  #isLaterPlanned = false;
   /** Node's own way of serving a connection. */
   readonly #takeOver: (socket: Socket) => void;
   readonly #second: NodeJS.Timeout;
@@ -149,12 +160,32 @@ class ViewerDoor implements HttpServer, PlainDoor {
     return this.#serve(exchange, { url, authority: headers.get("host"), localPort, remoteAddress, remotePort, header });
   }
 
+  later(connection: PlainConnection): void {
+    this.#later.add(connection);
+    this.#planLater();
+  }
+
   handOver(socket: Socket): void {
     this.#takeOver(socket);
   }
 
   closed(connection: PlainConnection): void {
     this.#plain.delete(connection);
+    this.#later.delete(connection);
+  }
+
+  #planLater(): void {
+    if (this.#isLaterPlanned || this.#later.size === 0) return;
+    this.#isLaterPlanned = true;
+    setImmediate(() => {
+      this.#isLaterPlanned = false;
+      const [next] = this.#later;
+      if (next) {
+        this.#later.delete(next);
+        next.readNext();
+      }
+      this.#planLater();
+    });
   }
 
   #track(socket: Socket): void {
@@ -241,7 +272,7 @@ function listen(server: Server | TlsServer, { port, address, portSetting }: Http
   return new Promise((resolve, reject) => {
     const onError = (error: NodeJS.ErrnoException): void => reject(listenError(error, port, portSetting));
     server.once("error", onError);
-    server.listen({ port, ...(address !== undefined && { host: address }) }, () => {
+    server.listen({ port, backlog, ...(address !== undefined && { host: address }) }, () => {
       server.off("error", onError);
       resolve();
     });

@@ -11,6 +11,8 @@ export interface PlainDoor {
   readonly date: string;
   /** Offers a request to the guests; false when none takes it. */
   serve(exchange: PlainExchange, head: RequestHead, socket: Socket): boolean;
+  /** Has the connection {@link PlainConnection.readNext} when others had a turn: it sent requests ahead. */
+  later(connection: PlainConnection): void;
   /** Takes a connection over, from the bytes on that were put back into it. */
   handOver(socket: Socket): void;
   closed(connection: PlainConnection): void;
@@ -26,7 +28,7 @@ const idleSeconds = 20;
 const leastBytesPerSecond = 8 * 1024;
 const pauseSeconds = 10;
 /** Requests sent ahead wait while this much of earlier answers does. */
-const maxUnsentBytes = 1024 * 1024;
+const maxUnsentBytes = 64 * 1024;
 const endOfHead = Buffer.from("\r\n\r\n");
 
 /** The beginning of an answer as it is written: head, and the body where it is short and whole. */
@@ -78,6 +80,8 @@ export class PlainConnection {
   /** By then everything written must have been taken. */
   #takenBySeconds = 0;
   #isHandedOver = false;
+  /** Nothing follows what was read. */
+  #hasEnded = false;
 
   /** Whether a request waits for its answer, or an answer for its client. */
   get isAnswering(): boolean {
@@ -115,13 +119,14 @@ export class PlainConnection {
   };
 
   readonly #onDrain = (): void => {
-    if (!this.#exchange) this.#read();
+    this.readNext();
   };
 
   /** Who says nothing more waits for nothing more; what was answered is still sent. */
   readonly #onEnd = (): void => {
+    this.#hasEnded = true;
     if (this.#exchange) this.#socket.destroy();
-    else this.#socket.end();
+    else if (!this.#unread?.includes(endOfHead)) this.#socket.end();
   };
 
   readonly #onError = (): void => {
@@ -135,22 +140,28 @@ export class PlainConnection {
     this.#door.closed(this);
   };
 
-  /** Takes request after request; stops at one that waits. */
+  /** Takes the request that was sent ahead, if none waits before it. */
+  readNext(): void {
+    if (!this.#exchange) this.#read();
+  }
+
+  /** Takes one request. What was sent behind it has its turn after others': many answers are work for many turns. */
   #read(): void {
-    while (this.#unread && !this.#exchange && !this.#isHandedOver && !this.#socket.destroyed) {
-      if (this.#socket.writableLength > maxUnsentBytes) return this.#wait();
-      const bytes = this.#unread;
-      const end = bytes.indexOf(endOfHead);
-      if (end < 0) {
-        if (bytes.length > maxHeadBytes || !mayBePlain(bytes)) this.#handOver();
-        return;
-      }
-      const head = end > maxHeadBytes ? undefined : parseRequestHead(bytes.toString("latin1", 0, end));
-      if (!head) return this.#handOver();
-      this.#unread = bytes.length > end + 4 ? bytes.subarray(end + 4) : undefined;
-      const exchange = new Exchange(head, this);
-      this.#exchange = exchange;
-      if (this.#door.serve(exchange, head, this.#socket)) continue;
+    const bytes = this.#unread;
+    if (!bytes || this.#isHandedOver || this.#socket.destroyed) return;
+    if (this.#exchange || this.#socket.writableLength > maxUnsentBytes) return this.#wait();
+    const end = bytes.indexOf(endOfHead);
+    if (end < 0) {
+      if (this.#hasEnded) this.#socket.end();
+      else if (bytes.length > maxHeadBytes || !mayBePlain(bytes)) this.#handOver();
+      return;
+    }
+    const head = end > maxHeadBytes ? undefined : parseRequestHead(bytes.toString("latin1", 0, end));
+    if (!head) return this.#handOver();
+    this.#unread = bytes.length > end + 4 ? bytes.subarray(end + 4) : undefined;
+    const exchange = new Exchange(head, this);
+    this.#exchange = exchange;
+    if (!this.#door.serve(exchange, head, this.#socket)) {
       this.#exchange = undefined;
       this.#unread = bytes;
       return this.#handOver();
@@ -209,8 +220,9 @@ export class PlainConnection {
       return;
     }
     if (socket.isPaused()) socket.resume();
-    // In a turn of its own: many answers are written in one turn, and none of them must wait for requests behind it.
-    if (this.#unread) setImmediate(() => this.#read());
+    // Many answers are written in one turn, and none of them must wait for requests behind it.
+    if (this.#unread) this.#door.later(this);
+    else if (this.#hasEnded) socket.end();
   }
 }
 

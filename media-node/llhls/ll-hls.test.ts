@@ -235,6 +235,16 @@ test("a delta leaves out what the client has, and together they are the full pla
   assert.deepEqual(delta.slice(0, at), full.slice(0, at));
 });
 
+test("parts are listed for the last five whole segments and the open one", async (t) => {
+  const room = await Room.open(t);
+  const { video } = await room.play(20_500);
+  const playlist = await (await room.fetch(video)).text();
+  const wholes = [...playlist.matchAll(/^seg_0_(\d+)_/gm)].map(([, msn]) => Number(msn));
+  const withParts = new Set([...playlist.matchAll(/EXT-X-PART:.*part_0_(\d+)_/g)].map(([, msn]) => Number(msn)));
+  assert.ok(wholes.length > 6, `${wholes.length} segments`);
+  assert.deepEqual([...withParts], [...wholes.slice(-5), wholes.at(-1)! + 1]);
+});
+
 test("legacy players get whole segments only", async (t) => {
   const room = await Room.open(t);
   await room.play(6_500);
@@ -317,7 +327,9 @@ test("a viewer who gets another stream than asked for is led to it", async (t) =
   const room = await Room.open(t, {
     secretOf: () => "of the policy",
     admit: async (target) =>
-      target.stream === "public" ? { isAdmitted: true, target: { ...target, stream: "stream" } } : refusal,
+      target.stream === "public"
+        ? { isAdmitted: true, target: { ...target, query: target.query, stream: "stream" } }
+        : refusal,
   });
   const refusal = { isAdmitted: false, status: 401, reason: "no" } as const;
   const answer = fetch(`${room.node.baseUrl}/app/public/llhls.m3u8`);

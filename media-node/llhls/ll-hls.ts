@@ -13,6 +13,7 @@ import { MasterAnswers } from "./master-answers.ts";
 import { MediaAnswers } from "./media-answers.ts";
 import { parseFileName, type FileName } from "./names.ts";
 import { cacheControlOf, immutable, replyFile, replyOptions, replyStatus } from "./reply.ts";
+import { SlicedWork } from "./sliced-work.ts";
 import { isKeyOf } from "./stream-key.ts";
 import { TsAnswers } from "./ts-answers.ts";
 import { parseTsFileName, type TsFileName } from "./ts-names.ts";
@@ -87,7 +88,8 @@ class LlHlsGuest implements LlHls {
     if (!(partMs > 0) || !(segmentMs >= partMs)) throw new RangeError("parts must be positive and fit into segments");
     const targetSeconds = targetSecondsOf(config);
     const limits = { ...defaultLimits, ...config.holdLimits };
-    const held = new HeldRequests({ clock, limits, yieldLoop: (next) => void setImmediate(next) });
+    const yieldLoop = (next: () => void): void => void setImmediate(next);
+    const held = new HeldRequests({ clock, limits, yieldLoop });
     const streams = liveStreamsOf(options, held, targetSeconds, (vhost) => this.#secretOf(vhost));
     const sessions = new ViewerSessions({
       clock,
@@ -98,7 +100,8 @@ class LlHlsGuest implements LlHls {
       times,
     });
     const waiting = new WaitingRoom({ clock, limits, streams, held });
-    const shelf = config.mpegTs && new TsShelf(cacheControlOf(config.maxAge?.segment, immutable), targetSeconds);
+    const cacheControl = cacheControlOf(config.maxAge?.segment, immutable);
+    const shelf = config.mpegTs && new TsShelf({ cacheControl, work: new SlicedWork(yieldLoop) }, targetSeconds);
     const playlistOf = (target: ViewerTarget): string | undefined => {
       const name = this.#nameOf(target);
       return name?.kind === "master" ? name.playlist : undefined;

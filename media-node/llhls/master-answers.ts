@@ -65,7 +65,7 @@ export class MasterAnswers {
     const childQuery = `session=${token}${legacy?.toUpperCase() === "YES" ? "&_HLS_legacy=YES" : legacy === null ? "" : "&_HLS_legacy=NO"}`;
     const childPath = admission?.target && { childPath: `/${target.app}/${target.stream}/` };
     const about = { tracks: description.tracks, childQuery, ...childPath };
-    const text = shelf?.master(live.output, variants, about) ?? masterPlaylist(variants, about);
+    const text = shelf ? await shelf.master(live.output, variants, about) : masterPlaylist(variants, about);
     const cacheControl = cacheControlOf(maxAge?.masterPlaylist, "no-cache, no-store");
     sessions.sentMaster(request, live, replyText(exchange, new PreparedText(text), cacheControl));
   }

@@ -18,10 +18,13 @@ export interface MediaPlaylistOptions {
 /** A delta leaves out what is older than this many target durations (RFC 8216bis §4.4.3.8: at least six). */
 const skipTargets = 6;
 /**
- * Whole segments that are listed with their parts, as OvenMediaEngine does. Not by time: hls.js forgets which parts it
- * has when a list of parts begins earlier than the one before, so all edges must begin it at the same segment.
+ * Whole segments that are listed with their parts: with the open one as many as lie within three target durations, six
+ * cells, of the end, beyond which parts are to go (RFC 8216bis §4.4.4.9). OvenMediaEngine lists three. A viewer who falls
+ * behind them changes over to whole segments in the middle of one, where hls.js leaves out a rest of up to 0.25 s and
+ * stalls at the hole. A count and not a time: hls.js forgets which parts it has when a list of parts begins earlier than
+ * the one before, so all edges must begin it at the same segment.
  */
-const segmentsWithParts = 3;
+const segmentsWithParts = 5;
 
 const seconds = (ms: number): string => (ms / 1000).toFixed(6);
 

@@ -33,7 +33,7 @@ export class TsAnswers {
     if (!variant || name.key.split("-", 1)[0] !== live.output.streamKey) return replyStatus(exchange, 404);
     if (!isList) {
       const found = shelf.find(variant, name);
-      if (found?.file) sessions.sent(live, replyFile(exchange, found.file));
+      if (found?.file) sessions.sent(live, replyFile(exchange, await found.file));
       else if (found) replyStatus(exchange, 302, { Location: found.uri, "Cache-Control": "max-age=1" });
       else replyStatus(exchange, 404);
       return;

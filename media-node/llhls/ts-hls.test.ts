@@ -9,11 +9,13 @@ import type { Track } from "../core/track.ts";
 import { silentLogger } from "../flow/logger.ts";
 import { ManualClock } from "../time/manual-clock.ts";
 import { StreamOutput } from "./stream-output.ts";
+import { SlicedWork } from "./sliced-work.ts";
 import { parseTsFileName, serializeTsFileName } from "./ts-names.ts";
 import { TsShelf } from "./ts-shelf.ts";
 
 const samples = syntheticSamples({ durationMs: 60_000 });
 const timeMs = ({ trackId, dts }: Sample): number => dts / (trackId === 0 ? 90 : 48);
+const writing = { cacheControl: "", work: new SlicedWork(setImmediate) };
 const mpegTs = { partMs: 2_000, mpegTs: { isPlainTaken: false } };
 
 /** A node that publishes HLS version 3, and whose source delivers exactly as much as a test says. */
@@ -162,7 +164,7 @@ function shelfOf(tracks: readonly Track[], media: readonly Sample[], onFed: (out
   for (const sample of media) stream.publish(sample);
   onFed(output);
   stream.close({ code: "end" });
-  const shelf = new TsShelf("", 4);
+  const shelf = new TsShelf(writing, 4);
   const variant = shelf.variants.of(output, output.track(0), output.track(1));
   return { output, variant, text: shelf.media(output, variant).plain.toString() };
 }
@@ -174,7 +176,7 @@ test("a source without a moment's media is a gap, and who asks for it is led on"
   const { variant, text } = shelfOf([videoTrack, audioTrack], media);
   assert.match(text, /#EXT-X-GAP\n#EXTINF:2\.000000,\nseg_0-1-key_2_hls\.ts/);
   const gap = { kind: "ts-segment", videoId: 0, audioId: 1, key: "key", msn: 2 } as const;
-  assert.deepEqual(new TsShelf("", 4).find(variant, gap), { uri: "seg_0-1-key_4_hls.ts" });
+  assert.deepEqual(new TsShelf(writing, 4).find(variant, gap), { uri: "seg_0-1-key_4_hls.ts" });
   assert.match(text, /#EXT-X-ENDLIST\n$/);
 });
 
@@ -194,7 +196,31 @@ test("what does not continue is marked, with the next number and its own paramet
   assert.equal([...text.matchAll(/DISCONTINUITY\n/g)].length, 1);
 });
 
-test("Opus is left out, and MP3 is let in", () => {
+test("a segment is written in slices, of which one is done in a turn, and once however many ask", async () => {
+  const data = new Uint8Array(100_000).fill(0x55);
+  data.set([0, 0, 0, 1, 0x41]);
+  const media = samples
+    .filter((sample) => timeMs(sample) < 6_000)
+    .map((sample) => (sample.trackId === 0 && !sample.isKeyframe ? { ...sample, data } : sample));
+  const { output } = shelfOf([videoTrack, audioTrack], media);
+  const turns: (() => void)[] = [];
+  const sliced = new TsShelf({ cacheControl: "", work: new SlicedWork((next) => turns.push(next)) }, 4);
+  const [first, second] = sliced.variants.of(output, output.track(0), output.track(1)).segments;
+  const written = Promise.all([first!.file(), first!.file(), second!.file()]);
+  let count = 0;
+  for (let next = turns.shift(); next; next = turns.shift()) {
+    assert.equal(turns.length, 0);
+    next();
+    count++;
+  }
+  const [one, same, other] = await written;
+  assert.equal(one, same);
+  // Two pictures of 100 kB are more than a slice holds.
+  assert.ok(count > (one.size + other.size) / 250_000, `${count} slices`);
+  assert.deepEqual(one.pieces, (await shelfOf([videoTrack, audioTrack], media).variant.segments[0]!.file()).pieces);
+});
+
+test("Opus is left out, and MP3 is let in", async () => {
   const media = samples.filter((sample) => timeMs(sample) < 6_000);
   const { decoderConfig: _none, ...plain } = audioTrack;
   const opus = shelfOf([videoTrack, { ...plain, codec: "opus" }], media);
@@ -205,7 +231,7 @@ test("Opus is left out, and MP3 is let in", () => {
   assert.equal(opus.variant.codecs, "avc1.42c014");
   const mp3 = shelfOf([videoTrack, { ...plain, codec: "mp3" }], media);
   assert.equal(mp3.variant.codecs, "avc1.42c014,mp4a.40.34");
-  assert.equal(mp3.variant.segments[1]!.file().size % 188, 0);
+  assert.equal((await mp3.variant.segments[1]!.file()).size % 188, 0);
 });
 
 test("names are read as they are written, and nothing else is", () => {

@@ -11,11 +11,11 @@ export interface TsMasterOptions {
 }
 
 /** The master playlist of HLS version 3 (RFC 8216 §4.3.4): audio and video of a variant are in the same files. */
-export function tsMasterPlaylist(variants: readonly TsVariant[], options: TsMasterOptions): string {
+export async function tsMasterPlaylist(variants: readonly TsVariant[], options: TsMasterOptions): Promise<string> {
   const { tracks, streamKey, childQuery, childPath = "" } = options;
   const lines = ["#EXTM3U", "#EXT-X-VERSION:3"];
   for (const variant of variants) {
-    const { peak, average } = variant.bitrate;
+    const { peak, average } = await variant.measureBitrate();
     const attributes = [`BANDWIDTH=${peak}`, `AVERAGE-BANDWIDTH=${average}`, `CODECS="${variant.codecs}"`];
     if (variant.video) {
       const { track, trackId } = variant.video;

@@ -3,7 +3,7 @@ import { PreparedText, type PreparedFile } from "./reply.ts";
 import type { StreamOutput } from "./stream-output.ts";
 import type { TsFileName } from "./ts-names.ts";
 import { tsMasterPlaylist, tsMediaPlaylist, type TsMasterOptions } from "./ts-playlists.ts";
-import { TsVariants, type TsVariant } from "./ts-variant.ts";
+import { TsVariants, type TsVariant, type TsWriting } from "./ts-variant.ts";
 
 /** What HLS version 3 answers with: texts and segments, each made once however many viewers ask. */
 export class TsShelf {
@@ -11,13 +11,16 @@ export class TsShelf {
   readonly #targetSeconds: number;
   readonly #texts = new WeakMap<TsVariant, { readonly version: number; readonly text: PreparedText }>();
 
-  /** @param segmentCacheControl said of segments; `""` for nothing */
-  constructor(segmentCacheControl: string, targetSeconds: number) {
-    this.variants = new TsVariants(segmentCacheControl);
+  constructor(writing: TsWriting, targetSeconds: number) {
+    this.variants = new TsVariants(writing);
     this.#targetSeconds = targetSeconds;
   }
 
-  master(output: StreamOutput, variants: readonly Variant[], options: Omit<TsMasterOptions, "streamKey">): string {
+  master(
+    output: StreamOutput,
+    variants: readonly Variant[],
+    options: Omit<TsMasterOptions, "streamKey">,
+  ): Promise<string> {
     const muxed = variants.map(({ video, audio }) => this.variants.of(output, video, audio));
     return tsMasterPlaylist([...new Set(muxed)], { ...options, streamKey: output.streamKey });
   }
@@ -38,7 +41,7 @@ export class TsShelf {
   find(
     variant: TsVariant,
     { msn, key }: Extract<TsFileName, { kind: "ts-segment" }>,
-  ): { readonly uri: string; readonly file?: PreparedFile } | undefined {
+  ): { readonly uri: string; readonly file?: Promise<PreparedFile> } | undefined {
     const segment = variant.segmentAt(msn);
     if (!segment) return undefined;
     if (segment.isGap) {

@@ -1,9 +1,10 @@
 import { isTsCodec, type TsTrack } from "../mpegts/ts-track.ts";
-import { serializeTsSegment, type TsTrackSamples } from "../mpegts/ts-segment.ts";
+import { writeTsSegment, type TsTrackSamples } from "../mpegts/ts-segment.ts";
 import type { OutputTrack } from "./cmaf-track-of.ts";
 import { keepNalOf } from "./keep-nal.ts";
 import { isGap, segmentSize, type MediaSegment } from "./media-segment.ts";
 import { PreparedFile } from "./reply.ts";
+import type { SlicedWork } from "./sliced-work.ts";
 import type { StreamOutput } from "./stream-output.ts";
 import type { TrackOutput } from "./track-output.ts";
 import { serializeTsFileName, type TsVariantName } from "./ts-names.ts";
@@ -21,21 +22,29 @@ export interface TsSegment {
   readonly key: string;
   /** Bytes of its samples, without what the packets around them take. */
   readonly payload: number;
-  /** Bytes, written when first asked for and kept as long as the segment. */
-  readonly file: () => PreparedFile;
+  /** Bytes, written when first asked for and kept as long as the segment; rejects where they cannot be. */
+  readonly file: () => Promise<PreparedFile>;
+}
+
+/** How segments are written. */
+export interface TsWriting {
+  /** Said of segments; `""` for nothing. */
+  readonly cacheControl: string;
+  /** Shared by all: a segment takes tens of milliseconds, in which nobody else would be answered. */
+  readonly work: SlicedWork;
 }
 
 /** One video and one audio track, or one of them, in the same files. */
 export class TsVariant {
   readonly video: TrackOutput | undefined;
   readonly audio: TrackOutput | undefined;
-  readonly #cacheControl: string;
-  readonly #files = new WeakMap<MediaSegment, PreparedFile>();
+  readonly #writing: TsWriting;
+  readonly #files = new WeakMap<MediaSegment, Promise<PreparedFile>>();
 
-  constructor(video: TrackOutput | undefined, audio: TrackOutput | undefined, cacheControl: string) {
+  constructor(video: TrackOutput | undefined, audio: TrackOutput | undefined, writing: TsWriting) {
     this.video = video;
     this.audio = audio;
-    this.#cacheControl = cacheControl;
+    this.#writing = writing;
   }
 
   get #lead(): TrackOutput {
@@ -101,12 +110,12 @@ export class TsVariant {
 
   /**
    * Bits per second of the segments listed: of the largest, and of all. Only the newest is written for it, which everybody
-   * will ask for: the others have about as much around their samples, and writing all at once would hold up the loop.
+   * will ask for: the others have about as much around their samples.
    */
-  get bitrate(): { peak: number; average: number } {
+  async measureBitrate(): Promise<{ peak: number; average: number }> {
     const media = this.segments.filter((segment) => !segment.isGap);
     const newest = media.at(-1);
-    const overhead = newest ? (margin * newest.file().size) / Math.max(1, newest.payload) : 1;
+    const overhead = newest ? (margin * (await newest.file()).size) / Math.max(1, newest.payload) : 1;
     const sizes = media.map(({ payload, durationMs }) => ({ bits: payload * overhead * 8_000, durationMs }));
     // One cut short by a late join says little about the stream.
     const whole = sizes.filter(({ durationMs }) => durationMs >= shortMs);
@@ -120,13 +129,17 @@ export class TsVariant {
     return { videoId: this.video?.trackId, audioId: this.audio?.trackId, key };
   }
 
-  #fileOf(own: MediaSegment, other: MediaSegment | undefined): PreparedFile {
+  #fileOf(own: MediaSegment, other: MediaSegment | undefined): Promise<PreparedFile> {
     const known = this.#files.get(own);
     if (known) return known;
-    const tracks = (other ? [own, other] : [own]).map(samplesOf);
-    const made = new PreparedFile([serializeTsSegment(tracks)], "video/mp2t", this.#cacheControl);
+    const made = this.#write(other ? [own, other] : [own]);
     this.#files.set(own, made);
     return made;
+  }
+
+  async #write(segments: readonly MediaSegment[]): Promise<PreparedFile> {
+    const { cacheControl, work } = this.#writing;
+    return new PreparedFile([await work.do(writeTsSegment(segments.map(samplesOf)))], "video/mp2t", cacheControl);
   }
 }
 
@@ -148,12 +161,11 @@ function tsTrackOf(track: OutputTrack): TsTrack {
 
 /** The variants of every stream, made once each, so that a segment is written once however many viewers ask. */
 export class TsVariants {
-  readonly #cacheControl: string;
+  readonly #writing: TsWriting;
   readonly #known = new WeakMap<StreamOutput, Map<string, TsVariant>>();
 
-  /** @param cacheControl said of segments; `""` for nothing */
-  constructor(cacheControl: string) {
-    this.#cacheControl = cacheControl;
+  constructor(writing: TsWriting) {
+    this.#writing = writing;
   }
 
   of(output: StreamOutput, video: TrackOutput | undefined, audio: TrackOutput | undefined): TsVariant {
@@ -161,7 +173,7 @@ export class TsVariants {
     if (!known) this.#known.set(output, (known = new Map()));
     const id = `${video?.trackId}-${audio?.trackId}`;
     let variant = known.get(id);
-    if (!variant) known.set(id, (variant = new TsVariant(video, audio, this.#cacheControl)));
+    if (!variant) known.set(id, (variant = new TsVariant(video, audio, this.#writing)));
     return variant;
   }
 

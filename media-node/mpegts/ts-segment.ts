@@ -16,6 +16,8 @@ const firstPid = 0x100;
 const clockLead = 63_000;
 /** Frames of sound share a PES packet up to about this size: one each would be half stuffing. */
 const soundBytes = 2_048;
+/** About a millisecond of writing. */
+export const sliceBytes = 128 * 1024;
 /** Rough cost of headers and stuffing. */
 const overhead = 1.1;
 
@@ -34,6 +36,18 @@ interface Unit {
  * @throws {ProtocolError} when a decoder configuration is broken
  */
 export function serializeTsSegment(tracks: readonly TsTrackSamples[]): Uint8Array {
+  const writing = writeTsSegment(tracks);
+  for (;;) {
+    const { done, value } = writing.next();
+    if (done) return value;
+  }
+}
+
+/**
+ * The same, a slice at a time: lets go of the thread after each {@link sliceBytes} of media.
+ * @throws {ProtocolError} from any step, when a decoder configuration is broken
+ */
+export function* writeTsSegment(tracks: readonly TsTrackSamples[]): Generator<undefined, Uint8Array> {
   const units = tracks.flatMap(({ track, samples }, index) => unitsOf(track, samples, index));
   units.sort((a, b) => a.seconds - b.seconds || a.trackIndex - b.trackIndex);
   const clockIndex = Math.max(
@@ -48,7 +62,13 @@ export function serializeTsSegment(tracks: readonly TsTrackSamples[]): Uint8Arra
   const writeTables = (count: number): void => {
     for (; tablesWritten < count; tablesWritten++) for (const [pid, section] of tables) packets.table(pid, section);
   };
+  let unsliced = 0;
   for (const [index, { trackIndex, samples }] of units.entries()) {
+    if (unsliced >= sliceBytes) {
+      yield;
+      unsliced = 0;
+    }
+    unsliced += sizeOf(samples);
     // As often as a counter has values, evenly: so tables continue from segment to segment, too.
     writeTables(Math.floor((index * counterValues) / units.length) + 1);
     const { track } = tracks[trackIndex]!;
@@ -96,9 +116,8 @@ function tablesOf(tracks: readonly TsTrackSamples[], pcrPid: number): [number, U
 }
 
 function capacityFor(units: readonly Unit[]): number {
-  const bytes = units.reduce(
-    (sum, { samples }) => sum + samples.reduce((size, { data }) => size + data.length, 256),
-    16 * 1024,
-  );
+  const bytes = units.reduce((sum, { samples }) => sum + sizeOf(samples) + 256, 16 * 1024);
   return Math.ceil(bytes * overhead);
 }
+
+const sizeOf = (samples: readonly TsSample[]): number => samples.reduce((sum, { data }) => sum + data.length, 0);

@@ -15,6 +15,7 @@ const rounds = 40;
 /** In a process of its own: opens the slow connections, keeps them trickling, tells how many are left when asked. */
 async function crawl(port: number, path: string): Promise<void> {
   const sockets = new Set<Socket>();
+  const trickling: Socket[] = [];
   for (let index = 0; index < slow; index++) {
     const socket = connect({ port, host: "127.0.0.1", localAddress: `127.0.1.${1 + (index % 200)}` });
     sockets.add(socket);
@@ -27,13 +28,17 @@ async function crawl(port: number, path: string): Promise<void> {
     } else {
       socket.resume();
       socket.write("GET /app/str");
+      trickling.push(socket);
     }
     if (index % 100 === 99) await new Promise((resolve) => setTimeout(resolve, 10));
   }
   process.send!("open");
+  // Each a byte a second, and no two at once: clients know nothing of each other.
+  let turn = 0;
   setInterval(() => {
-    for (const socket of sockets) if (!socket.isPaused()) socket.write("e");
-  }, 1_000);
+    turn = (turn + 1) % 100;
+    for (let at = turn; at < trickling.length; at += 100) if (!trickling[at]!.destroyed) trickling[at]!.write("e");
+  }, 10);
   process.on("message", () => process.send!(sockets.size));
 }
 
@@ -74,11 +79,14 @@ async function measure(): Promise<void> {
     const [left] = await once(child, "message");
     child.kill();
     const at = (times: readonly number[], share: number): number => times[Math.floor(times.length * share)]!;
+    const ratio = at(beside, 0.99) / at(alone, 0.99);
     console.log(
-      `llhls-slow-sockets: p99 ${(at(beside, 0.99) / at(alone, 0.99)).toFixed(2)} times as long (wanted: 2), ` +
+      `llhls-slow-sockets: p99 ${ratio.toFixed(2)} times as long (wanted: 2), ` +
         `${at(alone, 0.99).toFixed(1)} ms alone, ${at(beside, 0.99).toFixed(1)} ms beside ${slow} slow clients, ` +
         `${String(left)} of them left after 25 s, load average ${loadavg()[0]!.toFixed(1)}`,
     );
+    // Both shares of a run of a few seconds wander by a fifth on a machine with two cores.
+    assert.ok(ratio <= 2 * 1.2, "good viewers wait for the slow ones");
     assert.ok(Number(left) <= slow / 2, "who does not finish a head is still there");
   } finally {
     await edge.close();

@@ -13,6 +13,7 @@ import { parseHvcConfig } from "../../media-node/codecs/h265.ts";
 import { hearthEpochMs } from "../../media-node/core/epoch.ts";
 import { silentLogger } from "../../media-node/flow/logger.ts";
 import { StreamOutput } from "../../media-node/llhls/stream-output.ts";
+import { SlicedWork } from "../../media-node/llhls/sliced-work.ts";
 import { TsVariants, type TsSegment } from "../../media-node/llhls/ts-variant.ts";
 import { loopedSample, makeClip, type Clip, type ClipOptions } from "../support/clip.ts";
 import { newStream } from "../support/synthetic-media.ts";
@@ -38,11 +39,15 @@ function cut(clip: Clip, from = 0): { output: StreamOutput; segments: readonly T
   output.start();
   for (let index = from; index < clip.samples.length; index++) stream.publish(loopedSample(clip, index, startMs));
   stream.close({ code: "end" });
-  const { segments } = new TsVariants("").of(output, output.track(0), output.track(1));
+  const { segments } = new TsVariants({ cacheControl: "", work: new SlicedWork(setImmediate) }).of(
+    output,
+    output.track(0),
+    output.track(1),
+  );
   return { output, segments };
 }
 
-const bytesOf = (segment: TsSegment): Buffer => Buffer.concat(segment.file().pieces);
+const bytesOf = async (segment: TsSegment): Promise<Buffer> => Buffer.concat((await segment.file()).pieces);
 
 const closed = ["-x265-params", "log-level=error:open-gop=0", "-tag:v", "hvc1"];
 const kinds: Record<string, ClipOptions & { readonly format: string[] }> = {
@@ -57,7 +62,7 @@ for (const [kind, { format, ...options }] of Object.entries(kinds)) {
     const folder = await mkdtemp(join(tmpdir(), "hearth-ts-"));
     const path = (name: string): string => join(folder, name);
     try {
-      await writeFile(path("all.ts"), Buffer.concat(segments.map(bytesOf)));
+      await writeFile(path("all.ts"), Buffer.concat(await Promise.all(segments.map(bytesOf))));
       const pictures = clip.samples.filter(({ trackId }) => trackId === 0);
       await writeFile(path("video"), Buffer.concat([parameterSets(clip), ...pictures.map(({ data }) => data)]));
       const expected = await hashes(path("video"), format, "v");
@@ -72,7 +77,7 @@ for (const [kind, { format, ...options }] of Object.entries(kinds)) {
 
       const alone: string[] = [];
       for (const segment of segments) {
-        await writeFile(path("one.ts"), bytesOf(segment));
+        await writeFile(path("one.ts"), await bytesOf(segment));
         alone.push(...(await hashes(path("one.ts"), [], "v")));
         const { stdout } = await run("ffprobe", [
           "-v",
@@ -104,7 +109,7 @@ test("two edges that joined at different moments write the same bytes under the 
   for (const segment of whole) {
     const other = namesOfFirst.get(segment.uri);
     assert.ok(other, segment.uri);
-    assert.ok(bytesOf(segment).equals(bytesOf(other)), segment.uri);
+    assert.ok((await bytesOf(segment)).equals(await bytesOf(other)), segment.uri);
     assert.deepEqual([segment.startMs, segment.durationMs], [other.startMs, other.durationMs]);
   }
 });

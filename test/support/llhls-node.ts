@@ -1,6 +1,6 @@
-import { createServer, type Server } from "node:http";
-import { exchangeOf } from "../../media-node/api/node-exchange.ts";
-import type { AdmitViewer, ViewerTarget } from "../../media-node/core/guest.ts";
+import { listenForViewers } from "../../media-node/api/http-server.ts";
+import { splitPath } from "../../media-node/cluster/origin-map/split-path.ts";
+import type { AdmitViewer, HttpGuest } from "../../media-node/core/guest.ts";
 import type { OpenSource } from "../../media-node/core/source.ts";
 import { StreamHub } from "../../media-node/core/stream-hub.ts";
 import { silentLogger } from "../../media-node/flow/logger.ts";
@@ -26,7 +26,7 @@ export interface LlHlsNodeOptions {
   readonly page?: (path: string) => { readonly type: string; readonly body: string } | undefined;
 }
 
-/** One edge on an ephemeral loopback port that pulls every stream of application `app` from `open`. */
+/** One edge behind a viewers' door on an ephemeral loopback port that pulls every stream of application `app` from `open`. */
 export async function startLlHlsNode(options: LlHlsNodeOptions): Promise<LlHlsNode> {
   const {
     open,
@@ -65,30 +65,29 @@ export async function startLlHlsNode(options: LlHlsNodeOptions): Promise<LlHlsNo
     ...(secret !== undefined && { secret }),
     ...(secretOf && { secretOf }),
   });
-  const server = createServer((request, response) => {
-    const target = targetOf(request.url ?? "/", String(request.headers.host), request.socket.remoteAddress ?? "");
-    if (target && guest.serve(exchangeOf(request, response), target)) return;
-    const found = page?.(request.url ?? "/");
-    response.writeHead(found ? 200 : 404, { "Content-Type": found?.type ?? "text/plain" }).end(found?.body);
+  const door = await listenForViewers({
+    port: 0,
+    address: "127.0.0.1",
+    scheme: "http",
+    portSetting: "the test",
+    state: () => "serving",
+    logger: silentLogger,
+    resolve: (_host, path) => ({ vhost: "default", ...splitPath(path) }),
+    guests: [guest, ...(page ? [pagesOf(page)] : [])],
   });
-  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  if (typeof address !== "object" || address === null) throw new Error("the server has no port");
-  const { port } = address;
-  return { baseUrl: `http://127.0.0.1:${port}`, guest, hub, close: () => closeAll(server, guest, hub) };
+  const close = async (): Promise<void> => {
+    await guest.close({ code: "shutdown" });
+    await hub.close({ code: "shutdown" });
+    await door.close();
+  };
+  return { baseUrl: `http://127.0.0.1:${door.port}`, guest, hub, close };
 }
 
-async function closeAll(server: Server, guest: LlHls, hub: StreamHub): Promise<void> {
-  await guest.close({ code: "shutdown" });
-  await hub.close({ code: "shutdown" });
-  server.closeAllConnections();
-  await new Promise((resolve) => server.close(resolve));
-}
-
-function targetOf(url: string, host: string, remoteAddress: string): ViewerTarget | undefined {
-  const [path = "", rawQuery = ""] = url.split("?", 2);
-  const [, app, stream, file, ...rest] = path.split("/");
-  if (!app || !stream || file === undefined || rest.length > 0) return undefined;
-  const query = new URLSearchParams(rawQuery);
-  return { vhost: "default", app, stream, file, rawQuery, query, baseUrl: `http://${host}`, remoteAddress };
-}
+const pagesOf = (page: NonNullable<LlHlsNodeOptions["page"]>): HttpGuest => ({
+  handle(request, response) {
+    const found = page(request.url ?? "/");
+    if (!found) return false;
+    response.writeHead(200, { "Content-Type": found.type }).end(found.body);
+    return true;
+  },
+});
