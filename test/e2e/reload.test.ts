@@ -1,17 +1,48 @@
 // Server.xml changes under those who watch: they notice nothing.
 import assert from "node:assert/strict";
-import { fork } from "node:child_process";
+import { fork, type ChildProcess } from "node:child_process";
+import { X509Certificate } from "node:crypto";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
+import { test, type TestContext } from "node:test";
+import { connect, type TLSSocket } from "node:tls";
 import type { NodeMessage } from "../../media-node/node-message.ts";
+import { makeCertificate } from "../support/certificate.ts";
 import { machineEnv, repository, RunningCommand } from "../support/command.ts";
 import { HlsViewer } from "../support/hls-viewer.ts";
 import { FrameCount, serverXml, startReloadNode } from "../support/reload-node.ts";
 import { until } from "../support/until.ts";
 import { WhepViewer } from "../support/whep-viewer.ts";
+
+/** A folder of this test's own. */
+function scratch(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), "hearth-reload-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  return folder;
+}
+
+/** `hearth node` as a process of its own, once it serves. */
+async function startNodeProcess(t: TestContext, config: string, logs: string[] = []) {
+  const child: ChildProcess = fork(join(repository, "media-node/main.ts"), ["node", "--config", config], {
+    env: { ...machineEnv(), HEARTH_OPERATOR_TOKEN: "operators" },
+    stdio: ["ignore", "pipe", "ignore", "ipc"],
+  });
+  child.stdout!.setEncoding("utf8").on("data", (text: string) => logs.push(text));
+  t.after(async () => {
+    if (child.exitCode === null && child.kill("SIGKILL")) await once(child, "exit");
+  });
+  const [ready] = (await once(child, "message")) as [NodeMessage];
+  assert.ok(ready.type === "ready" && ready.operatorPort !== undefined);
+  const operators = `http://127.0.0.1:${ready.operatorPort}`;
+  const headers = { authorization: "Bearer operators" };
+  const metric = async (name: string): Promise<number> => {
+    const text = await (await fetch(`${operators}/metrics`, { headers })).text();
+    return Number(new RegExp(`^hearth_config_${name} (\\S+)$`, "m").exec(text)?.[1]);
+  };
+  return { child, operators, operatorPort: ready.operatorPort, tlsUrl: ready.tlsUrl, headers, metric };
+}
 
 test("1,000 rules are reloaded ten times without a frame lost, by either protocol", { timeout: 60_000 }, async (t) => {
   await using running = await startReloadNode(serverXml(1_000, 0));
@@ -65,25 +96,9 @@ test(
   "SIGHUP and POST /-/reload read the file again; a wrong one is refused with its place",
   { timeout: 60_000 },
   async (t) => {
-    const folder = mkdtempSync(join(tmpdir(), "hearth-reload-"));
-    t.after(() => rmSync(folder, { recursive: true }));
-    const path = join(folder, "Server.xml");
+    const path = join(scratch(t), "Server.xml");
     writeFileSync(path, serverXml(2, 0));
-    const child = fork(join(repository, "media-node/main.ts"), ["node", "--config", path], {
-      env: { ...machineEnv(), HEARTH_OPERATOR_TOKEN: "operators" },
-      stdio: ["ignore", "ignore", "ignore", "ipc"],
-    });
-    t.after(async () => {
-      if (child.exitCode === null && child.kill("SIGKILL")) await once(child, "exit");
-    });
-    const [ready] = (await once(child, "message")) as [NodeMessage];
-    assert.ok(ready.type === "ready" && ready.operatorPort !== undefined);
-    const operators = `http://127.0.0.1:${ready.operatorPort}`;
-    const headers = { authorization: "Bearer operators" };
-    const metric = async (name: string): Promise<number> => {
-      const text = await (await fetch(`${operators}/metrics`, { headers })).text();
-      return Number(new RegExp(`^hearth_config_${name} (\\S+)$`, "m").exec(text)?.[1]);
-    };
+    const { child, operators, operatorPort, headers, metric } = await startNodeProcess(t, path);
     writeFileSync(path, serverXml(3, 1));
     child.kill("SIGHUP");
     await until("the signal is followed", 10_000, async () => (await metric("generation")) === 2);
@@ -113,7 +128,7 @@ test(
 
     const main = join(repository, "media-node/main.ts");
     const env = { ...machineEnv(), HEARTH_OPERATOR_TOKEN: "operators" };
-    const command = new RunningCommand(process.execPath, [main, "reload", "--port", String(ready.operatorPort)], {
+    const command = new RunningCommand(process.execPath, [main, "reload", "--port", String(operatorPort)], {
       env,
     });
     assert.deepEqual(await command.exit, { code: 0, signal: null });
@@ -121,3 +136,52 @@ test(
     assert.match(command.stdout, /^Configuration 4 is in force\.$/m);
   },
 );
+
+/** A certificate's fingerprint, and a connection that goes on with it. */
+async function secureConnection(t: TestContext, url: string): Promise<{ socket: TLSSocket; fingerprint: string }> {
+  const { hostname, port } = new URL(url);
+  const socket = connect({ host: hostname, port: Number(port), servername: "edge.example", rejectUnauthorized: false });
+  t.after(() => socket.destroy());
+  await once(socket, "secureConnect");
+  return { socket, fingerprint: socket.getPeerCertificate().fingerprint256 };
+}
+
+/** Asks over a connection that stays open. @returns the status line */
+async function askAgain(socket: TLSSocket): Promise<string> {
+  socket.write("GET /-/nothing HTTP/1.1\r\nHost: edge.example\r\n\r\n");
+  const [answer] = (await once(socket, "data")) as [Buffer];
+  return answer.toString("latin1").split("\r\n")[0]!;
+}
+
+test("a renewed certificate is shown after SIGHUP, and who is connected stays so", { timeout: 60_000 }, async (t) => {
+  const folder = scratch(t);
+  const config = join(folder, "Server.xml");
+  const { certPath, keyPath } = makeCertificate(folder, "edge.example");
+  const names = "<Host><Names><Name>*</Name></Names>";
+  const tls = `<TLS><CertPath>${certPath}</CertPath><KeyPath>${keyPath}</KeyPath></TLS></Host>`;
+  const text = serverXml(1, 0)
+    .replace(`${names}</Host>`, names + tls)
+    .replace("<LLHLS><Port>0</Port>", "<LLHLS><Port>0</Port><TLSPort>0</TLSPort>");
+  writeFileSync(config, text);
+  const logs: string[] = [];
+  const { child, tlsUrl, metric } = await startNodeProcess(t, config, logs);
+  const first = await secureConnection(t, tlsUrl!);
+  assert.match(await askAgain(first.socket), /^HTTP\/1\.1 404/);
+
+  const other = makeCertificate(folder, "renewed.example");
+  const renewed = new X509Certificate(readFileSync(other.certPath)).fingerprint256;
+  assert.notEqual(renewed, first.fingerprint);
+  copyFileSync(other.certPath, certPath);
+  child.kill("SIGHUP");
+  // A certificate without its key is half a renewal: nothing changes, and the log says why.
+  await until("it is refused", 10_000, () =>
+    /cannot be used:.*edge\.example\.key are a certificate/.test(logs.join("")),
+  );
+  assert.equal((await secureConnection(t, tlsUrl!)).fingerprint, first.fingerprint);
+
+  copyFileSync(other.keyPath, keyPath);
+  child.kill("SIGHUP");
+  await until("it is taken", 10_000, async () => (await metric("generation")) === 2);
+  assert.equal((await secureConnection(t, tlsUrl!)).fingerprint, renewed);
+  assert.match(await askAgain(first.socket), /^HTTP\/1\.1 404/);
+});
