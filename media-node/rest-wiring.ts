@@ -1,39 +1,56 @@
 import { readFile } from "node:fs/promises";
-import { listenForApi } from "./api/rest/api-server.ts";
+import { createSecureContext } from "node:tls";
+import { listenForApi, type ApiCertificate, type ApiServer } from "./api/rest/api-server.ts";
 import type { RestApi } from "./api/rest/rest-api.ts";
-import type { TlsConfig } from "./config/server-config.ts";
+import type { ServerConfig, TlsConfig } from "./config/server-config.ts";
 import { messageOf, SettingError } from "./flow/errors.ts";
 import type { NodeContext } from "./node-context.ts";
 
 /**
- * Opens the ports of `Bind/Managers/API` where Server.xml has them.
+ * Opens the ports of `Bind/Managers/API` where Server.xml has them; their token and certificate follow a reload.
  * @returns the ports in use
- * @throws {SettingError} when one cannot be had, or its certificate not be read
+ * @throws {SettingError} when one cannot be had, or its certificate not be used
  */
-export async function openApiPorts({ config, address, group }: NodeContext, api: RestApi): Promise<readonly number[]> {
+export async function openApiPorts(
+  { config, live, address, group }: NodeContext,
+  api: RestApi,
+): Promise<readonly number[]> {
   const { port, tlsPort } = config.bind.api;
-  const { accessToken, tls } = config.managers;
-  const open = async (at: number, pair?: { cert: Buffer; key: Buffer }): Promise<number> => {
-    const server = await listenForApi({ api, port: at, address, accessToken, ...(pair && { tls: pair }) });
+  const accessToken = (): string | undefined => live.now.managers.accessToken;
+  const open = async (at: number, tls?: ApiCertificate): Promise<ApiServer> => {
+    const server = await listenForApi({ api, port: at, address, accessToken, ...(tls && { tls }) });
     group.add(() => server.close());
-    return server.port;
+    return server;
   };
-  const ports: number[] = [];
-  if (port !== undefined) ports.push(await open(port));
+  const servers: ApiServer[] = [];
+  if (port !== undefined) servers.push(await open(port));
   if (tlsPort !== undefined) {
-    if (!tls)
-      throw new SettingError("Bind/Managers/API/TLSPort in Server.xml needs Managers/Host/TLS: CertPath, KeyPath.");
-    ports.push(await open(tlsPort, await readPair(tls)));
+    const secure = await open(tlsPort, await readPair(config));
+    servers.push(secure);
+    const prepare = async (next: ServerConfig) => {
+      const pair = await readPair(next);
+      return () => secure.useCertificate(pair);
+    };
+    group.add(live.addPart({ prepare }));
   }
-  return ports;
+  return servers.map((server) => server.port);
 }
 
-async function readPair({ certPath, keyPath, chainCertPath }: TlsConfig): Promise<{ cert: Buffer; key: Buffer }> {
+async function readPair({ managers: { tls } }: ServerConfig): Promise<ApiCertificate> {
+  if (!tls)
+    throw new SettingError("Bind/Managers/API/TLSPort in Server.xml needs Managers/Host/TLS: CertPath, KeyPath.");
   try {
-    const paths = chainCertPath === undefined ? [certPath] : [certPath, chainCertPath];
-    const chain = await Promise.all(paths.map((path) => readFile(path)));
-    return { cert: Buffer.concat(chain.flatMap((pem) => [pem, Buffer.from("\n")])), key: await readFile(keyPath) };
+    return await readFiles(tls);
   } catch (thrown) {
     throw new SettingError(`Managers/Host/TLS in Server.xml: ${messageOf(thrown)}`, { cause: thrown });
   }
+}
+
+/** @throws Error when a file is not there, or they are no certificate and its key */
+async function readFiles({ certPath, keyPath, chainCertPath }: TlsConfig): Promise<ApiCertificate> {
+  const paths = chainCertPath === undefined ? [certPath] : [certPath, chainCertPath];
+  const chain = await Promise.all(paths.map((path) => readFile(path)));
+  const pair = { cert: Buffer.concat(chain.flatMap((pem) => [pem, Buffer.from("\n")])), key: await readFile(keyPath) };
+  createSecureContext(pair);
+  return pair;
 }

@@ -19,7 +19,8 @@ const clip = new URL("../infra/laptop/loop.mp4", import.meta.url).pathname;
 
 const xml = (tls: string, http2 = "true"): string => `<Server version="8"><Type>edge</Type><IP>127.0.0.1</IP>
 <Modules><HTTP2><Enable>${http2}</Enable></HTTP2></Modules>
-<Bind><Publishers><LLHLS><TLSPort>0</TLSPort></LLHLS>
+<Managers><Host><Names><Name>*</Name></Names>${tls}</Host><API><AccessToken>token</AccessToken></API></Managers>
+<Bind><Managers><API><TLSPort>0</TLSPort></API></Managers><Publishers><LLHLS><TLSPort>0</TLSPort></LLHLS>
 <WebRTC><Signalling><TLSPort>0</TLSPort></Signalling><IceCandidates><IceCandidate>*:0/udp</IceCandidate></IceCandidates></WebRTC>
 </Publishers></Bind>
 <VirtualHosts><VirtualHost><Name>default</Name><Host><Names><Name>*</Name></Names>${tls}</Host>
@@ -98,6 +99,11 @@ test("certificates are read again on request", { timeout: 30_000 }, async (t) =>
   }
   assert.equal((await node.reload("a test"))!.isTaken, true);
   assert.match(await shown(), /CN=other\.example\.com/);
+  const basic = `Authorization: Basic ${Buffer.from("token").toString("base64")}`;
+  const api = ["-vsk", "-H", basic, `https://127.0.0.1:${node.apiPorts[0]}/v1/vhosts`];
+  const { stdout, stderr } = await run("curl", api);
+  assert.match(stderr, /CN=other\.example\.com/);
+  assert.deepEqual((JSON.parse(stdout) as { response: string[] }).response, ["default"]);
 });
 
 test("a TLS port without a certificate is a mistake with a remedy", async () => {

@@ -61,14 +61,12 @@ test("a port needs a restart, however many reloads there are until then", () => 
 });
 
 /** With ports for everything, and what is given of publishers and certificates. */
-function doorsOf({ publishers = "<OVT/>", tls = false, api = "" }): ServerConfig {
+function doorsOf({ publishers = "<OVT/>", tls = false }): ServerConfig {
   const ports = "<Port>3333</Port><TLSPort>3334</TLSPort>";
   const certificate = "<TLS><CertPath>c.pem</CertPath><KeyPath>k.pem</KeyPath></TLS>";
   const { config, problems } = parseServerXml(
     `<Server version="8"><Type>edge</Type><IP>*</IP><Bind>
-     ${api && "<Managers><API><Port>8081</Port></API></Managers>"}
      <Publishers><LLHLS>${ports}</LLHLS><WebRTC><Signalling>${ports}</Signalling></WebRTC></Publishers></Bind>
-     ${api && `<Managers><Host><Names><Name>*</Name></Names></Host><API><AccessToken>${api}</AccessToken></API></Managers>`}
      <VirtualHosts><VirtualHost><Name>main</Name><Host><Names><Name>*</Name></Names>${tls ? certificate : ""}</Host>
      <Applications><Application><Name>app</Name><Type>live</Type><Publishers>${publishers}</Publishers></Application>
      </Applications></VirtualHost></VirtualHosts></Server>`,
@@ -89,9 +87,4 @@ test("a door that would open with a first publisher or certificate needs a resta
   assert.deepEqual(needed({ publishers: "<LLHLS/>" }, { publishers: "<LLHLS/><HLS/>" }), [`${publishers}/HLS`]);
   assert.deepEqual(needed(both, { ...both, tls: true }), ["Server/VirtualHosts/VirtualHost/Host/TLS"]);
   assert.deepEqual(needed({ ...both, tls: true }, both), []);
-});
-
-test("another token of the API needs a restart, as its ports do", () => {
-  const { needRestart } = compareConfigs(doorsOf({ api: "a" }), doorsOf({ api: "a" }), doorsOf({ api: "b" }));
-  assert.deepEqual(needRestart, ["Server/Managers"]);
 });

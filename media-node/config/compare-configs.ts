@@ -16,7 +16,6 @@ const readAtStart: readonly (readonly [path: string, read: (config: ServerConfig
   ["Server/Bind/Publishers/HLS", ({ bind }) => bind.hls],
   ["Server/Bind/Publishers/WebRTC", ({ bind }) => bind.webrtc],
   ["Server/Bind/Managers/API", ({ bind }) => bind.api],
-  ["Server/Managers", ({ bind, managers }) => (isOpen(bind.api) ? managers : undefined)],
   ["Server/Modules", ({ modules }) => modules],
   ["Server/StunServer", ({ stunServer }) => stunServer],
   ["Server/Hearth/Node/Id", ({ hearth }) => hearth.nodeId],

@@ -1,5 +1,5 @@
 import { createServer, type RequestListener, type Server } from "node:http";
-import { createServer as createTlsServer } from "node:https";
+import { createServer as createTlsServer, Server as TlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { listenError } from "../http-server.ts";
 import { isSameText, tokensIn } from "../operator-server.ts";
@@ -12,13 +12,21 @@ export interface ApiServerOptions {
   /** Undefined = all. */
   readonly address?: string | undefined;
   /** What callers show as Basic, in OvenMediaEngine's way: `base64(<token>)`. Without one every call is refused. */
-  readonly accessToken: string | undefined;
-  /** PEM; speaks TLS with it. */
-  readonly tls?: { readonly cert: Buffer; readonly key: Buffer };
+  readonly accessToken: () => string | undefined;
+  /** Speaks TLS with it. */
+  readonly tls?: ApiCertificate;
+}
+
+/** PEM, the chain included. */
+export interface ApiCertificate {
+  readonly cert: Buffer;
+  readonly key: Buffer;
 }
 
 export interface ApiServer {
   readonly port: number;
+  /** Connections made from now on get it; of no effect on a port without TLS. @throws Error when it is none */
+  useCertificate(pair: ApiCertificate): void;
   close(): Promise<void>;
 }
 
@@ -30,7 +38,8 @@ export async function listenForApi({ api, port, address, accessToken, tls }: Api
   const timeouts = { headersTimeout: 10_000, requestTimeout: 30_000 };
   const listener: RequestListener = (request, response) => {
     const given = tokensIn(request.headers.authorization ?? "");
-    if (!accessToken || !given.some((token) => isSameText(token, accessToken))) {
+    const wanted = accessToken();
+    if (!wanted || !given.some((token) => isSameText(token, wanted))) {
       response.setHeader("WWW-Authenticate", 'Basic realm="OvenMediaEngine"');
       return sendAnswer(response, { statusCode: 401, message: "Invalid credential" });
     }
@@ -45,6 +54,9 @@ export async function listenForApi({ api, port, address, accessToken, tls }: Api
   server.on("error", () => {});
   return {
     port: (server.address() as AddressInfo).port,
+    useCertificate: (pair) => {
+      if (server instanceof TlsServer) server.setSecureContext(pair);
+    },
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

@@ -46,7 +46,7 @@ async function node(t: TestContext) {
     version: "1.2.3",
     reloadCertificates: () => (reloads.push("reload"), []),
   });
-  const server = await listenForApi({ api, port: 0, address: "127.0.0.1", accessToken: token });
+  const server = await listenForApi({ api, port: 0, address: "127.0.0.1", accessToken: () => token });
   t.after(async () => {
     book.close();
     await room.hub.close({ code: "shutdown" });
