@@ -202,7 +202,9 @@ async function wire(context: NodeContext, options: NodeOptions, events: EventLog
   const clusterNodes = () => cluster.nodes;
   const parts = { id, region: config.hearth.region, clock, hub, book, report, lifecycle, claims, deliveries, events };
   const own = nodeMetrics({ ...parts, clusterNodes });
-  const api = new RestApi({ configNow, hub, book, clock, logger, version, reloadCertificates });
+  const reloadApiCertificate = (): Promise<readonly string[]> => apiDoor.reloadCertificate();
+  const certificates = { reloadCertificates, reloadApiCertificate };
+  const api = new RestApi({ configNow, hub, book, clock, logger, version, ...certificates });
   const debug = new StreamDebug({
     nodeId: id,
     state: () => lifecycle.state,
@@ -213,7 +215,7 @@ async function wire(context: NodeContext, options: NodeOptions, events: EventLog
     leaseOf: (name) => claims.standing(name),
     webrtcOf: (stream) => deliveries.find(({ statsOf }) => statsOf)?.statsOf?.(stream),
   });
-  const apiPorts = await openApiPorts(context, api);
+  const apiDoor = await openApiPorts(context, api);
   const operatorPort = await openOperatorDoor(context, {
     handlers: [api.handle, streamPages(debug)],
     describe: () => report.peek(),
@@ -237,7 +239,7 @@ async function wire(context: NodeContext, options: NodeOptions, events: EventLog
     url,
     tlsUrl,
     ovtPort: ovt.port,
-    apiPorts,
+    apiPorts: apiDoor.ports,
     hub,
     reloadCertificates,
     drain: () => lifecycle.drain(),

@@ -6,15 +6,21 @@ import type { ServerConfig, TlsConfig } from "./config/server-config.ts";
 import { messageOf, SettingError } from "./flow/errors.ts";
 import type { NodeContext } from "./node-context.ts";
 
+/** What `Bind/Managers/API` opened. */
+export interface ApiDoor {
+  readonly ports: readonly number[];
+  /**
+   * Reads the certificate again; connections made from now on get it. One that cannot be used is left as it was.
+   * @returns what is wrong, a sentence each
+   */
+  readonly reloadCertificate: () => Promise<readonly string[]>;
+}
+
 /**
  * Opens the ports of `Bind/Managers/API` where Server.xml has them; their token and certificate follow a reload.
- * @returns the ports in use
  * @throws {SettingError} when one cannot be had, or its certificate not be used
  */
-export async function openApiPorts(
-  { config, live, address, group }: NodeContext,
-  api: RestApi,
-): Promise<readonly number[]> {
+export async function openApiPorts({ config, live, address, group }: NodeContext, api: RestApi): Promise<ApiDoor> {
   const { port, tlsPort } = config.bind.api;
   const accessToken = (): string | undefined => live.now.managers.accessToken;
   const open = async (at: number, tls?: ApiCertificate): Promise<ApiServer> => {
@@ -22,18 +28,21 @@ export async function openApiPorts(
     group.add(() => server.close());
     return server;
   };
-  const servers: ApiServer[] = [];
-  if (port !== undefined) servers.push(await open(port));
-  if (tlsPort !== undefined) {
-    const secure = await open(tlsPort, await readPair(config));
-    servers.push(secure);
-    const prepare = async (next: ServerConfig) => {
-      const pair = await readPair(next);
-      return () => secure.useCertificate(pair);
-    };
-    group.add(live.addPart({ prepare }));
-  }
-  return servers.map((server) => server.port);
+  const plain = port === undefined ? undefined : await open(port);
+  const secure = tlsPort === undefined ? undefined : await open(tlsPort, await readPair(config));
+  const prepare = async (next: ServerConfig): Promise<() => void> => {
+    const pair = secure && (await readPair(next));
+    return () => void (pair && secure.useCertificate(pair));
+  };
+  group.add(live.addPart({ prepare }));
+  return {
+    ports: [plain, secure].flatMap((server) => server?.port ?? []),
+    reloadCertificate: () =>
+      prepare(live.now).then(
+        (switchOver) => (switchOver(), []),
+        (thrown: unknown) => [messageOf(thrown)],
+      ),
+  };
 }
 
 async function readPair({ managers: { tls } }: ServerConfig): Promise<ApiCertificate> {

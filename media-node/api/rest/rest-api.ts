@@ -22,6 +22,8 @@ export interface RestApiOptions {
   readonly version: string;
   /** Reads the certificates again; what is wrong with them, a sentence each. */
   readonly reloadCertificates: () => readonly string[];
+  /** The same for the certificate of the API's own port. */
+  readonly reloadApiCertificate: () => Promise<readonly string[]>;
 }
 
 const maxBodyBytes = 1024 * 1024;
@@ -84,13 +86,13 @@ export class RestApi {
     throw nothingHere;
   }
 
-  #act(method: string, { root, level, action, ...path }: RestPath): RestAnswer {
+  async #act(method: string, { root, level, action, ...path }: RestPath): Promise<RestAnswer> {
     const isAll = root === "vhosts" && level === "vhosts" && action === "reloadAllCertificates";
     const isOne = root === "vhosts" && level === "vhost" && action === "reloadCertificate";
-    if (method !== "POST" || !(isAll || isOne || (root === "managers/api" && action === "reloadCertificate")))
-      throw nothingHere;
+    const isOwn = root === "managers/api" && action === "reloadCertificate";
+    if (method !== "POST" || !(isAll || isOne || isOwn)) throw nothingHere;
     if (isOne) this.#vhost(path);
-    const problems = this.#options.reloadCertificates();
+    const problems = isOwn ? await this.#options.reloadApiCertificate() : this.#options.reloadCertificates();
     if (problems.length > 0) throw new RestError(500, problems.join(" "));
     return ok();
   }
