@@ -59,19 +59,29 @@ function onlyPublished(live: NodeContext["live"], hub: StreamHub): Pick<StreamHu
   };
 }
 
-/** `hearth_ovt_{connections_opened,…}`: whatever the publisher counts. */
+/** What the publisher counts, by its own names. */
+const counts = {
+  connectionsOpened: "TCP connections of edges taken",
+  connectionsRefused: "Connections refused, because there were too many",
+  connectionsLive: "Connections of edges now",
+  sessionsStarted: "Streams that edges began to pull",
+  sessionsLive: "Streams that edges pull now",
+  bytesSent: "Bytes sent to edges",
+  samplesDropped: "Samples that slow edges were not sent",
+} as const satisfies Record<Exclude<keyof OvtPublisher["stats"], "faults">, string>;
+
+/** `hearth_ovt_{connections_opened,…}` */
 function metricsOf(publisher: OvtPublisher): Metric[] {
-  const counts = Object.entries(publisher.stats).flatMap(([key, value]) => (typeof value === "number" ? [key] : []));
   const faults: Metric = {
     name: "hearth_ovt_faults",
     help: "OVT connections ended because of their peer, by code: OVT_UNAUTHORIZED, OVT_TLS, OVT_STALLED, …",
     labelNames: ["code"],
     read: () => Object.entries(publisher.stats.faults).map(([code, value]) => ({ labels: { code }, value })),
   };
-  const numbers = counts.map((key) => ({
+  const numbers = Object.entries(counts).map(([key, help]) => ({
     name: `hearth_ovt_${key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}`,
-    help: `OVT publisher: ${key}`,
-    read: () => Number(Reflect.get(publisher.stats, key)),
+    help,
+    read: () => publisher.stats[key as keyof typeof counts],
   }));
   return [...numbers, faults];
 }

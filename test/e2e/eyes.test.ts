@@ -24,7 +24,13 @@ const trace = "4bf92f3577b34da6a3ce929d0e0e4736";
 const traceparent = `00-${trace}-00f067aa0ba902b7-01`;
 let first: readonly Response[] = [];
 /** Secrets of this run; none may be seen anywhere. */
-const canaries = ["canary-of-the-cluster-secret", "canary-of-a-camera", "canary-in-a-query"];
+const canaries = [
+  "canary-of-the-cluster-secret",
+  "canary-of-a-camera",
+  "canary-in-a-query",
+  "canary-of-a-bearer",
+  "canary-of-a-session",
+];
 
 before(async () => {
   cluster = await startLaptopCluster({
@@ -88,6 +94,25 @@ test("every metric that rules and dashboard name is there", async () => {
   const named = new Set(expressions.flatMap((expression) => expression.match(/\bhearth[_:][a-z_:0-9]+/g) ?? []));
   const missing = [...named].filter((name) => !recorded.has(name) && !new RegExp(`^${name}[{ ]`, "m").test(live));
   assert.deepEqual(missing, []);
+});
+
+test("docs/metrics.md has every metric with its type and meaning, and none that is not there", async () => {
+  const live = (await metricsOf("origin-1")) + (await metricsOf("edge-1"));
+  const types = new Map([...live.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name, type]) => [name, type]));
+  const rows = [...live.matchAll(/^# HELP (\S+) (.+)$/gm)].map(
+    ([, name, help]) => `${name} | ${types.get(name)} | ${help}`,
+  );
+  const document = readFileSync("docs/metrics.md", "utf8");
+  const documented = [...document.matchAll(/^\| `(hearth_\w+)` +\| (\w+) +\| (.+?) +\|$/gm)].map(
+    ([, name, type, help]) => `${name} | ${type} | ${help!.replaceAll("\\|", "|")}`,
+  );
+  assert.deepEqual(documented.toSorted(), [...new Set(rows)].toSorted());
+  const known = new Set(types.keys());
+  const named = [...document.matchAll(/`(hearth_\w+)/g)].map(([, name]) => name!);
+  assert.deepEqual(
+    named.filter((name) => !known.has(name)),
+    [],
+  );
 });
 
 test("promtool takes the rules, and evaluates the dashboard's expressions as PromQL", () => {
@@ -194,13 +219,20 @@ test("a node reached without a router makes an id, and takes none that is none",
 
 test("no secret is in logs, metrics, pages or answers, whatever went wrong", async () => {
   const edge = operatorUrl("edge-1");
-  const [, camera, query] = canaries;
+  const [, camera, query, bearer, session] = canaries;
+  const authorization = `Bearer ${bearer}`;
   const body = JSON.stringify({ name: "broken", urls: [`rtsp://viewer:${camera}@127.0.0.1:1/live?key=${query}`] });
   const answers = [
     await fetch(`${edge}/v1/vhosts/default/apps/app/streams`, { method: "POST", body }),
     await fetch(`${cluster.url}/app/stream/llhls.m3u8?policy=${query}&signature=${query}`, { redirect: "manual" }),
     await fetch(`${cluster.ready.get("edge-1")!.url}/app/stream/llhls.m3u8?rt=${query}`),
     await fetch(`${cluster.ready.get("edge-1")!.url}/app/stream/whep`, { method: "POST", body: query! }),
+    // WHEP carries SignedPolicy as a bearer token, too; operators and the API show theirs so.
+    await fetch(`${cluster.url}/app/stream/whep`, { method: "POST", headers: { authorization }, redirect: "manual" }),
+    await fetch(`${cluster.ready.get("edge-1")!.url}/app/stream/whep`, { method: "POST", headers: { authorization } }),
+    await fetch(`${edge}/metrics`, { headers: { authorization } }),
+    await fetch(`${cluster.url}/-/explain/app/stream`, { headers: { authorization } }),
+    await fetch(`${cluster.ready.get("edge-1")!.url}/app/stream/chunklist_0_video_llhls.m3u8?session=${session}`),
   ];
   const texts = await Promise.all(answers.map((answer) => answer.text()));
   const pages = ["/metrics", "/-/node", "/-/streams", "/-/streams/default/app/stream", "/-/streams/default/app/broken"];
