@@ -32,7 +32,9 @@ export async function openApiPorts({ config, live, address, group }: NodeContext
   const secure = tlsPort === undefined ? undefined : await open(tlsPort, await readPair(config));
   const prepare = async (next: ServerConfig): Promise<() => void> => {
     const pair = secure && (await readPair(next));
-    return () => void (pair && secure.useCertificate(pair));
+    return () => {
+      if (pair) secure.useCertificate(pair);
+    };
   };
   group.add(live.addPart({ prepare }));
   return {
