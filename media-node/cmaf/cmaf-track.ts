@@ -1,5 +1,5 @@
 /** The codecs this room can put into fragmented MP4. */
-export type CmafCodec = "h264" | "h265" | "aac" | "opus";
+export type CmafCodec = "h264" | "h265" | "av1" | "vp9" | "aac" | "opus";
 
 /** What an init segment says about its only track. */
 export interface CmafTrack {
@@ -7,7 +7,7 @@ export interface CmafTrack {
   readonly codec: CmafCodec;
   /** Ticks per second of every time in the fragments. */
   readonly timescale: number;
-  /** avcC, hvcC or AudioSpecificConfig. Opus needs none. */
+  /** avcC, hvcC, av1C, vpcC (without the full box's first four bytes) or AudioSpecificConfig. Opus needs none. */
   readonly decoderConfig: Uint8Array;
   /** Pixels; 0 for audio. */
   readonly width: number;
@@ -20,6 +20,8 @@ export interface CmafTrack {
 /** The id of the only track in every file: audio and video come as files of their own. */
 export const onlyTrackId = 1;
 
+const codecs: ReadonlySet<string> = new Set<CmafCodec>(["h264", "h265", "av1", "vp9", "aac", "opus"]);
+
 export function isCmafCodec(codec: string): codec is CmafCodec {
-  return codec === "h264" || codec === "h265" || codec === "aac" || codec === "opus";
+  return codecs.has(codec);
 }

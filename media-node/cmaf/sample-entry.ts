@@ -8,6 +8,8 @@ export function writeSampleEntry(writer: ByteWriter, track: CmafTrack): void {
   if (track.codec === "h264") writeVisual(writer, "avc1", "avcC", track);
   // Not hev1: Apple's players take parameter sets from the sample entry only.
   else if (track.codec === "h265") writeVisual(writer, "hvc1", "hvcC", track);
+  else if (track.codec === "av1") writeVisual(writer, "av01", "av1C", track);
+  else if (track.codec === "vp9") writeVisual(writer, "vp09", "vpcC", track);
   else if (track.codec === "aac") writeAudio(writer, "mp4a", track, track.sampleRate, () => writeEsds(writer, track));
   else writeAudio(writer, "Opus", track, opusClockRate, () => writeDops(writer, track));
 }
@@ -21,7 +23,8 @@ function writeVisual(writer: ByteWriter, type: string, configType: string, track
     writer.u32(0x00480000).u32(0x00480000).u32(0).u16(1);
     writeZeros(writer, 32);
     writer.u16(24).u16(0xffff);
-    writeBox(writer, configType, () => writer.bytes(track.decoderConfig));
+    if (configType === "vpcC") writeFullBox(writer, configType, 1, 0, () => writer.bytes(track.decoderConfig));
+    else writeBox(writer, configType, () => writer.bytes(track.decoderConfig));
   });
 }
 

@@ -28,7 +28,7 @@ export interface Track {
   readonly bitrate: number;
   readonly video?: VideoFormat;
   readonly audio?: AudioFormat;
-  /** avcC (H.264), hvcC (H.265) or AudioSpecificConfig (AAC); absent for codecs without one, or not yet known. */
+  /** avcC (H.264), hvcC (H.265), av1C (AV1), vpcC (VP9) or AudioSpecificConfig (AAC); absent for codecs without one, or not yet known. */
   readonly decoderConfig?: Uint8Array;
   readonly language?: string;
 }

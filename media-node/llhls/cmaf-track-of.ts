@@ -1,4 +1,5 @@
 import { parseAacConfig } from "../codecs/aac.ts";
+import { av1ConfigOf, parseAv1Config } from "../codecs/av1.ts";
 import { splitAnnexB } from "../codecs/annex-b.ts";
 import { avcConfigOf, nalType, nalTypeOf, parseAvcConfig, parseSps, serializeAvcConfig } from "../codecs/h264.ts";
 import {
@@ -10,6 +11,7 @@ import {
   serializeHvcConfig,
 } from "../codecs/h265.ts";
 import { opusClockRate } from "../codecs/opus.ts";
+import { vp9ConfigOf, vp9KeyFrame } from "../codecs/vp9.ts";
 import { codecString } from "../cmaf/codec-string.ts";
 import { isCmafCodec, type CmafCodec, type CmafTrack } from "../cmaf/cmaf-track.ts";
 import type { Sample } from "../core/sample.ts";
@@ -58,6 +60,8 @@ export function outputTrackOf(track: Track, keyframe?: Sample): OutputTrack | un
 function cmafTrackOf(track: Track, keyframe?: Sample): CmafTrack | undefined {
   if (track.codec === "h264") return avcTrack(track, track.decoderConfig ?? avcConfigIn(keyframe));
   if (track.codec === "h265") return hevcTrack(track, track.decoderConfig ?? hvcConfigIn(keyframe));
+  if (track.codec === "av1") return av1Track(track, track.decoderConfig ?? (keyframe && av1ConfigOf(keyframe.data)));
+  if (track.codec === "vp9") return vp9Track(track, keyframe);
   if (track.codec === "aac") return aacTrack(track);
   if (track.codec === "opus") return opusTrack(track);
   return undefined;
@@ -104,9 +108,21 @@ function hevcTrack(track: Track, record: Uint8Array | undefined): CmafTrack | un
   return video(track, "h265", serializeHvcConfig({ ...config, arrays, lengthSize: 4 }), width, height);
 }
 
+function av1Track(track: Track, config: Uint8Array | undefined): CmafTrack | undefined {
+  if (!config) return undefined;
+  const { width, height } = parseAv1Config(config);
+  return video(track, "av1", config, width, height);
+}
+
+function vp9Track(track: Track, keyframe: Sample | undefined): CmafTrack | undefined {
+  const config = track.decoderConfig ?? (keyframe && vp9ConfigOf(keyframe.data));
+  const size = (keyframe && vp9KeyFrame(keyframe.data)) ?? track.video;
+  return config && size && video(track, "vp9", config, size.width, size.height);
+}
+
 function video(
   { timescale }: Track,
-  codec: "h264" | "h265",
+  codec: "h264" | "h265" | "av1" | "vp9",
   decoderConfig: Uint8Array,
   width: number,
   height: number,

@@ -1,4 +1,5 @@
 import { serializeFragment, type FragmentSample } from "../cmaf/fragment.ts";
+import { withoutDelimiter } from "../codecs/av1.ts";
 import { serializeInitSegment } from "../cmaf/init-segment.ts";
 import type { Sample } from "../core/sample.ts";
 import { codecsOf, isCmafTrack, type OutputTrack, type Packaging } from "./cmaf-track-of.ts";
@@ -190,7 +191,7 @@ export class TrackOutput implements SegmentSink {
     const isHole = before !== undefined && before.dts + before.duration !== sample.dts;
     if (isHole || (before && this.#pendingTicks + durationTicks > maxTicks)) this.#closePart();
     this.#pending.push({
-      data: sample.data,
+      data: this.#track.codec === "av1" ? withoutDelimiter(sample.data) : sample.data,
       pts: sample.pts,
       dts: sample.dts,
       duration: durationTicks,

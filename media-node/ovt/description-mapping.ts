@@ -2,9 +2,9 @@ import type { Codec, TrackKind } from "../codecs/codec.ts";
 import type { StreamDescription } from "../core/stream.ts";
 import type { StreamName } from "../core/stream-name.ts";
 import type { Playlist, Track } from "../core/track.ts";
-import { parseHearthDescription, serializeHearthDescription } from "./hearth-extension.ts";
+import { parseHearthDescription, serializeHearthDescription, type HearthDescription } from "./hearth-extension.ts";
 import type { OvtDescription, OvtWirePlaylist, OvtWireTrack } from "./ovt-description.ts";
-import { codecIdOf, codecOf, type OvtGeneration } from "./ovt-generation.ts";
+import { codecIdOf, codecOf, hearthCodecOf, isForHearthOnly, type OvtGeneration } from "./ovt-generation.ts";
 import { ovtMediaType } from "./ovt-media.ts";
 
 const kinds: readonly TrackKind[] = ["video", "audio", "data", "subtitle"];
@@ -14,6 +14,8 @@ const kindOfCodec: Partial<Record<Codec, TrackKind>> = {
   h264: "video",
   h265: "video",
   vp8: "video",
+  vp9: "video",
+  av1: "video",
   aac: "audio",
   opus: "audio",
   mp3: "audio",
@@ -35,7 +37,7 @@ export function toStreamDescription(description: OvtDescription, context: Descri
   const hearth = parseHearthDescription(description.extension);
   return {
     tracks: description.tracks
-      .flatMap((track) => toTrack(track, context.generation, hearth?.languages[track.id]) ?? [])
+      .flatMap((track) => toTrack(track, context.generation, hearth) ?? [])
       .sort((a, b) => a.id - b.id),
     playlists: description.playlists.map(toPlaylist),
     epochMs: hearth?.epochMs ?? context.guessedEpochMs,
@@ -45,9 +47,15 @@ export function toStreamDescription(description: OvtDescription, context: Descri
   };
 }
 
-function toTrack(wire: OvtWireTrack, generation: OvtGeneration, language: string | undefined): Track | undefined {
+function toTrack(
+  wire: OvtWireTrack,
+  generation: OvtGeneration,
+  hearth: HearthDescription | undefined,
+): Track | undefined {
   const kind = kinds[wire.mediaType];
-  const codec: Codec | undefined = kind === "data" ? "data" : codecOf(generation, wire.codecId);
+  const language = hearth?.languages[wire.id];
+  const known = codecOf(generation, wire.codecId) ?? (hearth && hearthCodecOf(wire.codecId));
+  const codec: Codec | undefined = kind === "data" ? "data" : known;
   if (!kind || !codec || (kindOfCodec[codec] ?? "data") !== kind) return undefined;
   return {
     id: wire.id,
@@ -96,8 +104,15 @@ export interface PublishedStream {
   readonly measures: ReadonlyMap<number, TrackMeasure>;
 }
 
-/** What an origin answers to a describe. Tracks OVT does not carry are left out. */
-export function toOvtDescription({ name, description, serverId, nodeId, measures }: PublishedStream): OvtDescription {
+/**
+ * What an origin answers to a describe. Tracks OVT does not carry are left out.
+ * @param isForHearth the edge is a Hearth node; others are not told of what they cannot take
+ */
+export function toOvtDescription(
+  { name, description, serverId, nodeId, measures }: PublishedStream,
+  isForHearth = true,
+): OvtDescription {
+  const tracks = description.tracks.filter(({ codec }) => isForHearth || !isForHearthOnly(codec));
   const appName = `#${withoutHash(name.vhost)}#${withoutHash(name.app)}`;
   const languages: Record<string, string> = {};
   for (const { id, language } of description.tracks) if (language !== undefined) languages[id] = language;
@@ -106,7 +121,7 @@ export function toOvtDescription({ name, description, serverId, nodeId, measures
     streamName: name.stream,
     originStreamUuid: `${serverId}/${appName}/${name.stream}/i`,
     playlists: description.playlists.map((playlist) => ({ ...playlist })),
-    tracks: description.tracks.flatMap((track) => toWireTrack(track, measures.get(track.id)) ?? []),
+    tracks: tracks.flatMap((track) => toWireTrack(track, measures.get(track.id)) ?? []),
     extension: serializeHearthDescription({
       epochMs: description.epochMs,
       isEpochShared: description.isEpochShared,

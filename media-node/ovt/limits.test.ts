@@ -126,6 +126,7 @@ function sample(
     isVideo,
     isKeyframe,
     isData,
+    isForHearth: false,
   };
 }
 
@@ -134,6 +135,7 @@ function batch(...samples: EncodedSample[]): SampleBatch {
     bytes: Buffer.concat(samples.map(({ bytes }) => bytes)),
     samples,
     hasData: samples.some(({ isData }) => isData),
+    isForHearth: false,
   };
 }
 
@@ -148,7 +150,7 @@ function drain(queue: SendQueue): string[] {
 }
 
 test("a queue over its limit drops whole samples and goes on with each track's next key frame", () => {
-  const queue = new SendQueue({ maxBytes: 1_000, maxAgeMs: 5_000, takesData: true });
+  const queue = new SendQueue({ maxBytes: 1_000, maxAgeMs: 5_000, takesData: true, isHearth: true });
   const audio = sample(9, true, { isVideo: false });
   for (let i = 0; i < 10; i++) queue.push(batch(sample(1, i === 0)), 0);
   assert.equal(queue.dropped, 0);
@@ -161,7 +163,7 @@ test("a queue over its limit drops whole samples and goes on with each track's n
 });
 
 test("what waited too long is dropped, too", () => {
-  const queue = new SendQueue({ maxBytes: 1e6, maxAgeMs: 5_000, takesData: true });
+  const queue = new SendQueue({ maxBytes: 1e6, maxAgeMs: 5_000, takesData: true, isHearth: true });
   queue.push(batch(sample(1, true), sample(1, false)), 0);
   queue.push(batch(sample(1, false)), 4_000);
   queue.push(batch(sample(1, true)), 4_500);
@@ -171,7 +173,7 @@ test("what waited too long is dropped, too", () => {
 });
 
 test("data is left out for peers that do not expect it", () => {
-  const queue = new SendQueue({ maxBytes: 1e6, maxAgeMs: 5_000, takesData: false });
+  const queue = new SendQueue({ maxBytes: 1e6, maxAgeMs: 5_000, takesData: false, isHearth: false });
   queue.push(batch(sample(1, true), sample(5, true, { isVideo: false, isData: true }), sample(1, false)), 0);
   assert.deepEqual(drain(queue), ["1:1", "1:0"]);
   assert.equal(queue.dropped, 0);

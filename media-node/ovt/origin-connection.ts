@@ -7,7 +7,7 @@ import type { StreamName } from "../core/stream-name.ts";
 import type { Clock } from "../time/clock.ts";
 import { toOvtDescription, withoutHash } from "./description-mapping.ts";
 import { OvtOriginDialogue, type OriginLimits, type OriginRequest } from "./origin-dialogue.ts";
-import { serializeOvtDescription } from "./ovt-description.ts";
+import { serializeOvtDescription, type OvtDescription } from "./ovt-description.ts";
 import { ovtCode } from "./ovt-message.ts";
 import { withoutQueryKey } from "./ovt-url.ts";
 import { tokenQueryKey, type PeerGuard } from "./peer-guard.ts";
@@ -179,7 +179,7 @@ export class OriginConnection {
     const { nodeId, serverId } = this.#host;
     const measures = measureTracks(stream);
     const published = { name: stream.name, description: stream.description, nodeId, serverId, measures };
-    this.#say(ovtCode.ok, "ok", published);
+    this.#say(ovtCode.ok, "ok", toOvtDescription(published, request.hearth !== undefined));
     found.hold.release();
   }
 
@@ -218,16 +218,17 @@ export class OriginConnection {
     return { ...(await lookUpStream(hub, name, wanted, { clock, withinMs, needsMedia })), vhost };
   }
 
-  #say(code: number, message: string, published?: Parameters<typeof toOvtDescription>[0]): void {
+  #say(code: number, message: string, description?: OvtDescription): void {
     const { clock } = this.#host;
-    const contents = published && serializeOvtDescription(toOvtDescription(published));
+    const contents = description && serializeOvtDescription(description);
     this.#dialogue.answer(code, message, { nowMs: clock.nowMs(), wallMs: clock.wallMs() }, contents);
   }
 
   #startSession(hold: StreamHold, request: OriginRequest): void {
     const { maxQueueBytes, maxQueueAgeMs, sendsDataToOthers, stats } = this.#host;
-    const takesData = request.hearth !== undefined || sendsDataToOthers;
-    const queue = new SendQueue({ maxBytes: maxQueueBytes, maxAgeMs: maxQueueAgeMs, takesData });
+    const isHearth = request.hearth !== undefined;
+    const takesData = isHearth || sendsDataToOthers;
+    const queue = new SendQueue({ maxBytes: maxQueueBytes, maxAgeMs: maxQueueAgeMs, takesData, isHearth });
     const outlet = this.#host.outletOf(hold);
     const tap: OutletTap = {
       onBatch: (batch) => {

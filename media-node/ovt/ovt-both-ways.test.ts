@@ -86,6 +86,8 @@ const everyTrack: readonly (readonly [Omit<Track, "id" | "name" | "bitrate">, Ui
   [{ kind: "data", codec: "data", timescale: 1_000 }, Buffer.from("ID3 and what follows")],
   [{ kind: "data", codec: "data", timescale: 1_000 }, fromHex("fc3025")],
   [{ kind: "data", codec: "data", timescale: 1_000 }, fromHex("000102")],
+  [{ kind: "video", codec: "av1", timescale: 90_000 }, fromHex("0a0b00000024cf7f0dbffffc64 320200ff".replace(" ", ""))],
+  [{ kind: "video", codec: "vp9", timescale: 90_000 }, fromHex("824983420009f0077600")],
   [{ kind: "subtitle", codec: "webvtt", timescale: 1_000, language: "de" }, Buffer.from("WEBVTT")],
 ];
 
@@ -129,6 +131,11 @@ test("every codec, data and subtitles pass between Hearth nodes; others are spar
     tracks.map(({ id, kind, codec, language }) => [id, kind, codec, language]),
   );
   await until(() => other.trace.media.length === 4, "video and audio");
+  assert.deepEqual(
+    other.trace.media.map(({ trackId }) => trackId),
+    [0, 1, 2, 3],
+    "nothing of codecs that OvenMediaEngine has no format for",
+  );
   const eager = new ScriptedEdge(generous.publisher);
   const eagerlyPlaying = eager.ask("play");
   await until(() => generous.hub.find(name) !== undefined, "the pull");

@@ -39,6 +39,12 @@ const newCodecs: readonly [number, Codec][] = [
   [13, "webvtt"],
 ];
 
+/** Numbered by OvenMediaEngine, which has no format for their media: between Hearth nodes alone. */
+const hearthCodecs: readonly [number, Codec][] = [
+  [4, "vp9"],
+  [5, "av1"],
+];
+
 const codecs: Record<OvtGeneration, ReadonlyMap<number, Codec>> = {
   g1: new Map(oldCodecs),
   g2: new Map(oldCodecs),
@@ -89,13 +95,23 @@ export function codecOf(generation: OvtGeneration, codecId: number): Codec | und
   return codecs[generation].get(codecId);
 }
 
+/** A codec that only a Hearth origin may announce. */
+export function hearthCodecOf(codecId: number): Codec | undefined {
+  return hearthCodecs.find(([id]) => id === codecId)?.[1];
+}
+
+/** Whether OvenMediaEngine cannot take tracks of this codec: one of them would keep a stream from starting there. */
+export function isForHearthOnly(codec: Codec): boolean {
+  return hearthCodecs.some(([, known]) => known === codec);
+}
+
 export function formatOf(generation: OvtGeneration, bitstreamFormat: number): BitstreamFormat | undefined {
   return formats[generation].get(bitstreamFormat);
 }
 
 /** The g3 number of a codec; undefined when OVT does not carry it. */
 export function codecIdOf(codec: Codec): number | undefined {
-  return codec === "data" ? 0 : newCodecs.find(([, known]) => known === codec)?.[0];
+  return codec === "data" ? 0 : [...newCodecs, ...hearthCodecs].find(([, known]) => known === codec)?.[0];
 }
 
 /** The g3 number of a bitstream format. */

@@ -1,4 +1,6 @@
 import { aacFrameSamples, parseAdtsFrames, serializeAacConfig } from "../codecs/aac.ts";
+import { av1ConfigOf, av1SequenceOf, startsAv1Decoding } from "../codecs/av1.ts";
+import { vp9ConfigOf, vp9KeyFrame } from "../codecs/vp9.ts";
 import { ProtocolError } from "../flow/errors.ts";
 import type { Sample } from "../core/sample.ts";
 import type { Track } from "../core/track.ts";
@@ -76,6 +78,10 @@ export class SampleDecoder {
         return this.#pushNals(state, media, format === "h265-annexb");
       case "vp8":
         return this.#pushVideo(state, media, (media.data[0]! & 1) === 0);
+      case "vp9":
+        return this.#pushDescribed(state, media, vp9ConfigOf(media.data));
+      case "av1":
+        return this.#pushDescribed(state, media, startsAv1Decoding(media.data) ? av1ConfigOf(media.data) : undefined);
       case "aac":
         return this.#pushAac(state, media, format);
       default:
@@ -114,6 +120,19 @@ export class SampleDecoder {
       return;
     }
     this.#events.onTrack(state.track);
+  }
+
+  /** @param record of a frame that decoding can start with; such frames describe the track themselves */
+  #pushDescribed(state: TrackState, media: OvtMedia, record: Uint8Array | undefined): void {
+    const { track } = state;
+    if (record && !isSameSet(record, track.decoderConfig ?? new Uint8Array())) {
+      const size = track.codec === "av1" ? av1SequenceOf(media.data) : vp9KeyFrame(media.data);
+      const { width, height } = size ?? { width: 0, height: 0 };
+      const video = { width, height, framerate: track.video?.framerate ?? 0 };
+      state.track = { ...track, decoderConfig: record.slice(), video };
+      this.#events.onTrack(state.track);
+    }
+    this.#pushVideo(state, media, record !== undefined);
   }
 
   #pushVideo(state: TrackState, media: OvtMedia, isKeyframe: boolean): void {

@@ -2,7 +2,7 @@ import { parseAacConfig, serializeAdtsHeader, type AacConfig } from "../codecs/a
 import { ProtocolError } from "../flow/errors.ts";
 import type { Sample } from "../core/sample.ts";
 import type { Track } from "../core/track.ts";
-import { codecIdOf, formatIdOf, type BitstreamFormat } from "./ovt-generation.ts";
+import { codecIdOf, formatIdOf, isForHearthOnly, type BitstreamFormat } from "./ovt-generation.ts";
 import { ovtFlag, ovtMediaType, serializeOvtMediaHeader } from "./ovt-media.ts";
 import { ovtPacketCount, ovtPayloadType, serializeOvtPackets } from "./ovt-packet.ts";
 import { nalFamilyOf, setsInRecord, withParameterSets } from "./parameter-sets.ts";
@@ -16,6 +16,8 @@ export interface EncodedSample {
   readonly isKeyframe: boolean;
   /** Data or subtitles, which OvenMediaEngine edges are only sent on request of the operator. */
   readonly isData: boolean;
+  /** Of a codec that OvenMediaEngine edges are not told of. */
+  readonly isForHearth: boolean;
 }
 
 interface TrackPlan {
@@ -76,6 +78,7 @@ export class SampleEncoder {
       isVideo: plan.track.kind === "video",
       isKeyframe: sample.isKeyframe,
       isData: plan.mediaType >= ovtMediaType.data,
+      isForHearth: isForHearthOnly(plan.track.codec),
     };
     const length = parts.reduce((sum, part) => sum + part.length, 0);
     this.#sequence = (this.#sequence + ovtPacketCount(length)) & 0xffff;

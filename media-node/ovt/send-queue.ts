@@ -7,6 +7,8 @@ export interface SendQueueOptions {
   readonly maxAgeMs: number;
   /** Data and subtitles are left out for peers that do not expect them. */
   readonly takesData: boolean;
+  /** A Hearth node, which takes what OvenMediaEngine has no format for. */
+  readonly isHearth: boolean;
 }
 
 interface Entry {
@@ -69,7 +71,8 @@ export class SendQueue {
   }
 
   #isWhole(batch: SampleBatch): boolean {
-    return this.#waiting.size === 0 && (this.#options.takesData || !batch.hasData);
+    const { takesData, isHearth } = this.#options;
+    return this.#waiting.size === 0 && (takesData || !batch.hasData) && (isHearth || !batch.isForHearth);
   }
 
   #append(bytes: Uint8Array, samples: readonly EncodedSample[], atMs: number): void {
@@ -79,6 +82,7 @@ export class SendQueue {
 
   #passes(sample: EncodedSample): boolean {
     if (sample.isData && !this.#options.takesData) return false;
+    if (sample.isForHearth && !this.#options.isHearth) return false;
     if (!sample.isVideo || !this.#waiting.has(sample.trackId)) return true;
     if (!sample.isKeyframe) {
       this.#dropped++;

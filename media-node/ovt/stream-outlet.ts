@@ -11,6 +11,8 @@ export interface SampleBatch {
   readonly bytes: Uint8Array;
   readonly samples: readonly EncodedSample[];
   readonly hasData: boolean;
+  /** Whether some of it is for Hearth edges alone. */
+  readonly isForHearth: boolean;
 }
 
 /** One session as its stream's outlet sees it. Must not throw. */
@@ -151,5 +153,6 @@ function haveSameShape(before: readonly Track[], after: readonly Track[]): boole
 
 function batchOf(samples: readonly EncodedSample[]): SampleBatch {
   const bytes = samples.length === 1 ? samples[0]!.bytes : Buffer.concat(samples.map((sample) => sample.bytes));
-  return { bytes, samples, hasData: samples.some((sample) => sample.isData) };
+  const hasData = samples.some(({ isData }) => isData);
+  return { bytes, samples, hasData, isForHearth: samples.some(({ isForHearth }) => isForHearth) };
 }

@@ -1,8 +1,8 @@
-import { av1SequenceOf } from "../codecs/av1.ts";
+import { av1ConfigOf, av1SequenceOf } from "../codecs/av1.ts";
 import { splitAnnexB } from "../codecs/annex-b.ts";
 import { avcConfigOf, nalType, nalTypeOf, parseSps, serializeAvcConfig } from "../codecs/h264.ts";
 import { h265NalType, h265NalTypeOf, hvcConfigOf, parseH265Sps, serializeHvcConfig } from "../codecs/h265.ts";
-import { vp9KeyFrame } from "../codecs/vp9.ts";
+import { vp9ConfigOf, vp9KeyFrame } from "../codecs/vp9.ts";
 import type { Track, VideoFormat } from "../core/track.ts";
 import { Av1Depacketizer } from "../rtp/av1-depacketizer.ts";
 import { H264Depacketizer, startsWithStartCode } from "../rtp/h264-depacketizer.ts";
@@ -75,6 +75,12 @@ const sizeOf: Readonly<Partial<Record<Codec, (frame: Uint8Array) => { width: num
   av1: av1SequenceOf,
 };
 
+/** What is kept of a key frame for who writes it into MP4: av1C, vpcC. */
+const recordOf: Readonly<Partial<Record<Codec, (frame: Uint8Array) => Uint8Array | undefined>>> = {
+  vp9: vp9ConfigOf,
+  av1: av1ConfigOf,
+};
+
 /** Whether a track cannot be decoded before the stream itself has told more. */
 export function isIncomplete({ codec, decoderConfig, video }: Track): boolean {
   if (codec === "h264" || codec === "h265" || codec === "aac") return decoderConfig === undefined;
@@ -93,10 +99,12 @@ export function describeKeyframe(
   const framerate = video?.framerate ?? 0;
   if (sizeOf[codec]) {
     const size = sizeOf[codec](data);
-    const isNew = size && (size.width !== video?.width || size.height !== video.height);
-    if (!isNew) return undefined;
+    const record = recordOf[codec]?.(data)?.slice();
+    if (!size) return undefined;
     const { width, height } = size;
-    return { video: { width, height, framerate }, reorderFrames: 0 };
+    const isNew = width !== video?.width || height !== video.height;
+    if (!isNew && (!record || haveSameBytes(record, decoderConfig))) return undefined;
+    return { video: { width, height, framerate }, ...(record && { decoderConfig: record }), reorderFrames: 0 };
   }
   if (!parameterSets) return undefined;
   const described = codec === "h265" ? describeH265(parameterSets, framerate) : describeH264(parameterSets, framerate);

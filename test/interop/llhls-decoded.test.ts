@@ -5,6 +5,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { createFile, MP4BoxBuffer } from "mp4box";
 import { promisify } from "node:util";
 import { serializeAdtsHeader } from "../../media-node/codecs/aac.ts";
 import { joinAnnexB } from "../../media-node/codecs/annex-b.ts";
@@ -68,6 +69,68 @@ for (const [kind, { format, ...options }] of Object.entries(kinds)) {
       await rm(folder, { recursive: true, force: true });
     }
   });
+}
+
+for (const video of ["av1", "vp9"] as const) {
+  test(`every picture of ${video} comes out as it went in, and mp4box and ffprobe know what it is`, async () => {
+    const clip = await makeClip({ seconds: 3, gop: 30, video, audio: "none" });
+    // Some senders begin each temporal unit with its delimiter, which MP4 has no use for.
+    const delimiter = Uint8Array.of(0x12, 0);
+    const delimited = clip.samples.map((sample) =>
+      video === "av1" ? { ...sample, data: Buffer.concat([delimiter, sample.data]) } : sample,
+    );
+    const output = cut({ ...clip, samples: delimited });
+    const [track] = output.tracks;
+    assert.ok(track);
+    const files = [track.segments[0]!.initUri, ...track.segments.map(({ uri }) => uri)];
+    const bytes = Buffer.concat(files.flatMap((name) => [...track.file(name)!.pieces]));
+    assert.equal(mp4boxCodec(bytes).toLowerCase(), track.codecs.toLowerCase());
+    const folder = await mkdtemp(join(tmpdir(), "hearth-decoded-"));
+    try {
+      const [source, made] = [join(folder, "source.ivf"), join(folder, "made.mp4")];
+      await writeFile(made, bytes);
+      await writeFile(source, ivfOf(video === "av1" ? "AV01" : "VP90", delimited.map(({ data }) => data)));
+      const expected = await hashes(source, [], "v");
+      assert.equal(expected.length, clip.samples.length);
+      assert.deepEqual(await hashes(made, [], "v"), expected);
+      const probe = ["-v", "error", "-show_entries", "stream=codec_name,width,height", "-of", "csv=p=0", made];
+      assert.equal((await run("ffprobe", probe)).stdout.trim(), `${video},320,180`);
+      const { stdout } = await run("ffprobe", ["-v", "error", "-show_entries", "packet=flags", "-of", "csv=p=0", made]);
+      const keys = stdout.split("\n").flatMap((line, index) => (line.startsWith("K") ? [index] : []));
+      assert.deepEqual(
+        keys,
+        clip.samples.flatMap(({ isKeyframe }, index) => (isKeyframe ? [index] : [])),
+      );
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  });
+}
+
+function mp4boxCodec(bytes: Uint8Array): string {
+  const file = createFile();
+  let codec = "";
+  file.onReady = (movie) => void (codec = movie.tracks[0]?.codec ?? "");
+  file.appendBuffer(MP4BoxBuffer.fromArrayBuffer(Uint8Array.from(bytes).buffer, 0));
+  return codec;
+}
+
+/** The simplest file that players take these codecs from. */
+function ivfOf(fourCc: string, frames: readonly Uint8Array[]): Buffer {
+  const head = Buffer.alloc(32);
+  head.write(`DKIF\0\0 \0${fourCc}`, "latin1");
+  head.writeUInt16LE(320, 12);
+  head.writeUInt16LE(180, 14);
+  head.writeUInt32LE(30, 16);
+  head.writeUInt32LE(1, 20);
+  head.writeUInt32LE(frames.length, 24);
+  const parts = frames.flatMap((frame, index) => {
+    const frameHead = Buffer.alloc(12);
+    frameHead.writeUInt32LE(frame.length, 0);
+    frameHead.writeUInt32LE(index, 4);
+    return [frameHead, frame];
+  });
+  return Buffer.concat([head, ...parts]);
 }
 
 /** As a byte stream begins with them. */

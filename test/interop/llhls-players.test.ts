@@ -57,6 +57,19 @@ test("hls.js plays Opus where there is no AAC", { timeout: 90_000 }, async (t) =
   });
 });
 
+for (const video of ["av1", "vp9"] as const) {
+  test(`hls.js plays ${video}`, { timeout: 90_000 }, async (t) => {
+    await withNode(await makeClip({ seconds: 6, video }), Date.now() - 60_000, async (node) => {
+      const master = await (await fetch(`${node.baseUrl}/app/stream/llhls.m3u8`)).text();
+      assert.match(master, video === "av1" ? /CODECS="av01\.0\.\d\d[MH]\.08,mp4a/ : /CODECS="vp09\.00\.\d\d\.08,mp4a/);
+      const playback = await playInChromium(node.baseUrl, 3);
+      t.diagnostic(JSON.stringify(playback));
+      assert.deepEqual(playback.errors, []);
+      assert.ok(playback.frames >= 60, `${playback.frames} frames`);
+    });
+  });
+}
+
 test("ffmpeg plays 10 s of both tracks without an error", { timeout: 90_000 }, async () => {
   await withNode(await makeClip({ seconds: 10 }), 0, async (node) => {
     const url = `${node.baseUrl}/app/stream/llhls.m3u8`;

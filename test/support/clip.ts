@@ -25,9 +25,17 @@ export interface ClipOptions {
   readonly size?: string;
   readonly videoArgs?: readonly string[];
   /** Default H.264. */
-  readonly video?: "h264" | "h265";
+  readonly video?: "h264" | "h265" | "av1" | "vp9";
   readonly hasVideo?: boolean;
   readonly audio?: "aac" | "opus" | "none";
+}
+
+interface ProbedStream {
+  readonly codec_type: string;
+  readonly codec_name: string;
+  readonly time_base: string;
+  readonly width: number;
+  readonly height: number;
 }
 
 interface ProbedPacket {
@@ -40,15 +48,23 @@ interface ProbedPacket {
   readonly flags: string;
 }
 
+const encoders: Record<NonNullable<ClipOptions["video"]>, readonly string[]> = {
+  h264: ["libx264", "-preset", "veryfast"],
+  h265: ["libx265", "-x265-params", "log-level=error", "-preset", "veryfast"],
+  av1: ["libaom-av1", "-cpu-used", "8", "-usage", "realtime", "-row-mt", "1"],
+  vp9: ["libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-row-mt", "1"],
+};
+
 /** Makes a test picture and a tone with ffmpeg. Rejects where ffmpeg is missing. */
 export async function makeClip(options: ClipOptions): Promise<Clip> {
   const { seconds, framerate = 30, gop = framerate, size = "320x180", audio = "aac", hasVideo = true } = options;
   const folder = await mkdtemp(join(tmpdir(), "hearth-clip-"));
   try {
     const file = join(folder, "clip.mp4");
-    const encoder = options.video === "h265" ? ["libx265", "-x265-params", "log-level=error"] : ["libx264"];
-    const video = ["-c:v", ...encoder, "-preset", "veryfast", "-pix_fmt", "yuv420p", "-g", String(gop)];
-    const codec = options.videoArgs ?? ["-profile:v", "baseline", "-bf", "0", "-sc_threshold", "0", "-b:v", "500k"];
+    const { video: wanted = "h264" } = options;
+    const video = ["-c:v", ...encoders[wanted], "-pix_fmt", "yuv420p", "-g", String(gop)];
+    const baseline = ["-profile:v", "baseline", "-bf", "0", "-sc_threshold", "0", "-b:v", "500k"];
+    const codec = options.videoArgs ?? (wanted === "h264" ? baseline : ["-b:v", "500k"]);
     const inputs = [
       ...(hasVideo ? ["-f", "lavfi", "-i", `testsrc2=size=${size}:rate=${framerate}`] : []),
       ...(audio === "none" ? [] : ["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000"]),
@@ -67,12 +83,16 @@ export async function makeClip(options: ClipOptions): Promise<Clip> {
 
 function readClip(
   file: Buffer,
-  probed: { packets: ProbedPacket[]; streams: { codec_type: string; codec_name: string; time_base: string }[] },
+  probed: { packets: ProbedPacket[]; streams: ProbedStream[] },
   isOpus: boolean,
 ): Clip {
   const tracks = probed.streams.map((stream, id): Track => {
     const timescale = Number(stream.time_base.split("/")[1]);
     const shared = { id, name: `${stream.codec_type}_${id}`, timescale, bitrate: 0 };
+    if (stream.codec_name === "av1" || stream.codec_name === "vp9") {
+      const { width, height } = stream;
+      return { ...shared, kind: "video", codec: stream.codec_name, video: { width, height, framerate: 0 } };
+    }
     if (stream.codec_type === "video") {
       const isHevc = stream.codec_name === "hevc";
       const decoderConfig = boxContent(file, isHevc ? "hvcC" : "avcC");
@@ -86,13 +106,14 @@ function readClip(
   const samples = probed.packets.map((packet): Sample => {
     const bytes = file.subarray(Number(packet.pos), Number(packet.pos) + Number(packet.size));
     const track = tracks[packet.stream_index]!;
+    const hasNals = track.codec === "h264" || track.codec === "h265";
     return {
       trackId: track.id,
       pts: packet.pts,
       dts: packet.dts,
       duration: packet.duration ?? 0,
       isKeyframe: track.kind === "audio" || packet.flags.startsWith("K"),
-      data: track.kind === "video" ? joinAnnexB(splitLengthPrefixed(bytes)) : Uint8Array.from(bytes),
+      data: hasNals ? joinAnnexB(splitLengthPrefixed(bytes)) : Uint8Array.from(bytes),
     };
   });
   const timeMs = (sample: Sample): number => (sample.dts * 1000) / tracks[sample.trackId]!.timescale;
