@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { ticketQueryKey } from "./cluster/ticket/ticket.ts";
 import { crossDomainHeaders } from "./config/cross-domains.ts";
 import type { CrossDomainsConfig } from "./config/server-config.ts";
-import type { HttpGuest, PlainExchange, ViewerTarget } from "./core/guest.ts";
+import type { AnswerBody, HttpGuest, PlainExchange, ViewerTarget } from "./core/guest.ts";
 
 /** What Server.xml says about the headers of an application's answers. */
 export interface AnswerRules {
@@ -55,7 +55,7 @@ class RuledExchange implements PlainExchange {
     return this.#exchange.header(name);
   }
 
-  send(status: number, headers: readonly string[], body?: readonly Uint8Array[]): void {
+  send(status: number, headers: readonly string[], body?: AnswerBody): void {
     const cors = corsOf((name) => this.#exchange.header(name), this.#target, this.#rules);
     this.#exchange.send(status, ruled(headers, cors), body);
   }

@@ -1,3 +1,4 @@
+import { tmpdir } from "node:os";
 import type { Metric } from "./api/metrics.ts";
 import type { NodeRecord } from "./cluster/store/contract.ts";
 import { withAnswerHeaders, type AnswerRules } from "./answer-headers.ts";
@@ -60,23 +61,28 @@ export async function openDeliveries(context: NodeContext, hub: StreamHub, admit
 
 /** LL-HLS and HLS version 3: one guest for each setting, counted together. */
 function openSegmented(context: NodeContext, hub: StreamHub, admit: AdmitViewer): Delivery[] {
-  const { bind, modules } = context.config;
+  const { bind, hearth, modules } = context.config;
   const guests: LlHls[] = [];
   const shared = { context, hub, admit, guests, times: newTimes() };
   const opened = [
-    ...(modules.hasLlhls ? openPublisher(shared, "llhls", bind.llhls, llHlsConfigOf) : []),
+    ...(modules.hasLlhls
+      ? openPublisher(shared, "llhls", bind.llhls, (setting) => llHlsConfigOf(setting, hearth.dvrMaxBytes))
+      : []),
     ...openPublisher(shared, "hls", bind.hls ?? bind.llhls, hlsConfigOf),
   ];
   return opened.map((delivery, index) => (index === 0 ? { ...delivery, metrics: llHlsMetrics(guests) } : delivery));
 }
 
-const llHlsConfigOf = (setting: LlhlsPublisherConfig): LlHlsConfig => ({
+const llHlsConfigOf = (setting: LlhlsPublisherConfig, dvrMaxBytes: number): LlHlsConfig => ({
   partMs: setting.chunkDurationMs,
   segmentMs: setting.segmentDurationMs,
   segmentCount: setting.segmentCount,
   partHoldBackMs: setting.partHoldBackMs,
   hasPreloadHint: setting.hasPreloadHint,
   isLegacyByDefault: setting.defaults.legacy,
+  ...(setting.dvr && {
+    rewind: { folder: tmpdir(), ...setting.dvr, maxBytes: dvrMaxBytes, isDefault: setting.defaults.rewind },
+  }),
   hasDefaultPlaylist: setting.hasDefaultPlaylist,
   maxAge: setting.maxAge,
 });

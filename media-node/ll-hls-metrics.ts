@@ -13,5 +13,8 @@ export function llHlsMetrics(guests: readonly Pick<LlHls, "stats">[]): Metric[] 
     sum("held_requests", "Requests that wait for media", ({ heldRequests }) => heldRequests),
     sum("held_bytes", "Memory of parts that are kept for serving", ({ heldBytes }) => heldBytes),
     sum("sent_bytes_total", "Bodies handed to viewers' sockets", ({ egressBytes }) => egressBytes),
+    sum("rewind_bytes", "Segments on disk for rewinding", ({ rewind }) => rewind.bytes),
+    sum("rewind_segments", "The same, in segments", ({ rewind }) => rewind.files),
+    sum("rewind_lost_total", "Segments that the disk could not keep for rewinding", ({ rewind }) => rewind.lost),
   ];
 }

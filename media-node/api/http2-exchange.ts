@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from "node:http2";
-import type { PlainExchange } from "../core/guest.ts";
+import type { AnswerBody, PlainExchange } from "../core/guest.ts";
+import { isComing, sendComing } from "./node-exchange.ts";
 
 /** Header objects by the array they were given as. Each has room for the status, which most answers share. */
 const headerObjects = new WeakMap<readonly string[], OutgoingHttpHeaders>();
@@ -34,12 +35,13 @@ export class Http2Exchange implements PlainExchange {
     return typeof value === "object" ? value.join(", ") : value;
   }
 
-  send(status: number, headers: readonly string[], body: readonly Uint8Array[] = []): void {
+  send(status: number, headers: readonly string[], body: AnswerBody = []): void {
     if (this.isOver) return;
     const stream = this.#stream;
-    const isEmpty = this.method === "HEAD" || body.length === 0;
+    const isEmpty = this.method === "HEAD" || (!isComing(body) && body.length === 0);
     stream.respond(headerObject(status, headers), { endStream: isEmpty });
     if (isEmpty) return;
+    if (isComing(body)) return sendComing(body, stream);
     stream.cork();
     for (let index = 0; index < body.length - 1; index++) stream.write(body[index]);
     stream.end(body.at(-1));

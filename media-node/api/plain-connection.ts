@@ -1,6 +1,7 @@
 import { STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
-import type { PlainExchange } from "../core/guest.ts";
+import type { AnswerBody, PlainExchange } from "../core/guest.ts";
+import { isComing } from "./node-exchange.ts";
 import { parseRequestHead, type RequestHead } from "./request-head.ts";
 
 /** What a connection needs of its door. */
@@ -125,8 +126,8 @@ export class PlainConnection {
   /** Who says nothing more waits for nothing more; what was answered is still sent. */
   readonly #onEnd = (): void => {
     this.#hasEnded = true;
-    if (this.#exchange) this.#socket.destroy();
-    else if (!this.#unread?.includes(endOfHead)) this.#socket.end();
+    if (this.#exchange && !this.#exchange.isOver) this.#socket.destroy();
+    else if (!this.#exchange && !this.#unread?.includes(endOfHead)) this.#socket.end();
   };
 
   readonly #onError = (): void => {
@@ -190,18 +191,22 @@ export class PlainConnection {
     process.nextTick(() => socket.resume());
   }
 
-  answer(exchange: Exchange, status: number, headers: readonly string[], body: readonly Uint8Array[]): void {
+  answer(exchange: Exchange, status: number, headers: readonly string[], body: AnswerBody): void {
     if (this.#exchange !== exchange) return;
     const socket = this.#socket;
     const { method, keepsAlive } = exchange.head;
     const { date } = this.#door;
+    if (isComing(body)) {
+      socket.write(headText(status, headers, date, keepsAlive), "latin1");
+      if (method === "GET") void this.#follow(exchange, body);
+      else this.#answered(exchange, 0);
+      return;
+    }
     const pieces = method === "GET" ? body : [];
     const joined = pieces.length === 1 && pieces[0]!.length <= maxJoinedBytes ? pieces[0] : undefined;
     const start = keepsAlive
       ? prepare(status, headers, date, joined)
       : Buffer.from(headText(status, headers, date, false), "latin1");
-    this.#exchange = undefined;
-    this.#sinceSeconds = this.#door.nowSeconds;
     let bytes = start.length;
     if (pieces.length === 0 || (joined && keepsAlive)) socket.write(start);
     else {
@@ -213,9 +218,39 @@ export class PlainConnection {
       }
       socket.uncork();
     }
-    this.#takenBySeconds =
-      Math.max(this.#takenBySeconds, this.#sinceSeconds + pauseSeconds) + bytes / leastBytesPerSecond;
-    if (!keepsAlive) {
+    this.#answered(exchange, bytes);
+  }
+
+  /** Sends a body that comes piece by piece: the next one is asked for when the client has taken those before. */
+  async #follow(exchange: Exchange, body: AsyncIterable<Uint8Array>): Promise<void> {
+    const socket = this.#socket;
+    try {
+      for await (const piece of body) {
+        if (socket.destroyed) return;
+        this.#owe(piece.length);
+        if (!socket.write(piece)) await untilTaken(socket);
+        if (socket.destroyed) return;
+      }
+    } catch {
+      // A part of an answer must not pass for the whole.
+      socket.destroy();
+      return;
+    }
+    if (this.#exchange === exchange) this.#answered(exchange, 0);
+  }
+
+  #owe(bytes: number): void {
+    const { nowSeconds } = this.#door;
+    this.#takenBySeconds = Math.max(this.#takenBySeconds, nowSeconds + pauseSeconds) + bytes / leastBytesPerSecond;
+  }
+
+  /** All of an answer was written: goes on with the next request. */
+  #answered({ head }: Exchange, bytes: number): void {
+    const socket = this.#socket;
+    this.#exchange = undefined;
+    this.#sinceSeconds = this.#door.nowSeconds;
+    this.#owe(bytes);
+    if (!head.keepsAlive) {
       socket.end();
       return;
     }
@@ -224,6 +259,17 @@ export class PlainConnection {
     if (this.#unread) this.#door.later(this);
     else if (this.#hasEnded) socket.end();
   }
+}
+
+/** Resolves when the socket has room again, or is gone. */
+function untilTaken(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      socket.off("drain", done).off("close", done);
+      resolve();
+    };
+    socket.once("drain", done).once("close", done);
+  });
 }
 
 /** Whether the beginning of a head may become one that is taken here. */
@@ -256,7 +302,7 @@ class Exchange implements PlainExchange {
     return this.head.headers.get(name);
   }
 
-  send(status: number, headers: readonly string[], body: readonly Uint8Array[] = []): void {
+  send(status: number, headers: readonly string[], body: AnswerBody = []): void {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#listener = this.#more = undefined;

@@ -106,7 +106,14 @@ const llhlsSchema = group("LL-HLS delivery.", {
     },
   ),
   CrossDomains: crossDomainsSchema,
-  DVR: unused("Rewinding."),
+  DVR: group("Keeps what is older than the live window on disk, so that viewers can rewind.", {
+    Enable: flag("Without it nothing is kept.", false),
+    TempStoragePath: text(
+      "Folder, made if need be, in which this node writes and removes a folder of its own; unless given, the system's for temporary files.",
+    ),
+    EventPlaylistType: unused("HLS version 3 cannot be rewound."),
+    MaxDuration: seconds("How far back.", { fallback: 3_600, min: 1, max: 86_400 }),
+  }),
   DRM: unused("Encryption."),
   Dumps: unused("Writing segments to disk."),
 });

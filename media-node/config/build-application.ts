@@ -64,7 +64,8 @@ const buildPlayoutDelay = ({ Min, Max }: { readonly Min: number; readonly Max: n
 function buildLlhls(value: NonNullable<PublishersValue["LLHLS"]>): LlhlsPublisherConfig {
   const crossDomains = buildCrossDomains(value.CrossDomains);
   const queries = new Map(value.DefaultQueryString?.Query.map(({ Key, Value }) => [Key, isYes(Value)]));
-  const { CacheControl: cache } = value;
+  const { CacheControl: cache, DVR: dvr } = value;
+  const folder = dvr?.TempStoragePath?.trim();
   return {
     chunkDurationMs: Math.round(value.ChunkDuration * 1_000),
     segmentDurationMs: Math.round(value.SegmentDuration * 1_000),
@@ -73,6 +74,7 @@ function buildLlhls(value: NonNullable<PublishersValue["LLHLS"]>): LlhlsPublishe
     hasPreloadHint: value.EnablePreloadHint,
     hasDefaultPlaylist: value.CreateDefaultPlaylist,
     defaults: { legacy: queries.get("_HLS_legacy") ?? false, rewind: queries.get("_HLS_rewind") ?? true },
+    ...(dvr?.Enable && { dvr: { ...(folder && { folder }), windowMs: Math.round(dvr.MaxDuration * 1_000) } }),
     maxAge: {
       ...(cache?.$.has("MasterPlaylistMaxAge") && { masterPlaylist: cache.MasterPlaylistMaxAge }),
       ...(cache?.$.has("ChunklistMaxAge") && { chunklist: cache.ChunklistMaxAge }),

@@ -176,6 +176,7 @@ function buildHearth(value: ServerValue["Hearth"], firstVhost: string): HearthCo
     drainTimeoutMs: value?.DrainTimeout ?? 30_000,
     ...(value?.OvtLink && { ovtLink: buildOvtLink(value.OvtLink) }),
     ovtDataToAll: value?.OvtDataToAll ?? false,
+    dvrMaxBytes: (value?.DvrMaxMegabytes ?? 20_480) * 1024 * 1024,
     ffmpeg: value?.Ffmpeg?.trim() || "ffmpeg",
     trustedProxies: (value?.TrustedProxies?.Proxy ?? []).map((proxy) => proxy.trim()),
     graceTimeoutMs: value?.GraceTimeout ?? 30_000,

@@ -16,13 +16,14 @@ export function lintDelivery(input: LintInput): void {
       for (const [index, { Key }] of (llhls?.DefaultQueryString?.Query ?? []).entries()) {
         if (Key === "_HLS_legacy" || Key === "_HLS_rewind") continue;
         const at = llhls!.DefaultQueryString!.$.item("Query", index);
-        warn(at, "bad-value", `Nobody reads the query key "${Key}".`, "Write _HLS_legacy.");
+        warn(at, "bad-value", `Nobody reads the query key "${Key}".`, "Write _HLS_legacy or _HLS_rewind.");
       }
       const delay = publishers?.WebRTC?.PlayoutDelay;
       if (delay && delay.Max < delay.Min) {
         const message = `A playout delay of at least ${delay.Min} ms cannot be at most ${delay.Max} ms: ${delay.Min} ms is asked for.`;
         warn(delay.$.has("Max") ? delay.$.child("Max") : delay.$, "bad-value", message, "Give a Max of at least Min.");
       }
+      lintDvr(llhls, input);
       lintCrossDomains(llhls?.CrossDomains, input);
       lintCrossDomains(publishers?.HLS?.CrossDomains, input);
       lintCrossDomains(publishers?.WebRTC?.CrossDomains, input);
@@ -30,6 +31,39 @@ export function lintDelivery(input: LintInput): void {
   }
   lintCrossDomains(value.Defaults?.CrossDomains, input);
   lintIce(input);
+}
+
+interface LlhlsValue {
+  readonly SegmentDuration: number;
+  readonly SegmentCount: number;
+  readonly DVR:
+    | undefined
+    | {
+        readonly Enable: boolean;
+        readonly TempStoragePath: string | undefined;
+        readonly MaxDuration: number;
+        readonly $: Place;
+      };
+}
+
+function lintDvr(llhls: LlhlsValue | undefined, { warn }: LintInput): void {
+  const dvr = llhls?.DVR;
+  if (!dvr?.Enable) return;
+  const folder = dvr.TempStoragePath?.trim() ?? "";
+  if (folder !== "" && !folder.startsWith("/")) {
+    const message = `"${folder}" is another folder for every way the node is started.`;
+    warn(dvr.$.child("TempStoragePath"), "bad-value", message, "Write the whole path: /var/cache/hearth.");
+  }
+  const liveSeconds = llhls!.SegmentDuration * llhls!.SegmentCount;
+  if (dvr.MaxDuration <= liveSeconds) {
+    const message = `Nobody can rewind: ${dvr.MaxDuration} s back is within the live window of ${liveSeconds} s.`;
+    warn(
+      dvr.$.child("MaxDuration"),
+      "bad-value",
+      message,
+      "Write the seconds that viewers may go back, 3600 for an hour.",
+    );
+  }
 }
 
 interface CrossDomainsValue {

@@ -140,6 +140,12 @@ export interface LlhlsPublisherConfig {
   readonly hasDefaultPlaylist: boolean;
   /** `_HLS_legacy` and `_HLS_rewind` where a request does not say. */
   readonly defaults: { readonly legacy: boolean; readonly rewind: boolean };
+  /** Absent: nothing older than the live window is kept. */
+  readonly dvr?: {
+    /** Absent: the system's folder for temporary files. */
+    readonly folder?: string;
+    readonly windowMs: number;
+  };
   /** Seconds; 0 means `no-cache, no-store`, -1 no header, absent what Hearth says itself. */
   readonly maxAge: {
     readonly masterPlaylist?: number;
@@ -199,6 +205,8 @@ export interface HearthConfig {
   readonly ovtDataToAll: boolean;
   /** Path or name of the program, or `off`. */
   readonly ffmpeg: string;
+  /** For rewinding, of each LLHLS setting. */
+  readonly dvrMaxBytes: number;
   /** IP addresses and networks of proxies whose `X-Real-IP` and `X-Forwarded-…` count. */
   readonly trustedProxies: readonly string[];
   readonly graceTimeoutMs: number;

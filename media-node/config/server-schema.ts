@@ -289,6 +289,10 @@ const hearthSchema = group(
       "Samples of data and subtitle tracks (ID3, SCTE-35, cues) go to OvenMediaEngine edges too; Hearth edges always get them.",
       false,
     ),
+    DvrMaxMegabytes: integer(
+      "Disk for rewinding (`Publishers/LLHLS/DVR`), for all applications whose LLHLS settings are the same; then the oldest goes.",
+      { fallback: 20_480, min: 1, max: 100_000_000 },
+    ),
     Ffmpeg: text(
       "The ffmpeg that turns AAC into Opus for WebRTC viewers: a path, or a name to be found in PATH; `off` leaves their sound out.",
       { fallback: "ffmpeg" },

@@ -48,6 +48,9 @@ export type AdmitViewer = (
   authorization?: string,
 ) => Promise<Admitted | Refused>;
 
+/** What follows the head of an answer: bytes that are there, or bytes that come, which are asked for as the client takes them. */
+export type AnswerBody = readonly Uint8Array[] | AsyncIterable<Uint8Array>;
+
 /**
  * A request without a body and its whole answer, the same over HTTP/1.1 and HTTP/2: what media is asked for by. The door
  * keeps connections, framing, `Date` and pipelining to itself.
@@ -62,8 +65,9 @@ export interface PlainExchange {
    * Answers. To a HEAD nothing of `body` is sent.
    * @param headers names and values in turn, `Content-Length` among them. Kept and looked up by identity: hand in the
    *   same array for the same headers, and never change one
+   * @param body one that comes is not begun where nothing of it is sent; when it fails, the connection or stream breaks
    */
-  send(status: number, headers: readonly string[], body?: readonly Uint8Array[]): void;
+  send(status: number, headers: readonly string[], body?: AnswerBody): void;
   /** Calls `listener` when the client goes before it was answered. */
   onGone(listener: () => void): void;
 }

@@ -19,6 +19,11 @@ export interface StreamDescription {
   readonly originId: string;
   /** Node ids from the first origin to the previous hop; a node that finds itself here would pull in a circle. */
   readonly path: readonly string[];
+  /**
+   * Times that what followed did not continue what came before, since the stream began at its first origin. A node that
+   * joins later knows it from its origin, so that all count alike; absent: none that anybody knows of.
+   */
+  readonly discontinuities?: number;
 }
 
 /** Consumes one stream. Called synchronously by the publisher: keep it short, never throw, queue what must wait. */
@@ -132,17 +137,24 @@ export class Stream {
   /** Replaces the description; with `isDiscontinuity`, recent samples are forgotten since they no longer join up. */
   describe(description: StreamDescription, isDiscontinuity: boolean): void {
     if (this.#closed) return;
-    this.#description = description;
+    this.#description = this.#counted(description, isDiscontinuity);
     this.#tracks = new Map(description.tracks.map((track) => [track.id, track]));
     if (isDiscontinuity) this.#recent.clear();
     this.#recent.describe(description.tracks);
     for (const reader of this.#readers) {
       try {
-        reader.onDescription?.(description, isDiscontinuity);
+        reader.onDescription?.(this.#description, isDiscontinuity);
       } catch (thrown) {
         this.#dismiss(reader, thrown);
       }
     }
+  }
+
+  /** A source that replaced another has a count of its own; where nothing breaks off, the one known here goes on. */
+  #counted(description: StreamDescription, isDiscontinuity: boolean): StreamDescription {
+    const known = this.#description.discontinuities ?? 0;
+    const discontinuities = isDiscontinuity ? Math.max(known + 1, description.discontinuities ?? 0) : known;
+    return { ...description, discontinuities };
   }
 
   /** A reader that throws is our bug: it ends, the source and its neighbours go on. */

@@ -5,25 +5,41 @@ export interface Directives {
   readonly part?: number;
   readonly isDelta: boolean;
   readonly isLegacy: boolean;
+  /** Also what is older than the live window, where that is kept. */
+  readonly isRewind: boolean;
+}
+
+/** What holds where a query does not say. */
+export interface DirectiveDefaults {
+  readonly isLegacy: boolean;
+  readonly isRewind: boolean;
 }
 
 const wholeNumber = /^\d{1,15}$/;
 
 /**
- * @param isLegacyByDefault where the query does not say
  * @returns undefined for directives that no answer satisfies: the request is a bad one
  */
-export function parseDirectives(query: URLSearchParams, isLegacyByDefault = false): Directives | undefined {
+export function parseDirectives(
+  query: URLSearchParams,
+  defaults: DirectiveDefaults = { isLegacy: false, isRewind: true },
+): Directives | undefined {
   const msn = query.get("_HLS_msn");
   const part = query.get("_HLS_part");
   if (msn === null && part !== null) return undefined;
   if ((msn !== null && !wholeNumber.test(msn)) || (part !== null && !wholeNumber.test(part))) return undefined;
   const skip = query.get("_HLS_skip");
-  const legacy = query.get("_HLS_legacy")?.toUpperCase();
   return {
     ...(msn !== null && { msn: Number(msn) }),
     ...(part !== null && { part: Number(part) }),
     isDelta: skip === "YES" || skip === "v2",
-    isLegacy: legacy === "YES" || (legacy !== "NO" && isLegacyByDefault),
+    isLegacy: choiceOf(query, "_HLS_legacy") ?? defaults.isLegacy,
+    isRewind: choiceOf(query, "_HLS_rewind") ?? defaults.isRewind,
   };
+}
+
+/** `YES` or `NO`, in any case; undefined for everything else. */
+export function choiceOf(query: URLSearchParams, key: "_HLS_legacy" | "_HLS_rewind"): boolean | undefined {
+  const value = query.get(key)?.toUpperCase();
+  return value === "YES" ? true : value === "NO" ? false : undefined;
 }

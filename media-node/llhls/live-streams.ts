@@ -4,6 +4,7 @@ import type { StreamHold, StreamHub, StreamRequest } from "../core/stream-hub.ts
 import type { Logger } from "../flow/logger.ts";
 import { every, type Clock, type Timer } from "../time/clock.ts";
 import type { Packaging } from "./cmaf-track-of.ts";
+import type { RewindDisk } from "./rewind-disk.ts";
 import { streamFileKey } from "./stream-key.ts";
 import { StreamOutput } from "./stream-output.ts";
 import type { TrackOutput } from "./track-output.ts";
@@ -34,6 +35,8 @@ export interface LiveStreamsOptions {
   readonly packaging: Packaging;
   readonly segmentCacheControl: string;
   readonly partCacheControl: string;
+  /** Keeps what leaves the live window. */
+  readonly rewind?: { readonly disk: RewindDisk; readonly windowMs: number };
   readonly onProgress: (live: LiveStream, track?: TrackOutput) => void;
 }
 
@@ -46,7 +49,7 @@ export type OpenResult =
 
 /** A stream is let go when nobody asked for anything of it for this long: longer than any request is held. */
 const unusedMs = 10_000;
-/** What an ended stream left is still served for this long. */
+/** What an ended stream left is still served for this long; so is one that can be rewound kept for who paused. */
 const lingerMs = 60_000;
 
 /** The streams of this node that are cut into segments: begun by the first request, let go after the last. */
@@ -109,7 +112,7 @@ export class LiveStreams {
   }
 
   #begin(name: StreamName, hold: StreamHold): LiveStream {
-    const { clock, logger, secretOf, onProgress } = this.#options;
+    const { clock, logger, secretOf, onProgress, rewind } = this.#options;
     const { packaging, segmentMs, partMs, segmentCount, segmentCacheControl, partCacheControl } = this.#options;
     const { stream } = hold;
     const log = logger.with({ app: name.app, stream: name.stream });
@@ -122,6 +125,7 @@ export class LiveStreams {
       partCacheControl,
       streamKey: streamFileKey(name, stream.description, secretOf(name.vhost)),
       logger: log,
+      ...(rewind && { rewind }),
       onProgress: (track) => onProgress(live, track),
     });
     const live: LiveStream = {
@@ -145,7 +149,7 @@ export class LiveStreams {
     const nowMs = this.#options.clock.nowMs();
     for (const live of this.#live.values()) {
       this.#count(live);
-      const keptMs = live.output.ended ? lingerMs : unusedMs;
+      const keptMs = live.output.ended || this.#options.rewind ? lingerMs : unusedMs;
       if (nowMs - live.lastRequestMs > keptMs) this.#remove(live);
     }
   }
@@ -154,6 +158,7 @@ export class LiveStreams {
     this.#live.delete(nameOf(live.name));
     live.viewers.close();
     live.output.stop();
+    live.output.forget();
     live.hold.release();
   }
 }

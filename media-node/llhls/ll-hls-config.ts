@@ -14,6 +14,8 @@ export interface LlHlsConfig {
   readonly hasPreloadHint?: boolean;
   /** Whole segments only, where a request does not say (`DefaultQueryString`). */
   readonly isLegacyByDefault?: boolean;
+  /** How much older than the live window is kept for `_HLS_rewind`, and whether it is listed where a request does not say. */
+  readonly rewind?: RewindConfig;
   /**
    * HLS version 3: MPEG-TS segments with sound and picture in one in place of all this room offers else; parts and what
    * is said of them are left out. `isPlainTaken`: `playlist.m3u8` without `ts:` is this publisher's, too.
@@ -26,6 +28,17 @@ export interface LlHlsConfig {
   readonly holdLimits?: Partial<HoldLimits>;
   /** A viewer's token is good for this long; default 12 h. */
   readonly sessionTtlMs?: number;
+}
+
+/** What is older than the live window, kept on disk (`DVR`). */
+export interface RewindConfig {
+  /** `TempStoragePath`: this node writes and removes files in a folder of its own there. */
+  readonly folder: string;
+  /** `MaxDuration`. */
+  readonly windowMs: number;
+  /** Default 20 GiB. */
+  readonly maxBytes?: number;
+  readonly isDefault: boolean;
 }
 
 /** Seconds by kind of answer; 0 means `no-cache, no-store`, -1 no header, absent what Hearth says itself. */

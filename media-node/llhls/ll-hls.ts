@@ -13,6 +13,7 @@ import { MasterAnswers } from "./master-answers.ts";
 import { MediaAnswers } from "./media-answers.ts";
 import { parseFileName, type FileName } from "./names.ts";
 import { cacheControlOf, immutable, replyFile, replyOptions, replyStatus } from "./reply.ts";
+import { RewindDisk, type RewindDiskStats } from "./rewind-disk.ts";
 import { SlicedWork } from "./sliced-work.ts";
 import { isKeyOf } from "./stream-key.ts";
 import { TsAnswers } from "./ts-answers.ts";
@@ -46,6 +47,8 @@ export interface LlHlsStats {
   readonly heldBytes: number;
   /** Bytes of bodies handed to viewers' sockets since the start. */
   readonly egressBytes: number;
+  /** Bytes and segments on disk for rewinding, and segments that could not be kept. */
+  readonly rewind: RewindDiskStats;
 }
 
 export interface LlHls extends HttpGuest {
@@ -79,6 +82,7 @@ class LlHlsGuest implements LlHls {
   readonly #master: MasterAnswers;
   readonly #media: MediaAnswers;
   readonly #ts: TsAnswers | undefined;
+  readonly #disk: RewindDisk | undefined;
   #isClosed = false;
 
   constructor(options: LlHlsOptions) {
@@ -90,7 +94,9 @@ class LlHlsGuest implements LlHls {
     const limits = { ...defaultLimits, ...config.holdLimits };
     const yieldLoop = (next: () => void): void => void setImmediate(next);
     const held = new HeldRequests({ clock, limits, yieldLoop });
-    const streams = liveStreamsOf(options, held, targetSeconds, (vhost) => this.#secretOf(vhost));
+    const { rewind } = config;
+    this.#disk = rewind && new RewindDisk({ ...rewind, clock, logger });
+    const streams = liveStreamsOf(options, held, targetSeconds, this.#disk, (vhost) => this.#secretOf(vhost));
     const sessions = new ViewerSessions({
       clock,
       logger,
@@ -122,6 +128,7 @@ class LlHlsGuest implements LlHls {
       viewers: lives.reduce((sum, { viewers }) => sum + viewers.count(nowMs), 0),
       heldRequests: this.#held.size,
       egressBytes: this.#sessions.egressBytes,
+      rewind: this.#disk?.stats ?? { bytes: 0, files: 0, lost: 0 },
       heldBytes: lives.flatMap(({ output }) => output.tracks).reduce((sum, track) => sum + track.heldBytes, 0),
     };
   }
@@ -146,7 +153,7 @@ class LlHlsGuest implements LlHls {
     this.#held.close();
     this.#streams.close();
     this.#sessions.close();
-    await Promise.resolve();
+    await this.#disk?.close();
   }
 
   serve(exchange: PlainExchange, target: ViewerTarget): boolean {
@@ -212,9 +219,10 @@ function liveStreamsOf(
   { clock, config, hub, logger }: LlHlsOptions,
   held: HeldRequests,
   targetSeconds: number,
+  disk: RewindDisk | undefined,
   secretOf: (vhost: string) => string | undefined,
 ): LiveStreams {
-  const { maxAge, mpegTs, partMs, segmentCount, segmentMs } = config;
+  const { maxAge, mpegTs, partMs, rewind, segmentCount, segmentMs } = config;
   return new LiveStreams({
     hub,
     clock,
@@ -226,6 +234,7 @@ function liveStreamsOf(
     packaging: mpegTs ? "mpegts" : "fmp4",
     segmentCacheControl: cacheControlOf(maxAge?.segment, immutable),
     partCacheControl: cacheControlOf(maxAge?.part, immutable),
+    ...(disk && rewind && { rewind: { disk, windowMs: rewind.windowMs } }),
     onProgress: (live, track) => {
       held.progress(live);
       if (track) held.progress(track);

@@ -1,4 +1,5 @@
 import type { Admitted, AdmitViewer, ViewerTarget } from "../core/guest.ts";
+import { choiceOf } from "./directives.ts";
 import type { LlHlsConfig } from "./ll-hls-config.ts";
 import type { LiveStream } from "./live-streams.ts";
 import { masterPlaylist, variantsOf } from "./master-playlist.ts";
@@ -61,14 +62,20 @@ export class MasterAnswers {
       return;
     }
     const token = sessions.tokenFor(request, live, admission);
-    const legacy = target.query.get("_HLS_legacy");
-    const childQuery = `session=${token}${legacy?.toUpperCase() === "YES" ? "&_HLS_legacy=YES" : legacy === null ? "" : "&_HLS_legacy=NO"}`;
+    const childQuery = `session=${token}${passedOn(target.query)}`;
     const childPath = admission?.target && { childPath: `/${target.app}/${target.stream}/` };
     const about = { tracks: description.tracks, childQuery, ...childPath };
     const text = shelf ? await shelf.master(live.output, variants, about) : masterPlaylist(variants, about);
     const cacheControl = cacheControlOf(maxAge?.masterPlaylist, "no-cache, no-store");
     sessions.sentMaster(request, live, replyText(exchange, new PreparedText(text), cacheControl));
   }
+}
+
+/** What a viewer asked of the master holds for the playlists it names. */
+function passedOn(query: URLSearchParams): string {
+  const keys = ["_HLS_legacy", "_HLS_rewind"] as const;
+  const passed = keys.map((key) => (query.has(key) ? `&${key}=${choiceOf(query, key) ? "YES" : "NO"}` : ""));
+  return passed.join("");
 }
 
 /** A track's output if it has anything to offer; a silent one is left out of the choice. */

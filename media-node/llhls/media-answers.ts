@@ -1,11 +1,12 @@
 import type { Clock } from "../time/clock.ts";
-import { parseDirectives, type Directives } from "./directives.ts";
+import { parseDirectives, type DirectiveDefaults, type Directives } from "./directives.ts";
 import type { LlHlsConfig } from "./ll-hls-config.ts";
 import type { LiveStream } from "./live-streams.ts";
 import type { FileName } from "./names.ts";
 import { PlaylistTexts } from "./playlist-texts.ts";
 import { readinessOf } from "./readiness.ts";
-import { cacheControlOf, replyFile, replyStatus, replyText, type PreparedFile } from "./reply.ts";
+import { cacheControlOf, rangeOf, replyFile, replyStatus, replyText, type PreparedFile } from "./reply.ts";
+import type { RewindSegment } from "./rewind-window.ts";
 import { partTargetMs, type TrackOutput } from "./track-output.ts";
 import { maxHoldMs, type ViewerRequest } from "./viewer-request.ts";
 import type { ViewerSessions } from "./viewer-sessions.ts";
@@ -26,7 +27,7 @@ const catchUpMs = 5_000;
 export class MediaAnswers {
   readonly #options: MediaAnswersOptions;
   readonly #texts: PlaylistTexts;
-  readonly #isLegacyByDefault: boolean;
+  readonly #defaults: DirectiveDefaults;
 
   constructor(options: MediaAnswersOptions) {
     const { config, targetSeconds } = options;
@@ -36,13 +37,13 @@ export class MediaAnswers {
       partHoldBackMs: Math.max(config.partHoldBackMs ?? 0, 3 * partTargetMs(config.partMs)),
       hasPreloadHint: config.hasPreloadHint ?? true,
     });
-    this.#isLegacyByDefault = config.isLegacyByDefault ?? false;
+    this.#defaults = { isLegacy: config.isLegacyByDefault ?? false, isRewind: config.rewind?.isDefault ?? true };
   }
 
   async open(request: ViewerRequest, name: FileName & { kind: "media" }): Promise<void> {
     const { exchange, target } = request;
     // Nothing is pulled for who may not watch.
-    if (!parseDirectives(target.query, this.#isLegacyByDefault)) return replyStatus(exchange, 400);
+    if (!parseDirectives(target.query, this.#defaults)) return replyStatus(exchange, 400);
     if (!this.#options.sessions.mayHaveMedia(request)) return replyStatus(exchange, 401);
     const live = await this.#options.waiting.playable(request, () =>
       replyStatus(exchange, 503, { "Retry-After": "1" }),
@@ -57,7 +58,7 @@ export class MediaAnswers {
     const { clock, sessions, targetSeconds, waiting } = this.#options;
     const { exchange, session, target } = request;
     const nowMs = clock.nowMs();
-    const directives = parseDirectives(target.query, this.#isLegacyByDefault);
+    const directives = parseDirectives(target.query, this.#defaults);
     if (!directives) return replyStatus(exchange, 400);
     if (!sessions.mayHaveMedia(request, live)) return replyStatus(exchange, 401);
     if (live.viewers.isEnded(session)) return replyStatus(exchange, 403);
@@ -89,6 +90,25 @@ export class MediaAnswers {
     sessions.sentMedia(request, live, replyText(exchange, text, cacheControl));
   }
 
+  /** Answers with a segment that left the live window, from the disk. */
+  async #sendStored({ exchange }: ViewerRequest, live: LiveStream, { file, prepared }: RewindSegment): Promise<void> {
+    const { sessions } = this.#options;
+    if (!file || !prepared) return replyStatus(exchange, 404);
+    const range = rangeOf(exchange, prepared);
+    if (range === "unsatisfiable" || exchange.method === "HEAD" || file.pieces) {
+      const whole = file.pieces ? prepared.withPieces(file.pieces) : prepared;
+      return sessions.sent(live, replyFile(exchange, whole));
+    }
+    // Begun before anything is promised: a file that somebody took away is a plain 404.
+    const body = await begun(file.read(...(range ?? [0, prepared.size])));
+    if (!body) return replyStatus(exchange, 404);
+    if (exchange.isOver) return void (await body.return());
+    sessions.sent(
+      live,
+      replyFile(exchange, prepared, () => body),
+    );
+  }
+
   async answerFile(request: ViewerRequest, name: FileName & { kind: "init" | "segment" | "part" }): Promise<void> {
     const { sessions, waiting } = this.#options;
     const { exchange, target } = request;
@@ -101,8 +121,10 @@ export class MediaAnswers {
     const send = (file: PreparedFile): void => {
       sessions.sent(live, replyFile(exchange, file));
     };
-    const file = track.file(target.file);
+    const file = track.file(target.file) ?? track.rewind?.init(target.file);
     if (file) return send(file);
+    const stored = track.rewind?.find(target.file);
+    if (stored) return this.#sendStored(request, live, stored);
     if (name.kind === "init") return replyStatus(exchange, 404);
     const canonical = track.canonicalOf(name.msn, name.kind === "part" ? name.part : undefined, name.key);
     if (canonical !== undefined) {
@@ -117,5 +139,39 @@ export class MediaAnswers {
     };
     if (resolve() === "later") waiting.hold(request, track, maxHoldMs, () => resolve() !== "later", answer);
     else answer();
+  }
+}
+
+/** What a generator gives, whose first value is there already; undefined when it fails at once. */
+async function begun(body: AsyncGenerator<Uint8Array>): Promise<StartedBody | undefined> {
+  try {
+    return new StartedBody(await body.next(), body);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Unlike a generator, one that nobody began to read lets go of its file, too. */
+class StartedBody implements AsyncIterable<Uint8Array>, AsyncIterator<Uint8Array> {
+  readonly #rest: AsyncGenerator<Uint8Array>;
+  #first: IteratorResult<Uint8Array> | undefined;
+
+  constructor(first: IteratorResult<Uint8Array>, rest: AsyncGenerator<Uint8Array>) {
+    this.#first = first;
+    this.#rest = rest;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  next(): Promise<IteratorResult<Uint8Array>> {
+    const first = this.#first;
+    this.#first = undefined;
+    return first ? Promise.resolve(first) : this.#rest.next();
+  }
+
+  return(): Promise<IteratorResult<Uint8Array>> {
+    return this.#rest.return(undefined);
   }
 }

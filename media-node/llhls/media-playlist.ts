@@ -1,4 +1,5 @@
 import { isGap, type MediaSegment } from "./media-segment.ts";
+import type { RewindSegment } from "./rewind-window.ts";
 import type { TrackOutput } from "./track-output.ts";
 
 export interface MediaPlaylistOptions {
@@ -13,6 +14,8 @@ export interface MediaPlaylistOptions {
   readonly isLegacy: boolean;
   /** The client has a recent copy and asks for the changes only. */
   readonly isDelta: boolean;
+  /** Lists what can be rewound to before the live window. */
+  readonly isRewind?: boolean;
 }
 
 /** A delta leaves out what is older than this many target durations (RFC 8216bis §4.4.3.8: at least six). */
@@ -31,7 +34,13 @@ const seconds = (ms: number): string => (ms / 1000).toFixed(6);
 /** The media playlist of a track (RFC 8216bis §4.4). Same segments, same options: same text. */
 export function mediaPlaylist(track: TrackOutput, options: MediaPlaylistOptions): string {
   const { isLegacy, targetSeconds } = options;
-  const { segments } = track;
+  const live = track.segments;
+  const older = options.isRewind && live[0] ? (track.rewind?.before(live[0].msn) ?? []) : [];
+  const segments: readonly ListedSegment[] = older.length > 0 ? [...older.map(listedOf), ...live] : live;
+  const discontinuitySequence = older.reduce(
+    (left, { discontinuities }) => left - discontinuities,
+    track.discontinuitySequence,
+  );
   const listed = isLegacy ? segments.filter((segment) => segment.isComplete) : segments;
   const skipped = options.isDelta && !isLegacy ? skippable(listed, targetSeconds) : 0;
   const lines = [
@@ -41,13 +50,13 @@ export function mediaPlaylist(track: TrackOutput, options: MediaPlaylistOptions)
     ...(isLegacy ? [] : serverControl(track, options)),
     `#EXT-X-MEDIA-SEQUENCE:${segments[0]?.msn ?? 0}`,
   ];
-  if (track.discontinuitySequence > 0) lines.push(`#EXT-X-DISCONTINUITY-SEQUENCE:${track.discontinuitySequence}`);
+  if (discontinuitySequence > 0) lines.push(`#EXT-X-DISCONTINUITY-SEQUENCE:${discontinuitySequence}`);
   if (skipped > 0) lines.push(`#EXT-X-SKIP:SKIPPED-SEGMENTS=${skipped}`);
   const wholes = listed.filter((segment) => segment.isComplete);
   const firstWithParts = wholes.at(-segmentsWithParts)?.msn ?? 0;
   let initUri = skipped > 0 ? listed[skipped - 1]!.initUri : undefined;
   for (const segment of listed.slice(skipped)) {
-    if (segment.isDiscontinuity) lines.push("#EXT-X-DISCONTINUITY");
+    for (let count = 0; count < segment.discontinuities; count++) lines.push("#EXT-X-DISCONTINUITY");
     if (segment.initUri !== initUri) lines.push(`#EXT-X-MAP:URI="${segment.initUri}"`);
     initUri = segment.initUri;
     appendSegment(lines, segment, options.epochMs, !isLegacy && segment.msn >= firstWithParts);
@@ -66,7 +75,7 @@ function serverControl(track: TrackOutput, { targetSeconds, partHoldBackMs }: Me
 }
 
 /** How many segments from the start lie before the skip boundary. */
-function skippable(segments: readonly MediaSegment[], targetSeconds: number): number {
+function skippable(segments: readonly ListedSegment[], targetSeconds: number): number {
   let keptMs = 0;
   for (let index = segments.length - 1; index >= 0; index--) {
     if (keptMs >= skipTargets * targetSeconds * 1000) return index + 1;
@@ -75,7 +84,22 @@ function skippable(segments: readonly MediaSegment[], targetSeconds: number): nu
   return 0;
 }
 
-function appendSegment(lines: string[], segment: MediaSegment, epochMs: number, hasParts: boolean): void {
+/** What is listed of a segment. */
+type ListedSegment = Pick<
+  MediaSegment,
+  "msn" | "uri" | "initUri" | "startMs" | "durationMs" | "discontinuities" | "parts" | "isComplete"
+> & { readonly isGap?: boolean };
+
+const noParts: MediaSegment["parts"] = [];
+
+const listedOf = (segment: RewindSegment): ListedSegment => ({
+  ...segment,
+  parts: noParts,
+  isComplete: true,
+  isGap: segment.file === undefined,
+});
+
+function appendSegment(lines: string[], segment: ListedSegment, epochMs: number, hasParts: boolean): void {
   const { parts, startMs } = segment;
   if (!segment.isComplete && parts.length === 0) return;
   lines.push(`#EXT-X-PROGRAM-DATE-TIME:${new Date(Math.round(epochMs + startMs)).toISOString()}`);
@@ -85,7 +109,7 @@ function appendSegment(lines: string[], segment: MediaSegment, epochMs: number, 
     }
   }
   if (!segment.isComplete) return;
-  if (isGap(segment)) lines.push("#EXT-X-GAP");
+  if (segment.isGap ?? isGap(segment)) lines.push("#EXT-X-GAP");
   lines.push(`#EXTINF:${seconds(segment.durationMs)},`, segment.uri);
 }
 

@@ -27,7 +27,8 @@ export interface MediaSegment {
   /** What its samples are. */
   readonly track: OutputTrack;
   readonly initUri: string;
-  readonly isDiscontinuity: boolean;
+  /** Breaks between the segment before and this one: decoders start anew. More than one where some passed unseen. */
+  readonly discontinuities: number;
   /** False when it was joined in its middle: its names carry a mark, since other edges know a longer one. */
   readonly isCanonical: boolean;
   readonly parts: Part[];
@@ -35,7 +36,7 @@ export interface MediaSegment {
 }
 
 /** A segment in which the source sent nothing. */
-export function isGap(segment: MediaSegment): boolean {
+export function isGap(segment: Pick<MediaSegment, "isComplete" | "parts">): boolean {
   return segment.isComplete && segment.parts.length === 0;
 }
 

@@ -24,19 +24,20 @@ export class PlaylistTexts {
     this.#options = options;
   }
 
-  media(stream: StreamOutput, track: TrackOutput, { isDelta, isLegacy }: Directives): PreparedText {
+  media(stream: StreamOutput, track: TrackOutput, { isDelta, isLegacy, isRewind }: Directives): PreparedText {
     const siblings = stream.tracks.filter((other) => other !== track && other.type === track.type);
     // Reports on siblings are part of the text.
-    const version = siblings.reduce((sum, sibling) => sum + sibling.version, track.version);
+    const own = track.version + (track.rewind?.version ?? 0);
+    const version = siblings.reduce((sum, sibling) => sum + sibling.version, own);
     let prepared = this.#prepared.get(track);
     if (!prepared) this.#prepared.set(track, (prepared = { version, texts: [] }));
     if (prepared.version !== version) {
       prepared.version = version;
       prepared.texts.length = 0;
     }
-    const kind = (isDelta ? 1 : 0) + (isLegacy ? 2 : 0);
+    const kind = (isDelta ? 1 : 0) + (isLegacy ? 2 : 0) + (isRewind ? 4 : 0);
     const { epochMs } = stream.stream.description;
-    const options = { ...this.#options, epochMs, siblings, isDelta, isLegacy };
+    const options = { ...this.#options, epochMs, siblings, isDelta, isLegacy, isRewind };
     return (prepared.texts[kind] ??= new PreparedText(mediaPlaylist(track, options)));
   }
 }

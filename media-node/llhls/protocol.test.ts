@@ -44,8 +44,9 @@ test("directives that no answer satisfies are refused", () => {
   ]) {
     assert.equal(parse(bad), undefined, bad);
   }
-  assert.deepEqual(parse("_HLS_msn=5&_HLS_part=2&_HLS_skip=v2"), { msn: 5, part: 2, isDelta: true, isLegacy: false });
-  assert.deepEqual(parse("_HLS_legacy=yes"), { isDelta: false, isLegacy: true });
+  const both = { msn: 5, part: 2, isDelta: true, isLegacy: false, isRewind: true };
+  assert.deepEqual(parse("_HLS_msn=5&_HLS_part=2&_HLS_skip=v2"), both);
+  assert.deepEqual(parse("_HLS_legacy=yes&_HLS_rewind=no"), { isDelta: false, isLegacy: true, isRewind: false });
 });
 
 test("byte ranges are read as RFC 9110 says", () => {

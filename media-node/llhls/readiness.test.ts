@@ -12,7 +12,7 @@ const track = {
 } as unknown as TrackOutput;
 
 test("a player from another edge waits for one that is still catching up; nobody else waits for what is far ahead", () => {
-  const ahead = { msn: 12, part: 3, isDelta: false, isLegacy: false };
+  const ahead = { msn: 12, part: 3, isDelta: false, isLegacy: false, isRewind: true };
   assert.equal(readinessOf(track, ahead, true), "later");
   assert.equal(readinessOf(track, ahead), "never");
   assert.equal(readinessOf(track, { ...ahead, msn: 5_000 }, true), "never");

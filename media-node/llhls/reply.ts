@@ -1,5 +1,5 @@
 import { gzipSync } from "node:zlib";
-import type { PlainExchange } from "../core/guest.ts";
+import type { AnswerBody, PlainExchange } from "../core/guest.ts";
 
 /** Public media: any page may play it, `*` also fits the `Origin: null` that follows a redirect. */
 const cors = [
@@ -49,15 +49,31 @@ export class PreparedFile {
   /** Of every answer with a part of it. */
   readonly common: readonly string[];
 
+  readonly #contentType: string;
+  readonly #cacheControl: string;
+
   /**
    * @param pieces shared, not copied
    * @param cacheControl `""` for none
+   * @param size where the pieces are not at hand
    */
-  constructor(pieces: readonly Uint8Array[], contentType: string, cacheControl: string) {
+  constructor(pieces: readonly Uint8Array[], contentType: string, cacheControl: string, size?: number) {
     this.pieces = pieces;
-    this.size = pieces.reduce((sum, piece) => sum + piece.length, 0);
+    this.size = size ?? pieces.reduce((sum, piece) => sum + piece.length, 0);
+    this.#contentType = contentType;
+    this.#cacheControl = cacheControl;
     this.common = [...cors, "Content-Type", contentType, ...cacheLines(cacheControl), "Accept-Ranges", "bytes"];
     this.headers = [...this.common, "Content-Length", String(this.size)];
+  }
+
+  /** The same file with its bytes at hand. */
+  withPieces(pieces: readonly Uint8Array[]): PreparedFile {
+    return new PreparedFile(pieces, this.#contentType, this.#cacheControl);
+  }
+
+  /** The same file, of which only the header lines are held. */
+  withoutPieces(): PreparedFile {
+    return new PreparedFile([], this.#contentType, this.#cacheControl, this.size);
   }
 }
 
@@ -115,26 +131,40 @@ function acceptsGzip(header: string | undefined): boolean {
 
 /**
  * Answers with a file, or the range of it that was asked for (RFC 9110 §14).
+ * @param bodyOf its bytes from `start` to `end` (exclusive), where they are elsewhere than in `file`
  * @returns bytes of the body
  */
-export function replyFile(exchange: PlainExchange, file: PreparedFile): number {
+export function replyFile(
+  exchange: PlainExchange,
+  file: PreparedFile,
+  bodyOf: (start: number, end: number) => AnswerBody = (start, end) =>
+    start === 0 && end === file.size ? file.pieces : slice(file.pieces, start, end),
+): number {
   if (exchange.isOver) return 0;
-  const header = exchange.header("range");
-  const range = header === undefined ? undefined : parseRange(header, file.size);
+  const range = rangeOf(exchange, file);
   if (range === "unsatisfiable") {
     replyStatus(exchange, 416, { "Content-Range": `bytes */${file.size}` });
     return 0;
   }
   const isHead = exchange.method === "HEAD";
   if (!range) {
-    exchange.send(200, file.headers, file.pieces);
+    exchange.send(200, file.headers, isHead ? [] : bodyOf(0, file.size));
     return isHead ? 0 : file.size;
   }
   const [start, end] = range;
   const headers = [...file.common, "Content-Length", String(end - start)];
   headers.push("Content-Range", `bytes ${start}-${end - 1}/${file.size}`);
-  exchange.send(206, headers, slice(file.pieces, start, end));
+  exchange.send(206, headers, isHead ? [] : bodyOf(start, end));
   return isHead ? 0 : end - start;
+}
+
+/** The part of a file that is asked for; undefined: all of it. */
+export function rangeOf(
+  exchange: PlainExchange,
+  { size }: PreparedFile,
+): readonly [number, number] | "unsatisfiable" | undefined {
+  const header = exchange.header("range");
+  return header === undefined ? undefined : parseRange(header, size);
 }
 
 function slice(pieces: readonly Uint8Array[], start: number, end: number): Uint8Array[] {

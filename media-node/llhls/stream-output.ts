@@ -6,6 +6,8 @@ import type { Stream, StreamDescription, StreamReader } from "../core/stream.ts"
 import type { Track } from "../core/track.ts";
 import { isDeliverable, outputTrackOf, type Packaging } from "./cmaf-track-of.ts";
 import { immutable } from "./reply.ts";
+import type { RewindDisk } from "./rewind-disk.ts";
+import { RewindWindow } from "./rewind-window.ts";
 import { SegmentGrid, ticksToMs } from "./segment-grid.ts";
 import { FollowCutter, LeadCutter } from "./segmenter.ts";
 import { TrackOutput } from "./track-output.ts";
@@ -21,6 +23,8 @@ export interface StreamOutputOptions {
   readonly segmentCacheControl?: string;
   readonly partCacheControl?: string;
   readonly logger: Logger;
+  /** Keeps what leaves the live window, so long. */
+  readonly rewind?: { readonly disk: RewindDisk; readonly windowMs: number };
   /** Something that the playlist of this track, or of all, shows has changed. */
   readonly onProgress: (track?: TrackOutput) => void;
 }
@@ -57,6 +61,8 @@ export class StreamOutput implements StreamReader {
   #removeReader: (() => void) | undefined;
   #ended: CloseReason | undefined;
   #malformed = 0;
+  /** Of the source up to now, and what this output added: the sequence number of the segment to come. */
+  #discontinuities = 0;
   #isPublished = false;
 
   constructor(stream: Stream, options: StreamOutputOptions) {
@@ -121,7 +127,8 @@ export class StreamOutput implements StreamReader {
 
   /** Takes what the stream still remembers, then everything new. */
   start(): void {
-    this.#setUp(this.stream.description, false);
+    this.#discontinuities = this.stream.description.discontinuities ?? 0;
+    this.#setUp(this.stream.description, 0);
     const recent = this.stream.recentSamples(this.#options.segmentCount * this.#options.segmentMs);
     this.#removeReader = this.stream.addReader(this);
     for (const sample of recent) {
@@ -148,6 +155,11 @@ export class StreamOutput implements StreamReader {
     }
   }
 
+  /** Forgets what was kept for rewinding. */
+  forget(): void {
+    for (const output of this.#outputs.values()) output.rewind?.close();
+  }
+
   /** Reads no more; what is there stays servable. */
   stop(): void {
     this.#removeReader?.();
@@ -165,9 +177,10 @@ export class StreamOutput implements StreamReader {
   }
 
   onDescription(description: StreamDescription, isDiscontinuity: boolean): void {
+    const breaks = isDiscontinuity ? Math.max(1, (description.discontinuities ?? 0) - this.#discontinuities) : 0;
     if (isDiscontinuity) this.#flush();
     if (isDiscontinuity) this.#silent.clear();
-    this.#setUp(description, isDiscontinuity);
+    this.#setUp(description, breaks);
   }
 
   onEnd(reason: CloseReason): void {
@@ -216,7 +229,7 @@ export class StreamOutput implements StreamReader {
     );
     this.#options.logger.warn("a track sends nothing and is left out", { track: silent });
     this.#silent.add(silent);
-    this.#setUp(description, true);
+    this.#setUp(description, 1);
     for (const [id, sample] of kept) {
       const track = this.stream.track(id);
       if (track) this.#take(sample, track);
@@ -226,12 +239,14 @@ export class StreamOutput implements StreamReader {
   #comeBack(trackId: number): void {
     this.#flush();
     this.#silent.delete(trackId);
-    this.#setUp(this.stream.description, true);
+    this.#setUp(this.stream.description, 1);
   }
 
-  #setUp({ tracks }: StreamDescription, isDiscontinuity: boolean): void {
+  /** @param breaks discontinuities before what comes; 0 where it goes on */
+  #setUp({ tracks }: StreamDescription, breaks: number): void {
+    this.#discontinuities += breaks;
     const used = usedTracks(tracks, this.#packaging).filter(({ id }) => !this.#silent.has(id));
-    if (!isDiscontinuity && used.every((track) => this.#leads.has(track.id) || this.#followers.has(track.id))) return;
+    if (breaks === 0 && used.every((track) => this.#leads.has(track.id) || this.#followers.has(track.id))) return;
     const lastMsn = Math.max(-1, ...this.tracks.map((track) => track.segments.at(-1)?.msn ?? -1));
     this.#leadTrackId = (used.find((track) => track.kind === "video") ?? used[0])?.id;
     this.#hasLeadSent = false;
@@ -239,7 +254,7 @@ export class StreamOutput implements StreamReader {
     this.#leads = new Map();
     this.#followers = new Map();
     this.#unconfigured = new Set();
-    for (const track of used) this.#addTrack(track, isDiscontinuity, lastMsn < 0 ? undefined : lastMsn);
+    for (const track of used) this.#addTrack(track, breaks, lastMsn < 0 ? undefined : lastMsn);
   }
 
   /** A record from outside may be broken: the track then waits for parameter sets in band. */
@@ -252,11 +267,11 @@ export class StreamOutput implements StreamReader {
     }
   }
 
-  #addTrack(track: Track, isDiscontinuity: boolean, after: number | undefined): void {
+  #addTrack(track: Track, breaks: number, after: number | undefined): void {
     const cmaf = this.#cmafOf(track);
     const known = this.#outputs.get(track.id);
     if (!cmaf) this.#unconfigured.add(track.id);
-    else if (known) known.describe(cmaf, isDiscontinuity);
+    else if (known) known.describe(cmaf, breaks);
     else this.#outputs.set(track.id, this.#newOutput(track.id, cmaf));
     if (cmaf) this.#addCutter(track, after);
   }
@@ -267,18 +282,33 @@ export class StreamOutput implements StreamReader {
     this.#unconfigured.delete(track.id);
     const known = this.#outputs.get(track.id);
     const after = known?.segments.at(-1)?.msn;
-    if (known) known.describe(cmaf, true);
+    if (known) known.describe(cmaf, 1);
     else this.#outputs.set(track.id, this.#newOutput(track.id, cmaf));
     this.#addCutter(track, after);
   }
 
   #newOutput(trackId: number, cmaf: Parameters<TrackOutput["describe"]>[0]): TrackOutput {
-    const { partMs, segmentCount, streamKey, onProgress } = this.#options;
+    const { partMs, segmentCount, streamKey, onProgress, rewind } = this.#options;
     const { segmentCacheControl = immutable, partCacheControl = immutable } = this.#options;
     const packaging = this.#packaging;
-    const options = { trackId, streamKey, partMs, packaging, segmentCount, segmentCacheControl, partCacheControl };
-    const output: TrackOutput = new TrackOutput(cmaf, { ...options, onProgress: () => onProgress(output) });
+    const caching = { segmentCacheControl, partCacheControl };
+    const output: TrackOutput = new TrackOutput(cmaf, {
+      trackId,
+      streamKey,
+      partMs,
+      packaging,
+      segmentCount,
+      ...caching,
+      discontinuitiesBefore: this.#discontinuities,
+      ...(rewind && { rewind: this.#newWindow(rewind) }),
+      onProgress: () => onProgress(output),
+    });
     return output;
+  }
+
+  /** A window is as many cells long as fit into the time: so it begins alike on all edges that have it all. */
+  #newWindow({ disk, windowMs }: NonNullable<StreamOutputOptions["rewind"]>): RewindWindow {
+    return new RewindWindow({ disk, maxSegments: Math.max(1, Math.floor(windowMs / this.grid.cellMs)) });
   }
 
   #addCutter(track: Track, after: number | undefined): void {

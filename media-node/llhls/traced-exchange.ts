@@ -1,5 +1,5 @@
 import { traceHeader } from "../cluster/trace/trace-id.ts";
-import type { PlainExchange } from "../core/guest.ts";
+import type { AnswerBody, PlainExchange } from "../core/guest.ts";
 
 const exposed = "Access-Control-Expose-Headers";
 
@@ -25,7 +25,7 @@ export class TracedExchange implements PlainExchange {
     return this.#exchange.header(name);
   }
 
-  send(status: number, headers: readonly string[], body?: readonly Uint8Array[]): void {
+  send(status: number, headers: readonly string[], body?: AnswerBody): void {
     if (headers.some((text, at) => headers[at - 1] === "Cache-Control" && text.includes("max-age="))) {
       this.#exchange.send(status, headers, body);
       return;

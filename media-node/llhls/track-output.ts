@@ -7,6 +7,7 @@ import { keepNalOf } from "./keep-nal.ts";
 import { isGap, segmentSize, type MediaSegment, type Part } from "./media-segment.ts";
 import { serializeFileName, type FileTrackType } from "./names.ts";
 import { PreparedFile } from "./reply.ts";
+import type { RewindWindow } from "./rewind-window.ts";
 import { shortHash } from "./short-hash.ts";
 import { ticksToMs } from "./segment-grid.ts";
 import type { SegmentSink } from "./segmenter.ts";
@@ -23,6 +24,10 @@ export interface TrackOutputOptions {
   /** Said of caching; `""` for nothing. */
   readonly segmentCacheControl: string;
   readonly partCacheControl: string;
+  /** Discontinuities of the source before the first segment: all edges count from the same beginning. */
+  readonly discontinuitiesBefore: number;
+  /** Keeps whole segments when they have left the list. */
+  readonly rewind?: RewindWindow;
   /** Called after every part and every segment end: playlists that wait may now be ready. */
   readonly onProgress: () => void;
 }
@@ -52,6 +57,7 @@ export class TrackOutput implements SegmentSink {
   /** No part is longer: a playlist's PART-TARGET. */
   readonly partTargetMs: number;
   readonly segmentCount: number;
+  readonly rewind: RewindWindow | undefined;
   readonly #options: TrackOutputOptions;
   readonly #files = new Map<string, PreparedFile>();
   #track: OutputTrack;
@@ -59,8 +65,9 @@ export class TrackOutput implements SegmentSink {
   #initUri: string;
   #keepNal: ReturnType<typeof keepNalOf>;
   #segments: MediaSegment[] = [];
-  #isAfterDiscontinuity = false;
-  #discontinuitiesGone = 0;
+  /** Discontinuities since the last segment began. */
+  #breaks = 0;
+  #discontinuitiesGone: number;
   #pending: FragmentSample[] = [];
   #pendingTicks = 0;
   #peakBitrate = 0;
@@ -74,7 +81,9 @@ export class TrackOutput implements SegmentSink {
     this.type = track.kind;
     this.partTargetMs = partTargetMs(options.partMs);
     this.segmentCount = options.segmentCount;
+    this.rewind = options.rewind;
     this.#options = options;
+    this.#discontinuitiesGone = options.discontinuitiesBefore;
     this.playlistUri = serializeFileName({ kind: "media", ...this.#nameParts() });
     this.#track = track;
     this.#codecs = codecsOf(track);
@@ -96,11 +105,11 @@ export class TrackOutput implements SegmentSink {
     return this.#segments.slice(Math.max(0, this.#segments.length - this.#listedCount()));
   }
 
-  /** Segments that left the list with a discontinuity. */
+  /** Discontinuities before the first listed segment. */
   get discontinuitySequence(): number {
     const gone = this.#segments.length - this.#listedCount();
     let count = this.#discontinuitiesGone;
-    for (let i = 0; i < gone; i++) if (this.#segments[i]!.isDiscontinuity) count++;
+    for (let i = 0; i < gone; i++) count += this.#segments[i]!.discontinuities;
     return count;
   }
 
@@ -148,13 +157,14 @@ export class TrackOutput implements SegmentSink {
     return this.#segments.reduce((sum, segment) => sum + segmentSize(segment), 0);
   }
 
-  /** What follows does not continue what came before; `track` describes it. */
-  describe(track: OutputTrack, isDiscontinuity: boolean): void {
+  /** @param breaks how often what follows does not continue what came before; `track` describes it */
+  describe(track: OutputTrack, breaks: number): void {
     this.#track = track;
     this.#codecs = codecsOf(track);
     this.#keepNal = keepNalOf(track);
     this.#initUri = this.#addInit();
-    if (isDiscontinuity && this.#segments.length > 0) this.#isAfterDiscontinuity = true;
+    if (this.#segments.length > 0) this.#breaks += breaks;
+    else this.#discontinuitiesGone += breaks;
   }
 
   open(msn: number, startMs: number, isCanonical: boolean): void {
@@ -172,12 +182,12 @@ export class TrackOutput implements SegmentSink {
       track: this.#track,
       uri: serializeFileName({ kind: "segment", ...this.#nameParts(), msn, key }),
       initUri: this.#initUri,
-      isDiscontinuity: this.#isAfterDiscontinuity,
+      discontinuities: this.#breaks,
       isCanonical,
       parts: [],
       isComplete: false,
     });
-    this.#isAfterDiscontinuity = false;
+    this.#breaks = 0;
     while (this.#segments.length > this.segmentCount + 1 + keptAfterwards) this.#dropOldest();
     this.#progress();
   }
@@ -211,7 +221,11 @@ export class TrackOutput implements SegmentSink {
     segment.isComplete = true;
     if (isGap(segment)) segment.durationMs = Math.max(1, (nextStartMs ?? segment.startMs) - segment.startMs);
     else this.#measure(segment);
-    if (!this.#isKeeping) this.#files.set(segment.uri, this.#fileOf(segment.parts.flatMap(({ file }) => file.pieces)));
+    if (!this.#isKeeping) {
+      const file = this.#fileOf(segment.parts.flatMap(({ file: { pieces } }) => pieces));
+      this.#files.set(segment.uri, file);
+      this.rewind?.keep(segment, file, this.#files.get(segment.initUri));
+    }
     this.#progress();
   }
 
@@ -237,7 +251,7 @@ export class TrackOutput implements SegmentSink {
       const key = this.#keyOf(true, 0);
       const uri = serializeFileName({ kind: "segment", ...this.#nameParts(), msn: msn - 1, key });
       const gap = { msn: msn - 1, key, uri, startMs: startMs - cellMs, durationMs: cellMs, track, initUri, parts: [] };
-      this.#segments.unshift({ ...gap, isDiscontinuity: false, isCanonical: true, isComplete: true });
+      this.#segments.unshift({ ...gap, discontinuities: 0, isCanonical: true, isComplete: true });
     }
     this.#progress();
   }
@@ -343,7 +357,7 @@ export class TrackOutput implements SegmentSink {
   #dropOldest(): void {
     const dropped = this.#segments.shift();
     if (!dropped) return;
-    if (dropped.isDiscontinuity) this.#discontinuitiesGone++;
+    this.#discontinuitiesGone += dropped.discontinuities;
     this.#files.delete(dropped.uri);
     for (const part of dropped.parts) this.#files.delete(part.uri);
     const isInitUsed =

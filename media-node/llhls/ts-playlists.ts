@@ -38,8 +38,8 @@ export function tsMediaPlaylist(variant: TsVariant, targetSeconds: number, epoch
   const lines = ["#EXTM3U", "#EXT-X-VERSION:3", `#EXT-X-TARGETDURATION:${targetSeconds}`];
   lines.push(`#EXT-X-MEDIA-SEQUENCE:${segments[0]?.msn ?? 0}`);
   if (discontinuitySequence > 0) lines.push(`#EXT-X-DISCONTINUITY-SEQUENCE:${discontinuitySequence}`);
-  for (const { isDiscontinuity, isGap, startMs, durationMs, uri } of segments) {
-    if (isDiscontinuity) lines.push("#EXT-X-DISCONTINUITY");
+  for (const { discontinuities, isGap, startMs, durationMs, uri } of segments) {
+    for (let count = 0; count < discontinuities; count++) lines.push("#EXT-X-DISCONTINUITY");
     lines.push(`#EXT-X-PROGRAM-DATE-TIME:${new Date(Math.round(epochMs + startMs)).toISOString()}`);
     // Newer than version 3, where it is passed over: who asks for a gap is led to what follows.
     if (isGap) lines.push("#EXT-X-GAP");

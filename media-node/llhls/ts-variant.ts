@@ -15,7 +15,7 @@ export interface TsSegment {
   readonly uri: string;
   readonly startMs: number;
   readonly durationMs: number;
-  readonly isDiscontinuity: boolean;
+  readonly discontinuities: number;
   /** No track has media in it. */
   readonly isGap: boolean;
   /** Of the leading track. */
@@ -95,7 +95,7 @@ export class TsVariant {
       uri: serializeTsFileName({ kind: "ts-segment", ...this.#nameWith(own.key), msn }),
       startMs: own.startMs,
       durationMs: own.durationMs,
-      isDiscontinuity: own.isDiscontinuity || (other?.isDiscontinuity ?? false),
+      discontinuities: Math.max(own.discontinuities, other?.discontinuities ?? 0),
       isGap: isGap(own) && (!other || isGap(other)),
       key: own.key,
       payload: segmentSize(own) + (other ? segmentSize(other) : 0),

@@ -44,6 +44,7 @@ export function toStreamDescription(description: OvtDescription, context: Descri
     isEpochShared: hearth?.isEpochShared ?? false,
     originId: hearth?.originId ?? description.originStreamUuid,
     path: hearth?.path ?? [],
+    ...(hearth && { discontinuities: hearth.discontinuities }),
   };
 }
 
@@ -128,6 +129,7 @@ export function toOvtDescription(
       originId: description.originId,
       path: [...description.path, nodeId],
       languages,
+      discontinuities: description.discontinuities ?? 0,
     }),
   };
 }

@@ -23,6 +23,8 @@ export interface HearthDescription {
   readonly path: readonly string[];
   /** Track id → language tag, which OVT itself has no room for. */
   readonly languages: Readonly<Record<string, string>>;
+  /** How often the stream broke off since it began at its first origin. */
+  readonly discontinuities: number;
 }
 
 const maxHops = 16;
@@ -66,6 +68,7 @@ export function parseHearthDescription(value: WireJson | undefined): HearthDescr
     originId,
     path,
     languages: languagesOf(members["languages"]),
+    discontinuities: uintOf(members["discontinuities"], 2 ** 31) ?? 0,
   };
 }
 

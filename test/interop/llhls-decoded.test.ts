@@ -89,7 +89,13 @@ for (const video of ["av1", "vp9"] as const) {
     try {
       const [source, made] = [join(folder, "source.ivf"), join(folder, "made.mp4")];
       await writeFile(made, bytes);
-      await writeFile(source, ivfOf(video === "av1" ? "AV01" : "VP90", delimited.map(({ data }) => data)));
+      await writeFile(
+        source,
+        ivfOf(
+          video === "av1" ? "AV01" : "VP90",
+          delimited.map(({ data }) => data),
+        ),
+      );
       const expected = await hashes(source, [], "v");
       assert.equal(expected.length, clip.samples.length);
       assert.deepEqual(await hashes(made, [], "v"), expected);

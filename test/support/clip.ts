@@ -81,11 +81,7 @@ export async function makeClip(options: ClipOptions): Promise<Clip> {
   }
 }
 
-function readClip(
-  file: Buffer,
-  probed: { packets: ProbedPacket[]; streams: ProbedStream[] },
-  isOpus: boolean,
-): Clip {
+function readClip(file: Buffer, probed: { packets: ProbedPacket[]; streams: ProbedStream[] }, isOpus: boolean): Clip {
   const tracks = probed.streams.map((stream, id): Track => {
     const timescale = Number(stream.time_base.split("/")[1]);
     const shared = { id, name: `${stream.codec_type}_${id}`, timescale, bitrate: 0 };
