@@ -32,9 +32,9 @@ export interface Considered {
 export type NodeChoice =
   | {
       readonly node: NodeRecord;
-      /** Why this one, as a sentence. */
+      /** Why this one, as a sentence; put into words when it is read. */
       readonly reason: string;
-      /** Who would have been next, best first; at most three. */
+      /** Who would have been next, best first; at most three. Likewise. */
       readonly runnersUp: readonly RunnerUp[];
       readonly excluded: readonly Considered[];
     }
@@ -92,8 +92,8 @@ interface Field {
   readonly carriers: ReadonlySet<NodeView>;
   /** Viewers, those included that reports cannot count yet; -1 for who does not come into question. */
   readonly loads: Float64Array;
-  /** Those that asked for this stream a moment ago. */
-  readonly recents: ReadonlyMap<string, number> | undefined;
+  /** Those that asked for this stream a moment ago; as they were then, whatever is counted before somebody asks for reasons. */
+  readonly recents: Float64Array;
   readonly nears: Uint8Array;
   /** Of all nodes equally near: viewers and room for them. */
   readonly loadByNear: number[];
@@ -111,14 +111,26 @@ interface Field {
 export function chooseNode(view: ClusterView, request: NodeRequest): NodeChoice {
   const field = weigh(view, request);
   const { excluded } = field;
-  const top = rank(field);
-  const best = top[0] ? { candidate: top[0], why: describe(top[0], 0, passedOver(field, top[0])) } : lastResort(field);
-  if (!best) return { node: undefined, reason: noNodeReason(view, excluded, request), excluded };
-  const runnersUp = top.slice(1).map((candidate, index) => {
-    const { record } = candidate.node;
-    return { node: record.id, reason: describe(candidate, index + 1, 0), record };
-  });
-  return { node: best.candidate.node.record, reason: best.why, runnersUp, excluded };
+  const [best, ...others] = rank(field);
+  if (!best) {
+    const last = lastResort(field);
+    if (last) return { node: last.record, reason: lastResortReason, runnersUp: [], excluded };
+    return { node: undefined, reason: noNodeReason(view, excluded, request), excluded };
+  }
+  return {
+    node: best.node.record,
+    // One viewer in a hundred is logged, and the words for it cost as much as the choice.
+    get reason() {
+      return describe(best, 0, passedOver(field, best));
+    },
+    get runnersUp() {
+      return others.map((candidate, index) => {
+        const { record } = candidate.node;
+        return { node: record.id, reason: describe(candidate, index + 1, 0), record };
+      });
+    },
+    excluded,
+  };
 }
 
 function weigh(view: ClusterView, request: NodeRequest): Field {
@@ -130,7 +142,7 @@ function weigh(view: ClusterView, request: NodeRequest): Field {
     keyHash: hashText(key),
     carriers: carriersOf(nodes, key),
     loads: new Float64Array(nodes.length).fill(-1),
-    recents: request.assignedToStream,
+    recents: new Float64Array(nodes.length),
     nears: new Uint8Array(nodes.length),
     loadByNear: [1, 1, 1, 1],
     recentByNear: [1, 1, 1, 1],
@@ -149,7 +161,9 @@ function weigh(view: ClusterView, request: NodeRequest): Field {
       const load = record.viewers + (request.assigned?.get(record.id) ?? 0);
       const nearAt = near(node.region);
       field.loads[at] = load;
-      field.recentByNear[nearAt]! += field.recents?.get(record.id) ?? 0;
+      const recent = request.assignedToStream?.get(record.id) ?? 0;
+      field.recents[at] = recent;
+      field.recentByNear[nearAt]! += recent;
       field.nears[at] = nearAt;
       field.loadByNear[nearAt]! += load;
       field.capacityByNear[nearAt]! += capacityOf(record);
@@ -217,7 +231,7 @@ function candidateAt(field: Field, index: number): Candidate {
   const share = capacity / field.capacityByNear[near]!;
   const idle = Math.max(idleViewers, idleShare * capacity);
   const byLoad = roomFor(load + 1, field.loadByNear[near]! * share, idle);
-  const recent = 1 + (field.recents?.get(node.record.id) ?? 0);
+  const recent = 1 + field.recents[index]!;
   const byBurst = roomFor(recent, field.recentByNear[near]! * share, burstViewers);
   const room = byLoad < byBurst ? byLoad : byBurst;
   const isCarrier = field.carriers.has(node);
@@ -293,22 +307,18 @@ function describe(candidate: Candidate, index: number, skipped: number): string 
  * Fewer than half of the nodes report: then the reports are the likelier fault, and rather than refuse viewers those that
  * fell silent are used, the one with the most room first.
  */
-function lastResort(field: Field): { candidate: { node: NodeView }; why: string } | undefined {
+function lastResort(field: Field): NodeView | undefined {
   const { nodes, silent, carriers, keyHash } = field;
   const reporting = nodes.filter((node) => !node.isSilent).length;
   if (reporting * 2 >= nodes.length) return undefined;
   const loadOf = ({ record }: NodeView) => record.viewers / capacityOf(record);
   const scoreOf = ({ record, hash }: NodeView) => rendezvousScore(keyHash, hash, capacityOf(record));
-  const node = silent.toSorted(
+  return silent.toSorted(
     (a, b) => Number(carriers.has(b)) - Number(carriers.has(a)) || loadOf(a) - loadOf(b) || scoreOf(b) - scoreOf(a),
   )[0];
-  return (
-    node && {
-      candidate: { node },
-      why: "its report is missing, but so are most: the reports are not trusted to be complete",
-    }
-  );
 }
+
+const lastResortReason = "its report is missing, but so are most: the reports are not trusted to be complete";
 
 function noNodeReason(view: ClusterView, excluded: readonly Considered[], request: NodeRequest): string {
   if (view.nodes.length === 0 && excluded.length === 0) return "no node has reported to the store";
