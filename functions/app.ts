@@ -2,6 +2,7 @@ import { Hono } from "hono";
 import { ClusterViewReader } from "#cluster/node-choice/cluster-view.ts";
 import type { ClusterReader } from "#cluster/store/contract.ts";
 import type { SigningKey } from "#cluster/ticket/signing-key.ts";
+import { askedUrl, queryOf, takeUrlApart } from "./asked-url.ts";
 import { cors } from "./cors.ts";
 import { Decisions } from "./decisions.ts";
 import type { Desk, RouterContext, RouterTypes } from "./desk.ts";
@@ -19,7 +20,6 @@ import { signalling } from "./routes/signalling.ts";
 import { steer } from "./routes/steer.ts";
 import { steeredPlay } from "./routes/steered-play.ts";
 import { whep } from "./routes/whep.ts";
-import { rawPath } from "./requested-stream.ts";
 import { ClusterMemory } from "./stores/cluster-memory.ts";
 import type { ClusterCache } from "./stores/edge-cache.ts";
 import { Tickets } from "./tickets.ts";
@@ -61,7 +61,12 @@ export function createRouter(parts: RouterParts): Hono<RouterTypes> {
   // First, and so the last to touch an answer.
   app.use(sayTrace);
   app.use(cors);
-  app.use((c, next) => (URL.canParse(c.req.url) ? next() : Promise.resolve(problemResponse(badHost))));
+  app.use((c, next) => {
+    const url = takeUrlApart(c.req.url);
+    if (!url) return Promise.resolve(problemResponse(badHost));
+    c.set("url", url);
+    return next();
+  });
   app.get("/-/health", health);
   app.get("/-/resolve/*", (c) => resolve(c, desk));
   app.get("/-/explain/*", (c) => explain(c, desk));
@@ -82,19 +87,19 @@ export function createRouter(parts: RouterParts): Hono<RouterTypes> {
 function view(c: RouterContext, desk: Desk, sockets: SocketMaker | undefined): Response | Promise<Response> {
   if (isReserved(c)) return problemResponse(nothingHere);
   if (c.req.header("Upgrade")?.toLowerCase() === "websocket") {
-    const isManaged = c.req.query("managed") === "1" || desk.env.HEARTH_SIGNALLING === "managed";
-    return isManaged && sockets ? managedSignalling(c, desk, sockets) : signalling(c, desk);
+    const isManaged = queryOf(c, "managed") === "1" || desk.env.HEARTH_SIGNALLING === "managed";
+    const own = c.env?.playerSockets ?? sockets;
+    return isManaged && own ? managedSignalling(c, desk, own) : signalling(c, desk);
   }
-  const path = rawPath(c.req.url);
-  if (/^\/[^/]+\/[^/]+\/[^/]+\.m3u8$/.test(path)) {
-    return c.req.query("steering") === "1" ? steeredPlay(c, desk) : play(c, desk);
+  if (/^\/[^/]+\/[^/]+\/[^/]+\.m3u8$/.test(askedUrl(c).path)) {
+    return queryOf(c, "steering") === "1" ? steeredPlay(c, desk) : play(c, desk);
   }
   return desk.env.ASSETS ? desk.env.ASSETS.fetch(c.req.raw) : problemResponse(nothingHere);
 }
 
 function publishOrPlay(c: RouterContext, desk: Desk): Response | Promise<Response> {
-  const isWhep = /^\/[^/]+\/[^/]+\/whep$/.test(rawPath(c.req.url)) || c.req.query("direction") === "whep";
+  const isWhep = /^\/[^/]+\/[^/]+\/whep$/.test(askedUrl(c).path) || queryOf(c, "direction") === "whep";
   return isWhep && !isReserved(c) ? whep(c, desk) : problemResponse(nothingHere);
 }
 
-const isReserved = (c: RouterContext): boolean => rawPath(c.req.url).startsWith("/-/");
+const isReserved = (c: RouterContext): boolean => askedUrl(c).path.startsWith("/-/");

@@ -1,4 +1,7 @@
 import type { MiddlewareHandler } from "hono";
+import { traceHeader } from "#cluster/trace/trace-id.ts";
+import type { RouterContext, RouterTypes } from "./desk.ts";
+import { traceOf } from "./tracing.ts";
 
 /**
  * What every answer says, errors and redirects included. `*` and never the asking page's origin: after a cross-origin
@@ -24,11 +27,11 @@ export const preflightHeaders: Readonly<Record<string, string>> = {
  * Answers every preflight here: one that is redirected is a hard failure in every browser. An upgraded connection passes
  * untouched, because a copy of its response would have no socket.
  */
-export const cors: MiddlewareHandler = async (c, next) => {
+export const cors: MiddlewareHandler<RouterTypes> = async (c, next) => {
   if (c.req.method === "OPTIONS")
     return new Response(null, { status: 204, headers: { ...everyAnswerHeaders, ...preflightHeaders } });
   await next();
-  if (c.res.status === 101) return undefined;
+  if (c.get("isMarked") || c.res.status === 101) return undefined;
   try {
     markAnswer(c.res.headers);
   } catch {
@@ -43,4 +46,16 @@ export const cors: MiddlewareHandler = async (c, next) => {
 /** A node's own word on caching stands. */
 function markAnswer(headers: Headers): void {
   for (const [name, value] of entries) if (name !== "Cache-Control" || !headers.has(name)) headers.set(name, value);
+}
+
+/**
+ * A redirect to a node, with all that every answer says and the trace id: it is what the router answers most, and each header
+ * set later costs as much as all of them at once.
+ */
+export function redirectTo(c: RouterContext, status: 302 | 307, url: string): Response {
+  c.set("isMarked", true);
+  return new Response(null, {
+    status,
+    headers: { ...everyAnswerHeaders, Location: url, [traceHeader]: traceOf(c).id },
+  });
 }

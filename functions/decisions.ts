@@ -4,6 +4,7 @@ import type { ViewerPlace } from "#cluster/node-choice/nearness.ts";
 import { RecentAssignments } from "#cluster/node-choice/recent-assignments.ts";
 import type { NodeRecord } from "#cluster/store/contract.ts";
 import type { ViewerProtocol } from "#cluster/ticket/ticket.ts";
+import type { AskedUrl } from "./asked-url.ts";
 import type { Problem } from "./http-errors.ts";
 import type { RequestedStream } from "./requested-stream.ts";
 import { isCarried, type ClusterMemory, type Moment, type Sight } from "./stores/cluster-memory.ts";
@@ -20,7 +21,7 @@ export interface Decision {
 
 export interface Viewer {
   /** As the viewer asked. */
-  readonly url: URL;
+  readonly url: AskedUrl;
   readonly stream: RequestedStream;
   readonly protocol: ViewerProtocol;
   readonly place?: ViewerPlace | undefined;

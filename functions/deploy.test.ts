@@ -28,9 +28,28 @@ test(`wrangler deploys the router, within ${maxGzipBytes / 1024} KiB`, async () 
     );
     assert.match(stdout, /env\.ASSETS/);
     assert.match(stdout, /env\.UPSTASH_REDIS_REST_URL/);
+    assert.match(stdout, /env\.PLAYER_SIGNALLING \(PlayerSignalling\)/);
     const gzipBytes = gzipSync(await readFile(join(out, "index.js"))).length;
     assert.ok(gzipBytes <= maxGzipBytes, `the bundle has ${gzipBytes} bytes, gzipped`);
   } finally {
     await rm(out, { recursive: true });
   }
 });
+
+test("every environment has the objects: wrangler hands no binding down", async () => {
+  const text = await readFile(join(import.meta.dirname, "wrangler.jsonc"), "utf8");
+  const config = JSON.parse(text.replace(/^\s*\/\/.*$/gm, "").replace(/,(\s*[}\]])/g, "$1")) as Environment & {
+    env: Record<string, Environment>;
+    migrations: { new_sqlite_classes: string[] }[];
+  };
+  for (const { durable_objects: objects } of [config, ...Object.values(config.env)])
+    assert.deepEqual(objects, { bindings: [{ name: "PLAYER_SIGNALLING", class_name: "PlayerSignalling" }] });
+  assert.deepEqual(
+    config.migrations.flatMap(({ new_sqlite_classes: classes }) => classes),
+    ["PlayerSignalling"],
+  );
+});
+
+interface Environment {
+  readonly durable_objects: object;
+}

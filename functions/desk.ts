@@ -1,17 +1,19 @@
 import type { Context } from "hono";
-import type { NodeRecord } from "#cluster/store/contract.ts";
+import type { NodeChoice } from "#cluster/node-choice/choose-node.ts";
 import type { SigningKey } from "#cluster/ticket/signing-key.ts";
 import { ticketIssuedMs, ticketQueryKey, type ViewerProtocol } from "#cluster/ticket/ticket.ts";
 import type { ViewerPlace } from "#cluster/node-choice/nearness.ts";
 import { checkAccess } from "./access.ts";
+import { askedUrl, queryOf, type AskedUrl } from "./asked-url.ts";
 import type { Decisions, Viewer } from "./decisions.ts";
 import type { RouterEnv } from "./env.ts";
 import { isProblem, parseRequestedStream } from "./requested-stream.ts";
 import type { Problem } from "./http-errors.ts";
 import { ticketedUrl, type NodeUrl } from "./node-url.ts";
+import type { SocketMaker } from "./routes/managed-signalling.ts";
 import type { Moment } from "./stores/cluster-memory.ts";
 import type { Tickets } from "./tickets.ts";
-import { traceOf, type LogLine } from "./tracing.ts";
+import { traceOf, type LogLine, type Trace } from "./tracing.ts";
 import type { Vhosts } from "./vhosts.ts";
 
 /** What every route needs, handed to it by `app.ts`. */
@@ -30,10 +32,15 @@ export interface Desk {
 
 /** What Hono's types hold for the router: its environment, and what one request has found out so far. */
 export interface RouterTypes {
-  readonly Bindings: RouterEnv;
+  readonly Bindings: RouterEnv & {
+    /** The sockets of the object that this request was handed to, see `player-signalling.ts`. */
+    readonly playerSockets?: SocketMaker;
+  };
   readonly Variables: {
-    /** See `tracing.ts`. */
-    readonly trace?: string;
+    readonly url: AskedUrl;
+    readonly trace?: Trace;
+    /** Whether its answer was made with all that every answer says, see `cors.ts`. */
+    readonly isMarked?: boolean;
   };
 }
 
@@ -42,14 +49,14 @@ export type RouterContext = Context<RouterTypes>;
 /** Who asks for what, from the request alone. */
 export function viewerOf(c: RouterContext, desk: Desk, protocol: ViewerProtocol, under = ""): Viewer | Problem {
   traceOf(c);
-  const url = new URL(c.req.url);
-  const stream = parseRequestedStream(c.req.url, url.hostname, desk.vhosts, under);
+  const url = askedUrl(c);
+  const stream = parseRequestedStream(url.path, url.hostname, desk.vhosts, under);
   return isProblem(stream) ? stream : { url, stream, protocol, place: placeOf(c.req.raw), avoid: avoidedBy(c) };
 }
 
 /** `?avoid=edge-1,edge-2`: a player that lost its node knows it some seconds before the store does. */
 function avoidedBy(c: RouterContext): readonly string[] | undefined {
-  return c.req.query("avoid")?.split(",", 8);
+  return queryOf(c, "avoid")?.split(",", 8);
 }
 
 /**
@@ -69,9 +76,8 @@ export function momentOf(c: RouterContext, desk: Desk, passesOn = false): Moment
 
 /** Where a viewer goes, and which nodes would be next. */
 export interface Assigned extends NodeUrl {
-  /** Why there, as a sentence. */
-  readonly reason: string;
-  readonly next: readonly NodeRecord[];
+  /** With the reason, and who would have been next. */
+  readonly choice: NodeChoice | undefined;
 }
 
 interface AssignOptions {
@@ -92,10 +98,10 @@ export async function assign(
   const assigned = await decide(c, desk, viewer, path, options);
   const { name } = viewer.stream;
   const trace = traceOf(c);
-  const asked = { trace, vhost: name.vhost, app: name.app, stream: name.stream, protocol: viewer.protocol };
+  const asked = { trace: trace.id, vhost: name.vhost, app: name.app, stream: name.stream, protocol: viewer.protocol };
   if (isProblem(assigned)) desk.log({ event: "viewer not routed", ...asked, code: assigned.code });
-  else if (isFollowed(c, desk, trace)) {
-    desk.log({ event: "viewer routed", ...asked, to: assigned.node.id, reason: assigned.reason });
+  else if (isFollowed(desk, trace)) {
+    desk.log({ event: "viewer routed", ...asked, to: assigned.node.id, reason: assigned.choice?.reason });
   }
   return assigned;
 }
@@ -104,8 +110,8 @@ export async function assign(
  * Whether a viewer who was routed is worth a line, which costs as much as the decision: those that somebody traces, one in
  * a hundred of the others, or everybody.
  */
-function isFollowed(c: RouterContext, { env }: Desk, trace: string): boolean {
-  return env.HEARTH_LOG_VIEWERS === "all" || c.req.header("traceparent") !== undefined || trace < "028f";
+function isFollowed({ env }: Desk, trace: Trace): boolean {
+  return env.HEARTH_LOG_VIEWERS === "all" || trace.isBrought || trace.id < "028f";
 }
 
 async function decide(
@@ -124,15 +130,14 @@ async function decide(
   const scope = { node: outcome.node.id, name: viewer.stream.name, protocol: viewer.protocol };
   const ticket = await desk.tickets.issue(scope, desk.nowMs(), access.sessionEndsMs);
   return {
-    ...ticketedUrl(outcome.node, path, search, ticket, passesOn ? undefined : traceOf(c)),
-    reason: choice?.reason ?? "",
-    next: choice?.node ? choice.runnersUp.map(({ record }) => record) : [],
+    ...ticketedUrl(outcome.node, path, search, ticket, passesOn ? undefined : traceOf(c).id),
+    choice,
   };
 }
 
 /** Whether this viewer was sent away with a ticket a moment ago: whoever follows a redirect does it at once. */
 async function isBack(c: RouterContext, desk: Desk): Promise<boolean> {
-  const ticket = c.req.query(ticketQueryKey);
+  const ticket = queryOf(c, ticketQueryKey);
   const issuedMs = desk.key && ticket ? await ticketIssuedMs(desk.key, ticket) : undefined;
   return issuedMs !== undefined && Math.abs(desk.nowMs() - issuedMs) < loopMs;
 }

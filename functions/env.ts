@@ -1,3 +1,9 @@
+/** As much of a namespace of Durable Objects as is used. */
+export interface PlayerObjects {
+  newUniqueId(): unknown;
+  get(id: unknown): { fetch(request: Request): Promise<Response> };
+}
+
 /** What the Worker is given: `vars` and secrets of wrangler.jsonc, or the laptop's launcher. Everything is optional. */
 export interface RouterEnv {
   /** Signs tickets, checks node records. At least 16 characters. */
@@ -16,6 +22,8 @@ export interface RouterEnv {
   readonly SERVER_XML?: string;
   /** Where the laptop's launcher stops and starts nodes. */
   readonly LAPTOP_CONTROL_URL?: string;
+  /** Objects that hold one player's signalling each; without them the Worker does. */
+  readonly PLAYER_SIGNALLING?: PlayerObjects;
   /** The page. */
   readonly ASSETS?: { fetch(request: Request): Promise<Response> };
 }

@@ -4,8 +4,9 @@ import { createRouter } from "./app.ts";
 import type { RouterTypes } from "./desk.ts";
 import type { RouterEnv } from "./env.ts";
 import { problemResponse } from "./http-errors.ts";
+import { PlayerSignallingObject } from "./signalling/player-signalling.ts";
 import bundledServerXml from "./Server.xml";
-import { workerdSockets } from "./sockets.ts";
+import { objectSockets, workerdSockets } from "./sockets.ts";
 import { edgeCache } from "./stores/edge-cache.ts";
 import { noStore, UpstashReader } from "./stores/upstash.ts";
 import { openVhosts } from "./vhosts.ts";
@@ -13,10 +14,19 @@ import { openVhosts } from "./vhosts.ts";
 /** Made by an isolate's first request, because only requests bring the environment. */
 let router: Hono<RouterTypes> | undefined;
 
+const routerOf = async (env: RouterEnv): Promise<Hono<RouterTypes>> => (router ??= await open(env));
+
+/** `durable_objects` in wrangler.jsonc; see `PlayerSignallingObject`. */
+export class PlayerSignalling extends PlayerSignallingObject {
+  constructor(state: DurableObjectState, env: RouterEnv) {
+    super(env, { router: routerOf, ...objectSockets(state) });
+  }
+}
+
 export default {
   async fetch(request: Request, env: RouterEnv, context: ExecutionContext): Promise<Response> {
     try {
-      router ??= await open(env);
+      router = await routerOf(env);
     } catch (thrown) {
       const sentence = `The router's settings are wrong: ${thrown instanceof Error ? thrown.message : String(thrown)}`;
       console.error(sentence);

@@ -25,7 +25,7 @@ export function ticketedUrl(
   { ticket, expiresMs }: IssuedTicket,
   trace?: string,
 ): NodeUrl {
-  const query = withoutKey(withoutKey(search, ticketQueryKey).join("&"), traceQueryKey);
+  const query = search === "" ? [] : withoutKey(withoutKey(search, ticketQueryKey).join("&"), traceQueryKey);
   if (ticket) query.push(`${ticketQueryKey}=${ticket}`);
   if (trace !== undefined) query.push(`${traceQueryKey}=${trace}`);
   return { url: `${node.url}${path}${query.length > 0 ? `?${query.join("&")}` : ""}`, node, expiresMs };

@@ -14,13 +14,19 @@ export interface RequestedStream {
 }
 
 /**
- * Reads `/{app}/{stream}[/{file}]` of a URL as the nodes do: anything after the third part is ignored, nothing is
+ * Reads `/{app}/{stream}[/{file}]` of a path as the nodes do: anything after the third part is ignored, nothing is
  * percent-decoded, so that a name has one spelling everywhere. Only the URL's own host counts, no `X-Forwarded-Host`.
+ * @param path as it was sent
  * @param host without port
  * @param under a prefix that was consumed already, `/-/resolve`
  */
-export function parseRequestedStream(url: string, host: string, vhosts: Vhosts, under = ""): RequestedStream | Problem {
-  const { app, stream, file } = splitPath(rawPath(url).slice(under.length));
+export function parseRequestedStream(
+  path: string,
+  host: string,
+  vhosts: Vhosts,
+  under = "",
+): RequestedStream | Problem {
+  const { app, stream, file } = splitPath(path.slice(under.length));
   if (app === "" || stream === "" || app === "-") return nothingHere;
   const wrong = nameProblem("app", app) ?? nameProblem("stream", stream);
   if (wrong) return { status: 404, code: "bad-name", sentence: `No such stream: ${wrong}.` };
@@ -34,11 +40,6 @@ export function parseRequestedStream(url: string, host: string, vhosts: Vhosts, 
   if (!isStorableName(name))
     return { status: 404, code: "bad-name", sentence: "No such stream: its name is too long." };
   return { name, file, path: `/${app}/${stream}${file ? `/${file}` : ""}` };
-}
-
-/** The path of an absolute URL as it was sent: nothing decoded, no dots resolved. */
-export function rawPath(url: string): string {
-  return /^[^:]+:\/\/[^/?#]*([^?#]*)/.exec(url)?.[1] || "/";
 }
 
 /** What a URL parser on the way would take for "here" or "up": `.`, `..`, also with `%2e`. */

@@ -1,4 +1,5 @@
 import type { SocketMaker } from "./routes/managed-signalling.ts";
+import type { PlayerSignallingParts } from "./signalling/player-signalling.ts";
 
 /** The WebSockets of workerd. */
 export const workerdSockets: SocketMaker = {
@@ -18,3 +19,16 @@ export const workerdSockets: SocketMaker = {
     return answer.webSocket;
   },
 };
+
+/** Those of a Durable Object: the player's socket is handed to the platform, which wakes the object for its messages. */
+export function objectSockets(state: DurableObjectState): Omit<PlayerSignallingParts, "router"> {
+  return {
+    accept() {
+      const { 0: theirs, 1: ours } = new WebSocketPair();
+      state.acceptWebSocket(ours);
+      return { answer: new Response(null, { status: 101, webSocket: theirs }), socket: ours };
+    },
+    dial: workerdSockets.dial,
+    context: { waitUntil: (work) => state.waitUntil(work), passThroughOnException() {} },
+  };
+}

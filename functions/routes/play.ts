@@ -1,3 +1,5 @@
+import { queryOf } from "../asked-url.ts";
+import { redirectTo } from "../cors.ts";
 import { assign, viewerOf, type Desk, type RouterContext } from "../desk.ts";
 import { problemResponse } from "../http-errors.ts";
 import { isProblem } from "../requested-stream.ts";
@@ -11,7 +13,7 @@ export async function play(c: RouterContext, desk: Desk): Promise<Response> {
   if (isProblem(viewer)) return problemResponse(viewer);
   const target = await assign(c, desk, viewer, viewer.stream.path);
   if (isProblem(target)) return problemResponse(target);
-  if (c.req.query("_resolve") === "json")
+  if (queryOf(c, "_resolve") === "json")
     return c.json({ url: target.url, node: target.node.id, protocol: "llhls", expires: target.expiresMs });
-  return new Response(null, { status: 302, headers: { Location: target.url } });
+  return redirectTo(c, 302, target.url);
 }

@@ -18,7 +18,7 @@ export async function steer(c: RouterContext, desk: Desk): Promise<Response> {
   const current = c.req.query("_HLS_pathway");
   const next = choice?.node ? choice.runnersUp.map(({ record }) => record) : [];
   const best = isProblem(outcome) ? [] : [outcome.node, ...next];
-  const reloadUri = `${viewer.url.pathname}?pathways=${named.join(",")}`;
+  const reloadUri = `${new URL(c.req.url).pathname}?pathways=${named.join(",")}`;
   const manifest = steeringManifest(new Map(named.map((id) => [id, live.get(id)])), current, best, reloadUri);
   return c.json(manifest, 200, { "Content-Type": "application/json" });
 }

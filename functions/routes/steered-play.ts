@@ -26,7 +26,8 @@ export async function steeredPlay(c: RouterContext, desk: Desk): Promise<Respons
   if (answer.status !== 200) return answer;
   const text = await answer.text();
   if (text.length > maxPlaylistLength || !text.startsWith("#EXTM3U")) return problemResponse(silentNode);
-  const nodes = [target.node, ...target.next.slice(0, 1)];
+  const next = target.choice?.node ? target.choice.runnersUp.slice(0, 1) : [];
+  const nodes = [target.node, ...next.map(({ record }) => record)];
   const search = withoutKey(viewer.url.search, "steering").join("&");
   const pathways = nodes.map((node) => ({ id: node.id, base: `${node.url}${path}${search && `?${search}`}` }));
   const { app, stream } = viewer.stream.name;

@@ -1,3 +1,4 @@
+import { redirectTo } from "../cors.ts";
 import { assign, viewerOf, type Desk, type RouterContext } from "../desk.ts";
 import { problemResponse, type Problem } from "../http-errors.ts";
 import { isProblem } from "../requested-stream.ts";
@@ -20,7 +21,7 @@ export async function whep(c: RouterContext, desk: Desk): Promise<Response> {
   for (const isLast of [false, true]) {
     const target = await assign(c, desk, viewer, viewer.stream.path, { passesOn: isProxied });
     if (isProblem(target)) return problemResponse(target);
-    if (!offer) return new Response(null, { status: 307, headers: { Location: target.url } });
+    if (!offer) return redirectTo(c, 307, target.url);
     const answer = await passOn(c, desk, target.url, offer);
     if (answer && (answer.status < 500 || isLast)) return answer;
     desk.decisions.reportFailure(target.node.id, desk.nowMs());

@@ -20,6 +20,8 @@ export interface RouterOptions {
   readonly serverXml?: string;
   /** `host:port` of a data centre's cache; without it the router's memory ends with the process. */
   readonly cacheAddress?: string;
+  /** Whether each player's managed signalling has an object of its own, as deployed; yes unless told otherwise. */
+  readonly hasPlayerObjects?: boolean;
   /** Takes what workerd prints, line by line; standard error by default. */
   readonly log?: (line: string) => void;
 }
@@ -51,7 +53,7 @@ const startDeadlineMs = 15_000;
  * @throws {Error} that names HEARTH_ROUTER_PORT when the port is in use
  */
 export async function startRouter(options: RouterOptions): Promise<RunningRouter> {
-  return startWorker({ ...options, ...(await bundleRouter()) });
+  return startWorker({ hasPlayerObjects: true, ...options, ...(await bundleRouter()) });
 }
 
 /** As {@link startRouter}, for a Worker that is there as text: `script`, an ES module. */
@@ -63,6 +65,7 @@ export async function startWorker(options: RouterOptions & WorkerTexts): Promise
     assetsDir,
     serverXml,
     cacheAddress,
+    hasPlayerObjects = false,
     script,
     assets = "",
     log = (line) => process.stderr.write(`${line}\n`),
@@ -75,6 +78,7 @@ export async function startWorker(options: RouterOptions & WorkerTexts): Promise
       vars: serverXml === undefined ? vars : { ...vars, SERVER_XML: serverXml },
       assetsDir: assetsDir && resolve(assetsDir),
       cacheAddress,
+      hasPlayerObjects,
     });
     // The folder is ours alone (mkdtemp: 0700) and gone once workerd has read it: the configuration holds the secret.
     await Promise.all([

@@ -7,6 +7,8 @@ export interface WorkerdPlan {
   readonly vars: Readonly<Record<string, string>>;
   /** Absolute; without it there is no `ASSETS` binding. */
   readonly assetsDir?: string | undefined;
+  /** Whether the router's script has the objects that hold players' signalling; they are kept in memory. */
+  readonly hasPlayerObjects: boolean;
   /** `host:port` of what keeps the Cache API's entries; without it workerd has no cache. */
   readonly cacheAddress?: string | undefined;
 }
@@ -21,6 +23,12 @@ export const socketName = "http";
 export function workerdConfig(plan: WorkerdPlan): string {
   const bindings = Object.entries(plan.vars).map(([name, value]) => `(name = ${text(name)}, text = ${text(value)})`);
   if (plan.assetsDir) bindings.push(`(name = "ASSETS", service = "assets")`);
+  if (plan.hasPlayerObjects) bindings.push(`(name = "PLAYER_SIGNALLING", durableObjectNamespace = "PlayerSignalling")`);
+  const objects = plan.hasPlayerObjects
+    ? `
+  durableObjectNamespaces = [(className = "PlayerSignalling", uniqueKey = "hearth-player-signalling", enableSql = true)],
+  durableObjectStorage = (inMemory = void),`
+    : "";
   const assets = plan.assetsDir
     ? `(name = "assets", worker = .assets),
     (name = "page", disk = (path = ${text(plan.assetsDir)}, writable = false)),`
@@ -42,7 +50,7 @@ const config :Workerd.Config = (
 const router :Workerd.Worker = (
   modules = [(name = "router.js", esModule = embed "router.js")],
   compatibilityDate = ${text(plan.compatibilityDate)},
-  bindings = [${bindings.join(", ")}],${plan.cacheAddress ? '\n  cacheApiOutbound = "cache",' : ""}
+  bindings = [${bindings.join(", ")}],${objects}${plan.cacheAddress ? '\n  cacheApiOutbound = "cache",' : ""}
 );
 
 const assets :Workerd.Worker = (

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { splitPath } from "../../media-node/cluster/origin-map/split-path.ts";
-import { isProblem, parseRequestedStream, rawPath } from "../../functions/requested-stream.ts";
+import { takeUrlApart } from "../../functions/asked-url.ts";
+import { isProblem, parseRequestedStream } from "../../functions/requested-stream.ts";
 import { singleVhost } from "../../functions/vhosts.ts";
 
 export const seeds = [
@@ -12,9 +13,13 @@ export const seeds = [
 /** Whatever a runtime hands over as a URL: a sentence, or names that stay in their place in a node's URL. */
 export function fuzz(input: Uint8Array): void {
   const url = Buffer.from(input).toString();
-  const stream = parseRequestedStream(url, "router.test", singleVhost);
+  const apart = takeUrlApart(url);
+  if (!apart) return;
+  assert.equal(apart.search, new URL(url).search);
+  assert.equal(apart.origin, new URL(url).origin);
+  const stream = parseRequestedStream(apart.path, "router.test", singleVhost);
   if (isProblem(stream)) return;
-  const { app, stream: name } = splitPath(rawPath(url));
+  const { app, stream: name } = splitPath(apart.path);
   assert.deepEqual([stream.name.app, stream.name.stream], [app, name]);
   const atNode = new URL(`https://node.test${stream.path}?rt=x`);
   assert.equal(atNode.origin, "https://node.test");
