@@ -337,6 +337,29 @@ describe("round trips", () => {
   });
 });
 
+describe("/-/resolve?protocol=hls", () => {
+  for (const [asked, path] of [
+    ["stream", "stream/ts:playlist.m3u8"],
+    ["stream/720p.m3u8", "stream/ts:720p.m3u8"],
+    ["stream/ts:720p.m3u8", "stream/ts:720p.m3u8"],
+    ["stream/whep", "stream/ts:playlist.m3u8"],
+  ] as const) {
+    test(`names the MPEG-TS playlist of ${asked}, with a ticket that the node admits`, async () => {
+      const fixture = await routerFixture();
+      const answer = await fixture.ask(`/-/resolve/app/${asked}?x=1&protocol=hls`);
+      const { url, node } = (await answer.json()) as { url: string; node: string };
+      assert.ok(url.startsWith(`http://${node}.test/app/${path}?x=1&rt=`), url);
+      assert.equal(await ticketedNode(fixture, url, "llhls"), node);
+    });
+  }
+
+  test("is explained, too", async () => {
+    const { ask } = await routerFixture();
+    const answer = await ask("http://localhost/-/explain/app/stream?protocol=hls");
+    assert.equal(((await answer.json()) as { protocol: string }).protocol, "hls");
+  });
+});
+
 describe("/-/resolve", () => {
   for (const [protocol, url] of [
     ["webrtc", /^ws:\/\/edge[12]\.test\/app\/stream\?x=1&rt=/],

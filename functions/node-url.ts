@@ -39,10 +39,16 @@ export function withoutKey(search: string, key: string): string[] {
     .filter((pair) => pair !== "" && pair !== key && !pair.startsWith(`${key}=`));
 }
 
+/** What pages ask for: `hls` is HLS version 3, with MPEG-TS segments. */
+export type AskedProtocol = ViewerProtocol | "hls";
+
 /** The path under which a node speaks a protocol, when the request did not name one. */
-export function protocolPath(stream: RequestedStream, protocol: ViewerProtocol): string {
+export function protocolPath(stream: RequestedStream, protocol: AskedProtocol): string {
   const base = `/${stream.name.app}/${stream.name.stream}`;
   if (protocol === "whep") return `${base}/whep`;
   if (protocol === "webrtc") return stream.path;
+  // A playlist is known to be of that kind by its name alone, which every player hands on.
+  if (protocol === "hls")
+    return `${base}/ts:${stream.file.endsWith(".m3u8") ? stream.file.replace(/^ts:/, "") : "playlist.m3u8"}`;
   return stream.file.endsWith(".m3u8") ? stream.path : `${base}/llhls.m3u8`;
 }

@@ -2,7 +2,7 @@ import { momentOf, viewerOf, type Desk, type RouterContext } from "../desk.ts";
 import { problemResponse } from "../http-errors.ts";
 import { refuseStranger } from "../operator.ts";
 import { isProblem } from "../requested-stream.ts";
-import { parseProtocol, unknownProtocol } from "./resolve.ts";
+import { parseProtocol, ticketedAs, unknownProtocol } from "./resolve.ts";
 
 /** Where would a viewer be sent, and why? The decision itself, not a copy of it; no viewer is counted. */
 export async function explain(c: RouterContext, desk: Desk): Promise<Response> {
@@ -10,7 +10,7 @@ export async function explain(c: RouterContext, desk: Desk): Promise<Response> {
   if (stranger) return problemResponse(stranger);
   const protocol = parseProtocol(c.req.query("protocol"));
   if (!protocol) return problemResponse(unknownProtocol);
-  const viewer = viewerOf(c, desk, protocol, "/-/explain");
+  const viewer = viewerOf(c, desk, ticketedAs(protocol), "/-/explain");
   if (isProblem(viewer)) return problemResponse(viewer);
   const { outcome, existence, choice, sight } = await desk.decisions.consider(viewer, momentOf(c, desk));
   return c.json({
