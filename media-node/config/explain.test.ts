@@ -45,6 +45,7 @@ test("tells the rule and what is pulled, the viewer's own query included", async
       "local:       not asked: no node runs here",
       'application: "app" is configured',
       'map:         "/app/stream" begins with "/app/" (rule 1)',
+      "store:       asked if every Url of the rule has failed once; not done here",
       "It is pulled from, in this order:",
       "  ovt://o1:9000/live/stream?t=1",
       "  ovt://o2:9000/live/stream?t=1",
@@ -78,6 +79,22 @@ test("asks the store where no rule decides, and judges what it says", async () =
   }
   assert.match(await decide({ lookupStore: () => Promise.reject(new Error("down")) }), /^not-found .*does not answer/);
   assert.match(await decide(), /^ask-store/);
+});
+
+test("tells what the store would say when the rule's Urls have failed", async () => {
+  const afterRule = async (lookups: ExplainLookups) => {
+    const { decision, urls, steps } = await explain("ws://a.example.com/app/stream", lookups);
+    assert.deepEqual([decision, urls.length], ["pull", 2], "the rule still decides");
+    return steps.find(({ question }) => question === "store")!.answer;
+  };
+  const when = "asked if every Url of the rule has failed once";
+  assert.equal(
+    await afterRule(store("ovt://u:hunter2@o:9000/app/stream")),
+    `${when}: then ovt://u:***@o:9000/app/stream`,
+  );
+  assert.equal(await afterRule(store()), `${when}: the store knows no origin of the stream`);
+  const silent = { lookupStore: () => Promise.reject(new Error("down")) };
+  assert.equal(await afterRule(silent), `${when}; now it does not answer`);
 });
 
 test("says why nothing is found", async () => {

@@ -81,7 +81,10 @@ export async function explainRequest(
   note(draft, "application", application.reason, false);
   const plan = planFromMap(config, name, request.rawQuery);
   explainMap(plan, draft);
-  if (plan.kind === "urls") return finish(draft, "pull", plan.reason, plan.urls.map(withoutPassword));
+  if (plan.kind === "urls") {
+    await explainAfterRule(config, vhost, name, draft, lookups.lookupStore);
+    return finish(draft, "pull", plan.reason, plan.urls.map(withoutPassword));
+  }
   return explainStore(config, vhost, name, plan, draft, lookups.lookupStore);
 }
 
@@ -169,6 +172,32 @@ function explainMap(plan: MapPlan | NoPlan, draft: Draft): void {
     authority: withoutPassword(one.authority),
   }));
   note(draft, "map", plan.reason, plan.kind === "urls");
+}
+
+/** A rule whose Urls all fail once is not the end: the store is asked then, as `StreamHub` does after the round. */
+async function explainAfterRule(
+  config: ServerConfig,
+  vhost: VhostConfig,
+  name: RequestedStream,
+  draft: Draft,
+  lookup: ExplainLookups["lookupStore"],
+): Promise<void> {
+  if (!vhost.originMapStore) return;
+  const otherwise = "if every Url of the rule has failed once";
+  if (!lookup) {
+    note(draft, "store", `asked ${otherwise}; not done here`, false);
+    return;
+  }
+  try {
+    const found = await lookup(name);
+    draft.store = { isAvailable: true, urls: found.map(withoutPassword) };
+    const plan = planFromStore(config, name, found);
+    const next = plan.kind === "urls" ? `then ${plan.urls.map(withoutPassword).join(", ")}` : plan.reason;
+    note(draft, "store", `asked ${otherwise}: ${next}`, false);
+  } catch {
+    draft.store = { isAvailable: false, urls: [] };
+    note(draft, "store", `asked ${otherwise}; now it does not answer`, false);
+  }
 }
 
 async function explainStore(
