@@ -11,6 +11,8 @@ export interface Viewer {
   readonly lastMediaMs: number | undefined;
   /** How often it went to another node. */
   readonly moves: number;
+  /** What it went through last, for a report: steps and when they were done, by `performance.now()`. */
+  readonly steps: readonly (readonly [step: string, atMs: number])[];
   close(): void | Promise<void>;
 }
 
@@ -81,6 +83,16 @@ export class Audience {
         get moves() {
           return Math.max(0, viewer.nodes.length - 1);
         },
+        get steps() {
+          const failed = viewer.failures.at(-1) ?? "";
+          return [
+            [
+              `${viewer.failures.length} failures, the last ${failed.slice(0, 120)}`,
+              viewer.lastFailureMs ?? Number.NaN,
+            ],
+            ["has a master playlist", viewer.lastMasterMs ?? Number.NaN],
+          ] as const;
+        },
         close: () => viewer.close(),
       });
       return;
@@ -95,6 +107,9 @@ export class Audience {
       get moves() {
         return viewer.moves;
       },
+      get steps() {
+        return viewer.steps;
+      },
       close: () => {
         this.#web.delete(viewer);
         viewer.close();
@@ -103,18 +118,23 @@ export class Audience {
   }
 }
 
+/** A viewer that came to another node, and how many milliseconds it had to wait for media of it. */
+export interface Moved {
+  readonly viewer: Viewer;
+  readonly ms: number;
+}
+
 /**
  * Watches an audience from the moment a node was taken from it.
  * @param sinceMs ms of `performance.now()` at which it was taken
  * @param expected how many were there
  * @param forMs watched at most
- * @returns milliseconds until each who moved had media of another node, in order of size; who plays nothing at the end counts
- *   as Infinity
+ * @returns who moved, the quickest first; who plays nothing at the end counts as Infinity
  */
 export async function watchMoves(
   audience: Audience,
   { sinceMs, expected, forMs }: { sinceMs: number; expected: number; forMs: number },
-): Promise<readonly number[]> {
+): Promise<readonly Moved[]> {
   const before = new Map(audience.viewers.map((viewer) => [viewer, viewer.moves]));
   const backMs = new Map<Viewer, number>();
   while (backMs.size < expected && performance.now() - sinceMs < forMs) {
@@ -127,5 +147,5 @@ export async function watchMoves(
   }
   for (const viewer of audience.viewers)
     if (performance.now() - (viewer.lastMediaMs ?? -Infinity) > playingMs) backMs.set(viewer, Number.POSITIVE_INFINITY);
-  return [...backMs.values()].toSorted((a, b) => a - b);
+  return [...backMs].map(([viewer, ms]) => ({ viewer, ms })).toSorted((a, b) => a.ms - b.ms);
 }

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { startLaptopCluster } from "../../infra/laptop/cluster.ts";
-import { Audience, watchMoves } from "./audience.ts";
+import { Audience, watchMoves, type Moved } from "./audience.ts";
 import { readMetrics } from "./metrics.ts";
 import { startRedisServer } from "./redis-server.ts";
 import { untilRouterKnows } from "./router-knows.ts";
@@ -37,8 +37,10 @@ export async function killOneOfThree(viewers: number): Promise<string> {
     const killedMs = performance.now();
     await cluster.nodes.get(fullest.id)!.stop("SIGKILL");
     const expected = fullest.viewers;
-    const backMs = await watchMoves(audience, { sinceMs: killedMs, expected, forMs: leaseMs + 8_000 });
+    const back = await watchMoves(audience, { sinceMs: killedMs, expected, forMs: leaseMs + 8_000 });
+    const backMs = back.map(({ ms }) => ms);
     const moved = backMs.length;
+    if (process.env["HEARTH_TELL_MOVES"]) tellMoves(back, killedMs);
     assert.ok(moved >= expected * 0.9, `only ${moved} of the ${expected} viewers of ${fullest.id} moved`);
     const [most, all] = [percentile(backMs, 0.95), percentile(backMs, 1)];
     assert.ok(most <= 5_000, `95 % play again after ${most.toFixed(0)} ms: ${backMs.map(Math.round).join(" ")}`);
@@ -47,6 +49,18 @@ export async function killOneOfThree(viewers: number): Promise<string> {
   } finally {
     await audience.close();
     await cluster.close();
+  }
+}
+
+/** Each kind's times, and what the slowest went through. */
+function tellMoves(back: readonly Moved[], sinceMs: number): void {
+  for (const kind of new Set(back.map(({ viewer }) => viewer.kind))) {
+    const ofKind = back.filter(({ viewer }) => viewer.kind === kind);
+    console.log(`${kind}: ${ofKind.map(({ ms }) => Math.round(ms)).join(" ")}`);
+    for (const { viewer, ms } of ofKind.slice(-3)) {
+      const steps = viewer.steps.map(([step, atMs]) => `${step} ${Math.round(atMs - sinceMs)}`);
+      console.log(`  ${Math.round(ms)}: ${steps.join(", ")}`);
+    }
   }
 }
 

@@ -4,6 +4,10 @@
  */
 export class HlsViewer {
   readonly failures: string[] = [];
+  /** When the last of them was, by `performance.now()`. */
+  lastFailureMs: number | undefined;
+  /** When it last had a master playlist. */
+  lastMasterMs: number | undefined;
   /** Nodes whose media it played, in order. */
   readonly nodes: string[] = [];
   /** Longest time between two pieces of media. */
@@ -49,6 +53,7 @@ export class HlsViewer {
         const cause = thrown instanceof Error && thrown.cause instanceof Error ? `: ${thrown.cause.message}` : "";
         this.failures.push(`${thrown instanceof Error ? thrown.message : String(thrown)}${cause} ${this.#mediaUrl}`);
         this.#mediaUrl = "";
+        this.lastFailureMs = performance.now();
         await new Promise((resolve) => setTimeout(resolve, 300));
       }
     }
@@ -71,6 +76,7 @@ export class HlsViewer {
     const first = variants[0];
     if (!first) throw new Error(`no variant in ${JSON.stringify(text.slice(0, 200))}`);
     this.#mediaUrl = first.url;
+    this.lastMasterMs = performance.now();
     const steering = /^#EXT-X-CONTENT-STEERING:SERVER-URI="([^"]+)",PATHWAY-ID="([^"]+)"/m.exec(text);
     if (!steering) return;
     const pathways = new Map(variants.map(({ pathway, url }) => [pathway, url]));

@@ -63,6 +63,8 @@ export class LoadViewer {
   moves = 0;
   /** When media last came from the node it is with, by `performance.now()`. */
   lastMs: number | undefined;
+  /** How it came to another node, in words, by `performance.now()`: when each step was done. */
+  readonly steps: (readonly [step: string, atMs: number])[] = [];
   #nowMs = 0;
   readonly #options: LoadViewerOptions;
   readonly #clickedMs = performance.now();
@@ -165,6 +167,8 @@ export class LoadViewer {
   #startAnew(): void {
     this.moves++;
     this.lastMs = undefined;
+    this.steps.length = 0;
+    this.steps.push(["told to stop", performance.now()]);
     this.#dtls?.free();
     this.#dtls = undefined;
     this.#isConnected = false;
@@ -175,6 +179,7 @@ export class LoadViewer {
   }
 
   #answer({ id, sdp, candidates }: Offer): void {
+    this.steps.push(["offered", performance.now()]);
     const one = (pattern: RegExp, text = sdp.sdp): string => pattern.exec(text)?.[1] ?? "";
     const udp = candidates
       .map(({ candidate }) => candidate.split(" "))
@@ -244,6 +249,7 @@ export class LoadViewer {
     if (message.type === stunTypes.bindingRequest) {
       this.#send(serializeStun(stunTypes.bindingSuccess, message.transactionId, [], icePwd));
     } else if (message.type === stunTypes.bindingSuccess && !this.#dtls) {
+      this.steps.push(["checked", performance.now()]);
       this.#dtls = client!.open();
       for (const datagram of this.#dtls.start()) this.#send(datagram);
     }
@@ -265,6 +271,7 @@ export class LoadViewer {
     this.#srtp = new SrtpSession({ profile, keys });
     this.#srtcp = new SrtcpSession({ profile, keys });
     this.#isConnected = true;
+    this.steps.push(["connected", performance.now()]);
     this.#nextReportMs = performance.now() + 100 * Math.random();
   }
 
