@@ -28,7 +28,7 @@ export function objectSockets(state: DurableObjectState): Omit<PlayerSignallingP
       state.acceptWebSocket(ours);
       return { answer: new Response(null, { status: 101, webSocket: theirs }), socket: ours };
     },
-    dial: workerdSockets.dial,
+    dial: (url, headers) => workerdSockets.dial(url, headers),
     context: { waitUntil: (work) => state.waitUntil(work), passThroughOnException() {} },
   };
 }

@@ -121,7 +121,8 @@ test("players' objects are their own: who loses its node moves, the others stay"
   const served = await Promise.all(players.map(({ socket }) => requestOffer(socket)));
   const lost = served[0]!;
   for (const connection of nodes[lost - 1]!.server.clients) connection.terminate();
-  await Promise.all(players.map(({ socket }, at) => (served[at] === lost ? once(socket, "stop") : undefined)));
+  const moving = players.filter((_, at) => served[at] === lost);
+  await Promise.all(moving.map(({ socket }) => once(socket, "stop")));
   for (const [at, { socket, received }] of players.entries()) {
     assert.equal(
       received.some(({ command }) => command === "stop"),
