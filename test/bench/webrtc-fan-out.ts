@@ -82,8 +82,14 @@ async function gather(force: MediaPortOptions["force"], isCmOnly: boolean): Prom
     const { localPort } = viewer;
     viewer.close();
     await turn();
-    const fd = openUdpSocket(library, sockets!, "127.0.0.1", localPort, sinkBytes);
-    return { peer, viewer, port: localPort, fd, index: 60_000 };
+    try {
+      const fd = openUdpSocket(library, sockets!, "127.0.0.1", localPort, sinkBytes);
+      return { peer, viewer, port: localPort, fd, index: 60_000 };
+    } catch {
+      // Somebody else on this machine has the port by now.
+      peer.close("port-lost");
+      return join();
+    }
   };
   const sinks: Sink[] = [];
   while (sinks.length < viewers) {

@@ -121,6 +121,11 @@ export class LoadViewer {
     }
   }
 
+  /** See {@link PolledSocket.takesTrains}. */
+  set takesTrains(isTaking: boolean) {
+    this.#socket.takesTrains = isTaking;
+  }
+
   /** Of the node's media socket that serves it. */
   get remotePort(): number {
     return this.#remote.port;

@@ -11,11 +11,31 @@ interface Koffi {
 
 const library = loadNativeLibrary();
 const koffi = createRequire(import.meta.url)("koffi") as Koffi;
-const sendto = koffi.load(null).func("sendto", "intptr_t", ["int", "intptr_t", "intptr_t", "int", "intptr_t", "int"]);
+const libc = koffi.load(null);
+const sendto = libc.func("sendto", "intptr_t", ["int", "intptr_t", "intptr_t", "int", "intptr_t", "int"]);
+const recvmsg = libc.func("recvmsg", "intptr_t", ["int", "intptr_t", "int"]);
 const MSG_DONTWAIT = 0x40;
-const maxBytes = 2048;
-const slab = library.newSlab(maxBytes + sockaddrBytes);
+const SOL_UDP = 17;
+const UDP_GRO = 104;
+/** A train of datagrams at its longest. */
+const maxBytes = 65_536;
+const slab = library.newSlab(maxBytes);
+const maxSendBytes = 2048;
+/** Apart from what is received: who is handed a datagram may answer it at once. */
+const out = library.newSlab(maxSendBytes + sockaddrBytes);
 const view = Buffer.from(slab.bytes.buffer, slab.bytes.byteOffset, maxBytes);
+
+// Linux, 64 bit: a msghdr (56 bytes) with one iovec behind it and room for one cmsg.
+const control = library.newSlab(256);
+const iovecAt = 64;
+const cmsgAt = 96;
+const cmsgBytes = 64;
+const controlLengthAt = 40;
+control.setPointer(16, control.address + iovecAt);
+control.setPointer(24, 1);
+control.setPointer(32, control.address + cmsgAt);
+control.setPointer(iovecAt, slab.address);
+control.setPointer(iovecAt + 8, maxBytes);
 
 export class PolledSocket {
   readonly #fd: number;
@@ -26,18 +46,31 @@ export class PolledSocket {
     this.#fd = openUdpSocket(library, library.sockets!, "127.0.0.1", port, bufferBytes);
   }
 
+  /**
+   * With true, a train that its sender left to the kernel to cut arrives in one piece, as it leaves a machine whose network
+   * card does the cutting. At first the kernel cuts it, in the sender's name.
+   */
+  set takesTrains(isTaking: boolean) {
+    control.u32[cmsgAt >> 2] = Number(isTaking);
+    library.sockets!.setsockopt(this.#fd, SOL_UDP, UDP_GRO, control.address + cmsgAt, 4);
+  }
+
   send(bytes: Uint8Array, port: number, address: string): void {
-    slab.bytes.set(bytes);
-    writeSockaddr(slab.bytes, maxBytes, address, port);
-    sendto(this.#fd, slab.address, bytes.length, MSG_DONTWAIT, slab.address + maxBytes, 16);
+    out.bytes.set(bytes);
+    writeSockaddr(out.bytes, maxSendBytes, address, port);
+    sendto(this.#fd, out.address, bytes.length, MSG_DONTWAIT, out.address + maxSendBytes, 16);
   }
 
   /** Hands over what waits, oldest first, as a view that is valid during the call. */
   drain(take: (datagram: Buffer) => void): void {
     while (!this.#isClosed) {
-      const length = library.sockets!.recv(this.#fd, slab.address, maxBytes, MSG_DONTWAIT);
+      control.u32[controlLengthAt >> 2] = cmsgBytes;
+      const length = recvmsg(this.#fd, control.address, MSG_DONTWAIT);
       if (length < 0) return;
-      take(view.subarray(0, length));
+      const { u32 } = control;
+      const isTrain = u32[controlLengthAt >> 2] !== 0 && u32[(cmsgAt + 12) >> 2] === UDP_GRO;
+      const segment = isTrain ? u32[(cmsgAt + 16) >> 2]! : length;
+      for (let at = 0; at < length; at += segment) take(view.subarray(at, Math.min(at + segment, length)));
     }
   }
 

@@ -122,11 +122,11 @@ export class TransportViewer {
   }
 
   /** Checks until answered, then shakes hands. */
-  async connect(): Promise<void> {
+  async connect(withinMs?: number): Promise<void> {
     this.check();
-    await this.until(() => this.received.some((bytes) => bytes[0] === 1));
+    await this.until(() => this.received.some((bytes) => bytes[0] === 1), withinMs);
     this.startDtls();
-    await this.until(() => this.#dtls?.status === "connected" && this.#peer.state === "connected");
+    await this.until(() => this.#dtls?.status === "connected" && this.#peer.state === "connected", withinMs);
     const exported = this.#dtls!.exportSrtp()!;
     this.useKeys(exported.profile, exported.material);
   }

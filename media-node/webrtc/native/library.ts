@@ -17,13 +17,16 @@ const evpTable = {
   EVP_aes_128_ctr: [p],
   EVP_EncryptInit_ex: ["int", p, p, p, p, p],
   EVP_EncryptUpdate: ["int", p, p, p, p, "int"],
+  // Every packet's: a result that nobody reads would cost an object each time.
+  EVP_Cipher: ["void", p, p, p, "uint"],
+  EVP_CIPHER_CTX_get_params: ["void", p, p],
   EVP_EncryptFinal_ex: ["int", p, p, p],
   EVP_DecryptInit_ex: ["int", p, p, p, p, p],
   EVP_DecryptUpdate: ["int", p, p, p, p, "int"],
   EVP_DecryptFinal_ex: ["int", p, p, p],
   SHA1_Init: ["int", p],
   SHA1_Update: ["int", p, p, p],
-  SHA1_Final: ["int", p, p],
+  SHA1_Transform: ["void", p, p],
   ERR_clear_error: ["void"],
 } as const;
 

@@ -4,6 +4,8 @@
  */
 export interface Slab {
   readonly bytes: Uint8Array;
+  /** Of the same bytes: a word at any place in one step. */
+  readonly view: DataView;
   /** Of `bytes[0]`; below 2^47, so a plain number holds it exactly. */
   readonly address: number;
 }
@@ -15,6 +17,7 @@ const held = new Set<NativeSlab>();
 /** A slab with views for the structures that live in it. Little-endian machines only; the library refuses others. */
 export class NativeSlab implements Slab {
   readonly bytes: Uint8Array;
+  readonly view: DataView;
   readonly u32: Uint32Array;
   readonly address: number;
 
@@ -22,6 +25,7 @@ export class NativeSlab implements Slab {
   constructor(byteLength: number, addressOf: (buffer: ArrayBuffer) => number) {
     const buffer = new ArrayBuffer(Math.ceil(byteLength / 8) * 8);
     this.bytes = new Uint8Array(buffer);
+    this.view = new DataView(buffer);
     this.u32 = new Uint32Array(buffer);
     this.address = addressOf(buffer);
     held.add(this);

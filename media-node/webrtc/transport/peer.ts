@@ -116,7 +116,7 @@ export class Peer implements PeerTransport {
       }
       const index = packetIndex + (i - from);
       const at = outlet.reserve(end - begin + extensionBytes + srtpSlackBytes);
-      rewriteRtpHeader(slab, begin, headerLength, outlet.slab.bytes, at, payloadType, index, ssrc);
+      rewriteRtpHeader(slab, begin, headerLength, outlet.slab.view, at, payloadType, index, ssrc);
       if (extension !== undefined) appendExtension(extension, outlet.slab.bytes, at, headerLength);
       const payloadAt = begin + headerLength;
       const sentHeader = headerLength + extensionBytes;

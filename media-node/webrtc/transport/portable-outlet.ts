@@ -77,4 +77,7 @@ export function countUnreachable(counters: OutletCounters): (error: Error | null
   return callback;
 }
 
-export const portablePacketSlab = (byteLength: number): Slab => ({ bytes: new Uint8Array(byteLength), address: 0 });
+export function portablePacketSlab(byteLength: number): Slab {
+  const bytes = new Uint8Array(byteLength);
+  return { bytes, view: new DataView(bytes.buffer), address: 0 };
+}

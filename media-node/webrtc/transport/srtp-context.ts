@@ -1,8 +1,8 @@
 import type { Slab } from "../native/slab.ts";
 import type { SrtpSessionKeys } from "./srtp-keys.ts";
 
-/** Room a caller leaves behind a packet: the largest trailer, or a whole SHA-1 before it is cut to 10 bytes. */
-export const srtpSlackBytes = 32;
+/** Room a caller leaves behind a packet: the largest trailer is 16 bytes, but SHA-1's padding stands there first. */
+export const srtpSlackBytes = 96;
 
 /** One viewer's SRTP and SRTCP in both directions (RFC 3711, RFC 7714). */
 export interface SrtpContext {

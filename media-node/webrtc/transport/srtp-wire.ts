@@ -24,17 +24,17 @@ export function rewriteRtpHeader(
   source: Uint8Array,
   from: number,
   length: number,
-  out: Uint8Array,
+  out: DataView,
   at: number,
   payloadType: number,
   sequence: number,
   ssrc: number,
 ): void {
-  for (let i = 0; i < length; i++) out[at + i] = source[from + i]!;
-  out[at + 1] = (source[from + 1]! & 0x80) | payloadType;
-  out[at + 2] = sequence >>> 8;
-  out[at + 3] = sequence;
-  writeU32(out, at + 8, ssrc);
+  const second = (source[from + 1]! & 0x80) | payloadType;
+  out.setUint32(at, (source[from]! << 24) | (second << 16) | (sequence & 0xffff));
+  for (let i = 4; i < 8; i++) out.setUint8(at + i, source[from + i]!);
+  out.setUint32(at + 8, ssrc);
+  for (let i = 12; i < length; i++) out.setUint8(at + i, source[from + i]!);
 }
 
 /** Puts a header extension behind the header of `length` bytes at `at`, and marks it (RFC 3550 §5.3.1). */

@@ -32,7 +32,7 @@ const profiles = Object.values(srtpProfiles);
 
 function protectRtp(context: SrtpContext, out: Slab, packet: Uint8Array, ssrc: number, packetIndex: number): Buffer {
   const header = rtpHeaderLength(packet, 0, packet.length);
-  rewriteRtpHeader(packet, 0, header, out.bytes, 0, packet[1]! & 127, packetIndex, ssrc);
+  rewriteRtpHeader(packet, 0, header, out.view, 0, packet[1]! & 127, packetIndex, ssrc);
   const body = packet.length - header;
   const length = context.protectRtp(packet, header, body, out, 0, header, ssrc, packetIndex);
   return Buffer.from(out.bytes.subarray(0, length));
