@@ -18,7 +18,7 @@ import { Histogram } from "./flow/histogram.ts";
 import { llHlsMetrics } from "./ll-hls-metrics.ts";
 import type { LlHlsConfig } from "./llhls/ll-hls-config.ts";
 import { createLlHls, type LlHls } from "./llhls/ll-hls.ts";
-import { mediaPorts, openMediaWorkers } from "./media-workers.ts";
+import { mediaPorts, mediaThreads, openMediaWorkers } from "./media-workers.ts";
 import type { NodeContext } from "./node-context.ts";
 import { openOpusSound } from "./opus-sound.ts";
 import { advertisedAddresses } from "./public-address.ts";
@@ -55,8 +55,9 @@ export interface Delivery {
 
 /** Opens what Server.xml has a port and an application for. */
 export async function openDeliveries(context: NodeContext, hub: StreamHub, admit: AdmitViewer): Promise<Delivery[]> {
-  const opened = [...openSegmented(context, hub, admit), await openWebRtc(context, hub, admit)];
-  return opened.filter((delivery) => delivery !== undefined);
+  const segmented = openSegmented(context, hub, admit);
+  const webRtc = await openWebRtc(context, hub, admit, segmented.length > 0);
+  return webRtc ? [...segmented, webRtc] : segmented;
 }
 
 /** LL-HLS and HLS version 3: one guest for each setting, counted together. */
@@ -153,7 +154,13 @@ function openPublisher<P extends "llhls" | "hls">(
   ];
 }
 
-async function openWebRtc(context: NodeContext, hub: StreamHub, admit: AdmitViewer): Promise<Delivery | undefined> {
+/** @param isApart whether the main thread has other deliveries */
+async function openWebRtc(
+  context: NodeContext,
+  hub: StreamHub,
+  admit: AdmitViewer,
+  isApart: boolean,
+): Promise<Delivery | undefined> {
   const { config, live, clock, logger, address, group } = context;
   const { signalling } = config.bind.webrtc;
   const settings = publishersOf(context).flatMap(({ webrtc }) => webrtc ?? []);
@@ -175,14 +182,18 @@ async function openWebRtc(context: NodeContext, hub: StreamHub, admit: AdmitView
     throw thrown instanceof TransportError ? mediaPortTaken(thrown) : thrown;
   });
   group.add(() => mediaPort.close());
+  const threads = mediaThreads(config, isApart);
+  // It can be had, and is left to the thread that serves.
+  if (threads.mainPort === undefined) await mediaPort.close();
+  const port = threads.mainPort === undefined ? undefined : mediaPort;
   const sound = openOpusSound(context, hub);
-  const workers = openMediaWorkers(context, shared);
+  const workers = openMediaWorkers(context, hub, threads, shared);
   const guests: WebRtcGuest[] = [];
   const times = newTimes();
   const open = oncePerSetting((setting: WebRtcConfig): WebRtcGuest => {
     const guest = createWebRtc({
       hub: sound.hub,
-      port: mediaPort,
+      port,
       admit,
       clock,
       logger,
@@ -209,7 +220,7 @@ async function openWebRtc(context: NodeContext, hub: StreamHub, admit: AdmitView
     times,
     statsOf: (stream) => guests.map(({ stats }) => stats.streams[stream]).find((stats) => stats !== undefined),
     drain: () => guests.forEach((one) => one.drain()),
-    egressBytes: () => (mediaPort.stats["bytesOut"] ?? 0) + (workers.stats.port["bytesOut"] ?? 0),
+    egressBytes: () => (port?.stats["bytesOut"] ?? 0) + (workers.stats.port["bytesOut"] ?? 0),
     metrics: [...webRtcMetrics(() => guests.map(({ stats }) => stats), workers), ...sound.metrics],
   };
 }

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { availableParallelism } from "node:os";
 import type { ServerConfig } from "./config/server-config.ts";
+import type { StreamHub } from "./core/stream-hub.ts";
 import type { NodeContext } from "./node-context.ts";
 import { newIceCredentials } from "./webrtc/transport/front-door.ts";
 import type { NodeCertificate } from "./webrtc/transport/certificate.ts";
@@ -11,7 +12,16 @@ import { WorkerPool } from "./webrtc/workers/worker-pool.ts";
 /** Below this many viewers a second thread would cost more than it gives. */
 const viewersPerThread = 100;
 
-/** UDP (and TCP) ports that media may be sent from, in the order they are used; the first is the main thread's. */
+/** Which thread sends by which port. */
+interface MediaThreads {
+  /** Undefined where a worker has the only one. */
+  readonly mainPort: number | undefined;
+  readonly workerPort: (index: number) => number;
+  readonly maxWorkers: number;
+  readonly isApart: boolean;
+}
+
+/** UDP (and TCP) ports that media may be sent from, in the order they are used. */
 export function mediaPorts({ bind }: ServerConfig): readonly number[] {
   const ports = (bind.webrtc.iceCandidates[0]?.ports ?? []).flatMap(({ first, last }) =>
     Array.from({ length: last - first + 1 }, (_, i) => first + i),
@@ -20,25 +30,47 @@ export function mediaPorts({ bind }: ServerConfig): readonly number[] {
 }
 
 /**
- * Threads for WebRTC media beside the main one: one for each further core, as far as Server.xml has ports for them and
- * its worker counts allow. They start when viewers come, so that a small node stays small.
+ * One worker for each further core, as far as Server.xml has ports for them and its worker counts allow; the main thread
+ * has the first port where it serves any viewer.
+ * @param isApart the main thread has other deliveries, which must not make media late (docs/decisions/webrtc-apart.md): it
+ *   takes no viewer where it need not
  */
-export function openMediaWorkers(
-  { config, clock, logger, address, group }: NodeContext,
-  port: Pick<MediaPortOptions, "advertisedAddresses" | "consentMs"> & { readonly certificate: NodeCertificate },
-): WorkerPool {
+export function mediaThreads(config: ServerConfig, isApart: boolean): MediaThreads {
   const ports = mediaPorts(config);
   // Port 0 is any free one, as often as wanted.
   const portCount = ports[0] === 0 ? Infinity : ports.length;
-  const counts = config.vhosts.flatMap(({ applications }) =>
-    applications.flatMap(({ publishers }) => (publishers.webrtc ? [publishers.webrtc.maxAppThreads] : [])),
+  const publishers = config.vhosts.flatMap(({ applications }) =>
+    applications.flatMap((application) => application.publishers.webrtc ?? []),
   );
-  const maxWorkers = Math.max(0, Math.min(availableParallelism() - 1, portCount - 1, Math.max(0, ...counts)));
+  const isMainSpared = isApart && portCount === 1 && publishers.every(({ maxStreamThreads }) => maxStreamThreads > 0);
+  const ownPorts = isMainSpared ? 0 : 1;
+  // Kept apart, viewers have a thread of their own on one core, too.
+  const cores = Math.max(isApart ? 1 : 0, availableParallelism() - 1);
+  const mostWanted = Math.max(0, ...publishers.map(({ maxAppThreads }) => maxAppThreads));
+  return {
+    mainPort: isMainSpared ? undefined : ports[0]!,
+    workerPort: (index) => ports[index + ownPorts] ?? 0,
+    maxWorkers: Math.max(0, Math.min(cores, portCount - ownPorts, mostWanted)),
+    isApart,
+  };
+}
+
+/**
+ * Threads for WebRTC media beside the main one. They start when viewers come, so that a small node stays small; kept apart,
+ * the first one with the first stream.
+ */
+export function openMediaWorkers(
+  { clock, logger, address, group }: NodeContext,
+  hub: StreamHub,
+  { isApart, maxWorkers, workerPort }: MediaThreads,
+  port: Pick<MediaPortOptions, "advertisedAddresses" | "consentMs"> & { readonly certificate: NodeCertificate },
+): WorkerPool {
   const pool = new WorkerPool({
     maxWorkers,
+    isApart,
     viewersPerThread,
     start: startWorkerThread((index) => ({
-      port: ports[index + 1] ?? 0,
+      port: workerPort(index),
       ...(address !== undefined && { addresses: [address] }),
       ...port,
     })),
@@ -46,6 +78,8 @@ export function openMediaWorkers(
     logger,
     newCredentials: () => newIceCredentials(randomBytes),
   });
+  // Who has a stream will have viewers.
+  if (isApart) group.add(hub.addListener({ onStream: () => void pool.prepare(), onStreamEnd: () => {} }));
   group.add(() => pool.close());
   return pool;
 }

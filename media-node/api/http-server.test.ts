@@ -120,12 +120,12 @@ test("who sends many requests ahead leaves the others their turns, and is answer
   const modest = new Raw(connect(door.port, "127.0.0.1"));
   for (const { socket } of [...greedy, modest]) t.after(() => socket.destroy());
   await Promise.all([...greedy, modest].map(({ socket }) => once(socket, "connect")));
-  for (const { socket } of greedy) socket.end(ask("GET", "part").repeat(500));
+  for (const { socket } of greedy) socket.end(ask("GET", "part").repeat(50));
   modest.socket.write(ask("GET", "part"));
   await modest.has(body.toString());
   const before = greedy.reduce((sum, raw) => sum + raw.count(body.toString()), 0);
-  assert.ok(before < 8 * 500, `${before} answers before it`);
-  for (const raw of greedy) await raw.has(body.toString(), 500);
+  assert.ok(before < 8 * 50, `${before} answers before it`);
+  for (const raw of greedy) await raw.has(body.toString(), 50);
   await until("all that ended to be closed", 5_000, () => greedy.every(({ isClosed }) => isClosed));
 });
 

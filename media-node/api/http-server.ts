@@ -59,6 +59,11 @@ const handshakeTimeoutMs = 10_000;
  * again after a second, then two, then four: at Node's own 511 that is a crowd that comes together.
  */
 const backlog = 4_096;
+/**
+ * Of the requests that were sent ahead, on whichever connection, one is answered in this time. No player sends any; who does
+ * has the system take megabytes for a client that reads nothing, and would keep all others waiting.
+ */
+const aheadEveryMs = 1;
 /** For answers under way when the door closes: a segment on a slow line takes longer, and is cut. */
 const answersEndMs = 300;
 
@@ -68,10 +73,7 @@ class ViewerDoor implements HttpServer, PlainDoor {
   readonly #http2: Http2Side | undefined;
   readonly #sockets = new Set<Socket>();
   readonly #plain = new Set<PlainConnection>();
-  /**
-   * Have requests that were sent ahead, which no player does; one of all is answered in a turn of the loop, so that a crowd
-   * of them does not keep others waiting.
-   */
+  /** Have requests that were sent ahead. */
   readonly #later = new Set<PlainConnection>();
   #isLaterPlanned = false;
   /** Node's own way of serving a connection. */
@@ -177,7 +179,7 @@ class ViewerDoor implements HttpServer, PlainDoor {
   #planLater(): void {
     if (this.#isLaterPlanned || this.#later.size === 0) return;
     this.#isLaterPlanned = true;
-    setImmediate(() => {
+    setTimeout(() => {
       this.#isLaterPlanned = false;
       const [next] = this.#later;
       if (next) {
@@ -185,7 +187,7 @@ class ViewerDoor implements HttpServer, PlainDoor {
         next.readNext();
       }
       this.#planLater();
-    });
+    }, aheadEveryMs);
   }
 
   #track(socket: Socket): void {

@@ -26,7 +26,8 @@ export interface ViewerTimes {
 /** What all parts of the room share. */
 export interface RoomOptions {
   readonly hub: Pick<StreamHub, "acquire">;
-  readonly port: MediaPort;
+  /** Of this thread; undefined where `workers` take every viewer. */
+  readonly port: MediaPort | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly random: RandomBytes;
@@ -103,7 +104,18 @@ export class SessionTable {
     return { refusal: reason ?? `there is no playlist "${fileName.slice(0, 64)}"` };
   }
 
-  /** Opens a place for one viewer; the session owns `hold` from here on. */
+  /** Whether {@link open} finds a thread that serves. */
+  get hasPlace(): boolean {
+    const { port, workers } = this.#options;
+    return port !== undefined || (workers?.isServing ?? false);
+  }
+
+  /** To be waited for before {@link open}, and called as soon as a viewer is on its way; undefined when nothing is. */
+  prepare(): Promise<void> | undefined {
+    return this.#options.workers?.prepare();
+  }
+
+  /** Opens a place for one viewer, while there is one ({@link hasPlace}); the session owns `hold` from here on. */
   open(hold: StreamHold, logger: Logger, address: string, onEnd: (reason: CloseReason) => void): ViewerPlace {
     this.#opened++;
     const left = (viewer: ViewerPlace, reason: CloseReason): void => {
@@ -152,9 +164,13 @@ export class SessionTable {
     { onConnected, onFirstMedia }: ViewerMoments,
     left: (viewer: ViewerPlace, reason: CloseReason) => void,
   ): ViewerPlace {
-    const entry = this.#entry(hold.stream);
+    const { port, workers } = this.#options;
+    if (!port) {
+      hold.release();
+      throw new Error("no thread serves WebRTC");
+    }
+    const entry = this.#entry(hold.stream, port);
     entry.sessions++;
-    const { workers } = this.#options;
     if (workers) workers.localViewers++;
     const leave = (): void => {
       if (workers) workers.localViewers--;
@@ -164,6 +180,7 @@ export class SessionTable {
       const { fanOut, counters } = entry;
       const session: ViewerSession = new ViewerSession({
         ...this.#options,
+        port,
         hold,
         logger,
         fanOut,
@@ -188,10 +205,10 @@ export class SessionTable {
     for (const session of this.#sessions) session.close(reason);
   }
 
-  #entry(stream: Stream): StreamEntry {
+  #entry(stream: Stream, port: MediaPort): StreamEntry {
     const known = this.#streams.get(stream);
     if (known) return known;
-    const fanOut = new StreamFanOut(stream, this.#options);
+    const fanOut = new StreamFanOut(stream, { ...this.#options, port });
     const entry = { fanOut, counters: new StreamCounters(), sessions: 0 };
     this.#streams.set(stream, entry);
     return entry;

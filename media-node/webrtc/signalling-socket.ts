@@ -163,12 +163,14 @@ export class SignallingSocket {
     if (this.#table.refusal === "draining") return this.#socket.close(closeCodes.restart, "drain");
     if (this.#table.refusal) return this.#fail(503, "This node takes no new viewers", closeCodes.tryLater);
     const { file, rawQuery, query, remoteAddress: client, trace } = this.#target;
+    const prepared = this.#table.prepare();
     const gate = await passGate(
       this.#target,
       { protocol: "webrtc", rawQuery, client, trace },
       { ...this.#options, holdMs: this.#options.config.holdMs },
       this.#gone.signal,
     );
+    await prepared;
     if (this.#gone.signal.aborted) {
       if (gate.kind === "open") gate.hold.release();
       return;
@@ -183,7 +185,7 @@ export class SignallingSocket {
       gate.hold.release();
       return this.#fail(404, `Cannot create offer: ${playlist.refusal}`, closeCodes.notFound);
     }
-    if (this.#table.refusal) {
+    if (this.#table.refusal || !this.#table.hasPlace) {
       gate.hold.release();
       return this.#fail(503, "This node takes no new viewers", closeCodes.tryLater);
     }

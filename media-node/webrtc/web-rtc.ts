@@ -20,8 +20,8 @@ import type { WorkerPool } from "./workers/worker-pool.ts";
 
 export interface WebRtcOptions {
   readonly hub: Pick<StreamHub, "acquire">;
-  /** Opened by the caller, who closes it after this guest. */
-  readonly port: MediaPort;
+  /** Opened by the caller, who closes it after this guest; undefined where `workers` take every viewer. */
+  readonly port: MediaPort | undefined;
   readonly admit: AdmitViewer;
   readonly clock: Clock;
   readonly logger: Logger;

@@ -111,10 +111,12 @@ export class Whep {
     const target = admission.target ?? asked;
     const { rawQuery, remoteAddress: client, trace } = target;
     const gateOptions = { ...this.#options, holdMs: this.#options.config.holdMs };
+    const prepared = this.#table.prepare();
     const gate = await passGate(target, { protocol: "whep", rawQuery, client, trace }, gateOptions, signal);
+    await prepared;
     if (gate.kind === "not-found") return { status: 404, body: gate.reason };
     if (gate.kind === "not-yet") return tryLater(409, gate.reason);
-    if (signal.aborted || this.#table.refusal) {
+    if (signal.aborted || this.#table.refusal || !this.#table.hasPlace) {
       gate.hold.release();
       return tryLater(503, "this node takes no new viewers");
     }

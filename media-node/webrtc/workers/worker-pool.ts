@@ -22,6 +22,11 @@ export interface WorkerThread {
 export interface WorkerPoolOptions {
   /** 0 = every viewer stays in this thread. */
   readonly maxWorkers: number;
+  /**
+   * This thread has work that would make media late: viewers are served by workers from the first one on, and by this
+   * thread only where there is none, or it does not come up.
+   */
+  readonly isApart?: boolean;
   /** A further worker is started whenever there are so many viewers for each thread that serves. */
   readonly viewersPerThread: number;
   /** Starts worker number `index`. `onExit` is called once, also when it could not be started. */
@@ -61,6 +66,8 @@ interface MediaWorker {
 const ringBytes = 8 << 20;
 const restartMs = 1_000;
 const unblockMs = 5;
+/** A worker is there within a quarter of a second; on a machine that starts a hundred processes, later. */
+const readyWaitMs = 2_000;
 
 /**
  * Threads that send media, beside the one that signals. They are started as viewers come, so that a node with few of them
@@ -73,6 +80,8 @@ export class WorkerPool {
   readonly #workers = new Map<number, MediaWorker>();
   readonly #relays = new Map<Stream, StreamRelay>();
   readonly #restarts = new Set<Timer>();
+  /** Told when a worker serves, or has failed. */
+  readonly #waiting = new Set<() => void>();
   #unblock: Timer | undefined;
   #wanted = 0;
   #nextViewer = 1;
@@ -99,6 +108,11 @@ export class WorkerPool {
     return { workers, failures: this.#failures, dropped, port };
   }
 
+  /** Whether a worker serves now. */
+  get isServing(): boolean {
+    return [...this.#workers.values()].some(({ facts }) => facts);
+  }
+
   /** Of each worker's streams, by name; at most a second old. */
   *streamStats(): Iterable<readonly [stream: string, stats: StreamStats]> {
     const names = new Map([...this.#relays.values()].map(({ id, stream }) => [id, streamKey(stream.name)]));
@@ -108,6 +122,26 @@ export class WorkerPool {
         if (name !== undefined) yield [name, stats];
       }
     }
+  }
+
+  /**
+   * Starts the first worker where viewers are kept apart from this thread, so that it is there when one comes.
+   * @returns resolves when {@link place} will find it, or it is not worth waiting for; undefined when that is now
+   */
+  prepare(): Promise<void> | undefined {
+    const { clock, isApart } = this.#options;
+    if (!isApart || this.#options.maxWorkers === 0 || this.#isClosed) return undefined;
+    this.#grow(0);
+    if (this.isServing) return undefined;
+    return new Promise((resolve) => {
+      const settle = (): void => {
+        timer.cancel();
+        this.#waiting.delete(settle);
+        resolve();
+      };
+      const timer = clock.after(readyWaitMs, settle);
+      this.#waiting.add(settle);
+    });
   }
 
   /**
@@ -150,6 +184,7 @@ export class WorkerPool {
 
   async close(): Promise<void> {
     this.#isClosed = true;
+    for (const settle of this.#waiting) settle();
     this.#unblock?.cancel();
     for (const timer of this.#restarts) timer.cancel();
     for (const relay of this.#relays.values()) this.#dropRelay(relay);
@@ -171,6 +206,7 @@ export class WorkerPool {
       const fitsApp = ofApp.size < maxAppThreads || ofApp.has(worker);
       if (fitsStream && fitsApp) fewest = worker;
     }
+    if (this.#options.isApart) return fewest;
     // This thread has other work too: it counts its viewers twice.
     return fewest && fewest.viewers.size <= 2 * this.localViewers ? fewest : undefined;
   }
@@ -185,8 +221,9 @@ export class WorkerPool {
   }
 
   #grow(viewers: number): void {
-    const { maxWorkers, viewersPerThread } = this.#options;
-    if (this.#isClosed || this.#wanted >= maxWorkers || viewers < viewersPerThread * (this.#wanted + 1)) return;
+    const { isApart, maxWorkers, viewersPerThread } = this.#options;
+    const threads = this.#wanted + (isApart ? 0 : 1);
+    if (this.#isClosed || this.#wanted >= maxWorkers || viewers < viewersPerThread * threads) return;
     this.#start(this.#wanted++);
   }
 
@@ -219,6 +256,7 @@ export class WorkerPool {
     switch (report.type) {
       case "ready":
         worker.facts = { candidates: report.candidates, fingerprint: report.fingerprint };
+        for (const settle of this.#waiting) settle();
         this.#options.logger.info("media worker serves", { worker: worker.index, send: report.tier });
         return;
       case "failed":
@@ -242,6 +280,7 @@ export class WorkerPool {
 
   #onExit(worker: MediaWorker, cause: string): void {
     this.#workers.delete(worker.index);
+    for (const settle of this.#waiting) settle();
     this.#dropped += worker.link.dropped;
     if (this.#isClosed) return;
     this.#failures++;

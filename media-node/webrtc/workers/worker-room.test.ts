@@ -38,7 +38,7 @@ class Threads {
   readonly options: Pick<RoomOptions, "clock" | "random" | "config" | "defer">;
   frame = 0;
 
-  constructor(viewersPerThread = 0, config: Partial<WebRtcConfig> = {}, maxWorkers = 1) {
+  constructor(viewersPerThread = 0, config: Partial<WebRtcConfig> = {}, maxWorkers = 1, isApart = false) {
     const { clock } = this.hub;
     const random = (length: number): Uint8Array => new Uint8Array(length).fill(0x12);
     const shared = { clock, random, config: { ...defaultWebRtcConfig, ...config }, defer: setImmediate };
@@ -48,6 +48,7 @@ class Threads {
       logger: this.logger,
       maxWorkers,
       viewersPerThread,
+      isApart,
       newCredentials: () => ({ iceUfrag: "ufrag", icePwd: "password" }),
       start: (index, ring, onReport, onExit) => {
         const port = new MemoryMediaPort();
@@ -243,6 +244,34 @@ test("with few viewers no thread is started", async () => {
   await t.join();
   await t.join();
   assert.equal(t.workers.length, 1);
+});
+
+test("kept apart, every viewer has its place in a worker, and the first waits until that is up", async () => {
+  const t = new Threads(100, {}, 2, true);
+  assert.equal(t.workers.length, 0, "nothing starts before somebody comes");
+  const prepared = t.table.prepare();
+  assert.equal(t.workers.length, 1);
+  await prepared;
+  assert.equal(t.table.prepare(), undefined, "the next one need not wait");
+  for (let i = 0; i < 99; i++) await t.join();
+  assert.deepEqual([t.here.peers.length, t.workers.length], [0, 1]);
+  for (let i = 0; i < 21; i++) await t.join();
+  assert.equal(t.here.peers.length, 0);
+  assert.equal(t.workers[0]!.port.peers.length + t.workers[1]!.port.peers.length, 120);
+  assert.ok(t.workers[1]!.port.peers.length >= 19, "a hundred in one, then the next");
+});
+
+test("kept apart, a viewer is served here when the worker does not come up", async () => {
+  const t = new Threads(100, {}, 1, true);
+  const failing = t.table.prepare();
+  t.workers[0]!.onExit("no port");
+  await failing;
+  await t.join();
+  assert.equal(t.here.peers.length, 1);
+  const none = new Threads(100, {}, 0, true);
+  assert.equal(none.table.prepare(), undefined, "one port is not enough for two threads");
+  await none.join();
+  assert.equal(none.here.peers.length, 1);
 });
 
 test("in one thread every application's viewers are sent by the settings of their own", async () => {
