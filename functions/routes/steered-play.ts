@@ -5,11 +5,13 @@ import { isProblem } from "../requested-stream.ts";
 import { traceparentFor } from "../tracing.ts";
 import { steeredMaster } from "../steering/steered-master.ts";
 
+/** With three nodes a player has somewhere to go while two of them are restarted, also where it knows no clones. */
+const furtherNodes = 2;
 /** Longest master playlist that is read; one has a few kilobytes. */
 const maxPlaylistLength = 256 * 1024;
 
 /**
- * LL-HLS with content steering, `?steering=1`: which two nodes can play this? The master playlist of one, written for both,
+ * LL-HLS with content steering, `?steering=1`: which nodes can play this? The master playlist of one, written for three,
  * so that a player moves by itself when its node drains or dies.
  */
 export async function steeredPlay(c: RouterContext, desk: Desk): Promise<Response> {
@@ -26,7 +28,7 @@ export async function steeredPlay(c: RouterContext, desk: Desk): Promise<Respons
   if (answer.status !== 200) return answer;
   const text = await answer.text();
   if (text.length > maxPlaylistLength || !text.startsWith("#EXTM3U")) return problemResponse(silentNode);
-  const next = target.choice?.node ? target.choice.runnersUp.slice(0, 1) : [];
+  const next = target.choice?.node ? target.choice.runnersUp.slice(0, furtherNodes) : [];
   const nodes = [target.node, ...next.map(({ record }) => record)];
   const search = withoutKey(viewer.url.search, "steering").join("&");
   const pathways = nodes.map((node) => ({ id: node.id, base: `${node.url}${path}${search && `?${search}`}` }));

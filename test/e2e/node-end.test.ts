@@ -4,6 +4,7 @@ import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import type { NodeMessage } from "../../media-node/node-message.ts";
@@ -19,15 +20,19 @@ interface Started {
   /** Resolves with code and signal. */
   readonly exit: Promise<unknown[]>;
   readonly url: string;
+  /** Of its Server.xml. */
+  readonly path: string;
   readonly port: string;
   readonly report: () => Promise<{ state: string; viewers: number }>;
 }
 
-async function startNode(t: TestContext): Promise<Started> {
+/** @param hearth further settings below `Hearth` */
+async function startNode(t: TestContext, hearth = "", operatorPort = 0): Promise<Started> {
   const folder = mkdtempSync(join(tmpdir(), "hearth-end-"));
   t.after(() => rmSync(folder, { recursive: true }));
   const path = join(folder, "Server.xml");
-  writeFileSync(path, serverXml(1, 0));
+  const settings = `<OperatorPort>${operatorPort}</OperatorPort>${hearth}`;
+  writeFileSync(path, serverXml(1, 0).replace("<OperatorPort>0</OperatorPort>", settings));
   const child = fork(main, ["node", "--config", path], { env, stdio: ["ignore", "ignore", "ignore", "ipc"] });
   const exit = once(child, "exit");
   t.after(async () => {
@@ -39,7 +44,7 @@ async function startNode(t: TestContext): Promise<Started> {
   const headers = { authorization: "Bearer operators" };
   const report = async () =>
     (await fetch(`http://127.0.0.1:${port}/-/drain`, { headers })).json() as ReturnType<Started["report"]>;
-  return { child, exit, url: ready.url, port, report };
+  return { child, exit, url: ready.url, path, port, report };
 }
 
 /** Somebody who counts as a viewer for ten seconds, and does not move. */
@@ -48,14 +53,25 @@ async function watch({ url, report }: Started): Promise<void> {
   assert.deepEqual(await report(), { state: "serving", viewers: 1 });
 }
 
+/** What load balancers are told at both doors: by viewers' port, and by the operators'. */
+const readiness = ({ url, port }: Started): Promise<string[]> =>
+  Promise.all(
+    [url, `http://127.0.0.1:${port}`].map(async (door) => {
+      const [ready, live] = await Promise.all(["readyz", "livez"].map((path) => fetch(`${door}/-/${path}`)));
+      return `${ready!.status} ${(await ready!.text()).trim()}, ${live!.status} ${(await live!.text()).trim()}`;
+    }),
+  );
+
 const drain = (...args: string[]): RunningCommand =>
   new RunningCommand(process.execPath, [main, "drain", ...args], { env });
 
 test("a second SIGTERM exits at once with code 1, while viewers still move", { timeout: 60_000 }, async (t) => {
   const node = await startNode(t);
   await watch(node);
+  assert.deepEqual(await readiness(node), ["200 ready, 200 alive", "200 ready, 200 alive"]);
   node.child.kill("SIGTERM");
   await until("it drains", 10_000, async () => (await node.report()).state === "draining");
+  assert.deepEqual(await readiness(node), ["503 draining, 200 alive", "503 draining, 200 alive"]);
   assert.equal((await node.report()).viewers, 1, "the first signal waits for them");
   node.child.kill("SIGTERM");
   assert.deepEqual(await node.exit, [1, null]);
@@ -78,6 +94,42 @@ test("hearth drain --no-wait says who has to move, and the node goes on draining
   assert.deepEqual([state, viewers], ["draining", 1]);
   assert.ok(typeof leftMs === "number" && leftMs > 0);
   assert.equal((await node.report()).state, "draining");
+});
+
+test(
+  "who does not move is served until DrainTimeout; hearth drain finds the node by its Server.xml and exits with 1",
+  {
+    timeout: 60_000,
+  },
+  async (t) => {
+    const free = createServer().listen(0, "127.0.0.1");
+    await once(free, "listening");
+    const { port } = free.address() as AddressInfo;
+    free.close();
+    const node = await startNode(t, "<DrainTimeout>2000</DrainTimeout>", port);
+    await watch(node);
+    const command = drain("--config", node.path);
+    await until("it drains", 10_000, async () => (await node.report()).state === "draining");
+    assert.equal((await fetch(`${node.url}/app/watched/llhls.m3u8`)).status, 200, "it is still served");
+    assert.deepEqual(await command.exit, { code: 1, signal: null }, command.stderr);
+    assert.match(
+      command.stdout,
+      /^The node is gone\. Viewers when it began: 1, at its end: \d\. A longer Hearth\/DrainTimeout /,
+    );
+    assert.deepEqual(await node.exit, [0, null]);
+  },
+);
+
+test("hearth drain of a node that refuses, or of a file that is none, exits with 2", { timeout: 60_000 }, async (t) => {
+  const node = await startNode(t);
+  const stranger = new RunningCommand(process.execPath, [main, "drain", "--port", node.port], {
+    env: { ...env, HEARTH_OPERATOR_TOKEN: "somebody else's" },
+  });
+  assert.deepEqual(await stranger.exit, { code: 2, signal: null });
+  assert.match(stranger.stderr, /^The node refuses \(401\)/);
+  assert.equal((await node.report()).state, "serving");
+  const none = drain("--config", join(node.path, "..", "None.xml"));
+  assert.deepEqual(await none.exit, { code: 2, signal: null });
 });
 
 test("hearth drain says what is missing, and exits with 2", { timeout: 60_000 }, async () => {

@@ -1,3 +1,30 @@
+import { Playout } from "./playout.ts";
+
+/** From how far before the end of a playlist a player begins. */
+const beginsMs = 1_000;
+
+/** A part as a playlist lists it. */
+interface ListedPart {
+  readonly uri: string;
+  readonly ms: number;
+  readonly msn: number;
+  readonly part: number;
+}
+
+function partsOf(text: string): ListedPart[] {
+  return [...text.matchAll(/^#EXT-X-PART:DURATION=([\d.]+),URI="([^"]+)"/gm)].map(([, seconds, uri]) => {
+    const [, msn, part] = /_(\d+)_(\d+)_video_/.exec(uri!)!;
+    return { uri: uri!, ms: 1_000 * Number(seconds), msn: Number(msn), part: Number(part) };
+  });
+}
+
+/** As many from the end as a player begins with. */
+function newest(parts: readonly ListedPart[]): ListedPart[] {
+  let from = parts.length;
+  for (let ms = 0; from > 0 && ms < beginsMs;) ms += parts[--from]!.ms;
+  return parts.slice(from);
+}
+
 /**
  * An LL-HLS player without a screen: loads parts as they appear, obeys content steering where its master playlist has it,
  * follows redirects as players do. Counts what failed, and when it would have stalled.
@@ -13,13 +40,15 @@ export class HlsViewer {
   /** Longest time between two pieces of media. */
   longestGapMs = 0;
   requests = 0;
-  /** A sentence for each time that what comes after the last part it played was not in the playlist any more. */
+  /** What its screen would show. */
+  readonly playout = new Playout();
+  /** A sentence for each time that what comes after the last part it played was not in the playlist. */
   readonly skips: string[] = [];
   readonly #router: string;
   #mediaUrl = "";
   #steering: { uri: string; pathways: Map<string, string>; current: string; nextMs: number } | undefined;
   #lastMs: number | undefined;
-  #lastName = "";
+  #last: ListedPart | undefined;
   #isClosed = false;
   readonly #running: Promise<void>;
 
@@ -112,13 +141,13 @@ export class HlsViewer {
     this.#mediaUrl = steering.pathways.get(best)!;
   }
 
-  /** Loads the playlist, waiting for the next part, and the newest part in it. */
+  /** Loads the playlist, waiting for the next part, and every part in it that is new. */
   async #loadMedia(): Promise<void> {
     const url = new URL(this.#mediaUrl);
-    const next = /_(\d+)_(\d+)_video_/.exec(this.#lastName);
-    if (next) {
-      url.searchParams.set("_HLS_msn", next[1]!);
-      url.searchParams.set("_HLS_part", String(Number(next[2]) + 1));
+    const last = this.#last;
+    if (last) {
+      url.searchParams.set("_HLS_msn", String(last.msn));
+      url.searchParams.set("_HLS_part", String(last.part + 1));
     }
     const answer = await this.#get(url.href);
     const text = await answer.text();
@@ -127,18 +156,32 @@ export class HlsViewer {
     final.searchParams.delete("_HLS_msn");
     final.searchParams.delete("_HLS_part");
     if (!this.#steering) this.#mediaUrl = final.href;
-    const parts = [...text.matchAll(/^#EXT-X-PART:.*?URI="([^"]+)"/gm)].map(([, uri]) => uri!);
-    const name = parts.at(-1);
-    if (name === undefined || name === this.#lastName) return void (await new Promise((r) => setTimeout(r, 50)));
-    const firstMsn = Number(/^#EXT-X-MEDIA-SEQUENCE:(\d+)$/m.exec(text)?.[1]);
-    if (next && !(firstMsn <= Number(next[1]))) this.skips.push(`from ${this.#lastName} to segment ${firstMsn}`);
-    const media = await this.#get(new URL(name, answer.url).href);
+    const listed = partsOf(text);
+    const isNew = ({ msn, part }: ListedPart): boolean =>
+      !last || msn > last.msn || (msn === last.msn && part > last.part);
+    const fresh = last ? listed.filter(isNew) : newest(listed);
+    if (fresh.length === 0) {
+      this.playout.look(performance.now());
+      return void (await new Promise((r) => setTimeout(r, 50)));
+    }
+    if (last && !follows(last, fresh[0]!)) this.skips.push(`from ${last.uri} to ${fresh[0]!.uri}`);
+    for (const part of fresh) await this.#loadPart(part, answer.url);
+  }
+
+  async #loadPart(part: ListedPart, base: string): Promise<void> {
+    const media = await this.#get(new URL(part.uri, base).href);
     await media.arrayBuffer();
-    this.#lastName = name;
+    this.#last = part;
     const nowMs = performance.now();
+    this.playout.add(part.ms, nowMs);
     if (this.#lastMs !== undefined) this.longestGapMs = Math.max(this.longestGapMs, nowMs - this.#lastMs);
     this.#lastMs = nowMs;
     const { origin } = new URL(media.url);
     if (this.node !== origin) this.nodes.push(origin);
   }
+}
+
+/** The last part of a segment is followed by the first of the next. */
+function follows(last: ListedPart, next: ListedPart): boolean {
+  return next.msn === last.msn ? next.part === last.part + 1 : next.msn === last.msn + 1 && next.part === 0;
 }

@@ -12,6 +12,7 @@ import { newCertificate } from "../../media-node/webrtc/transport/certificate.ts
 import { saltLengthOf } from "../../media-node/webrtc/transport/srtp-keys.ts";
 import { parseStun, serializeStun, stunAttributes, stunTypes } from "../../media-node/webrtc/transport/stun.ts";
 import { PolledSocket } from "./polled-socket.ts";
+import { beginsKeyframe } from "./whep-viewer.ts";
 
 const library = loadNativeLibrary();
 const certificate = newCertificate(Date.now());
@@ -61,6 +62,8 @@ export class LoadViewer {
   isOver = false;
   /** How often the signalling told it to stop and ask anew: it was moved to another node. */
   moves = 0;
+  /** Longest time without a whole picture that can be decoded; after a move none can before a key frame. */
+  longestGapMs = 0;
   /** When media last came from the node it is with, by `performance.now()`. */
   lastMs: number | undefined;
   /** How it came to another node, in words, by `performance.now()`: when each step was done. */
@@ -77,6 +80,8 @@ export class LoadViewer {
   #srtcp!: SrtcpSession;
   #isConnected = false;
   #videoSsrc = 0;
+  #hasKeyframe = false;
+  #lastPictureMs: number | undefined;
   #remote = { ufrag: "", pwd: "", address: "", port: 0 };
   #nextCheckMs = 0;
   #nextReportMs = 0;
@@ -174,10 +179,12 @@ export class LoadViewer {
     this.lastMs = undefined;
     this.steps.length = 0;
     this.steps.push(["told to stop", performance.now()]);
+    this.#hasKeyframe = false;
     this.#dtls?.free();
     this.#dtls = undefined;
     this.#isConnected = false;
     this.#remote.port = 0;
+    this.#nextCheckMs = 0;
     this.#streams.clear();
     this.#opening.length = 0;
     this.#web.send('{"command":"request_offer"}');
@@ -294,7 +301,16 @@ export class LoadViewer {
       this.#untilChecked = this.#options.checkEvery;
       this.#verify(bytes);
     }
-    if (second & 0x80) this.#options.onPicture?.(bytes.readUInt32BE(4), performance.now(), this);
+    if (!this.#hasKeyframe) this.#hasKeyframe = beginsKeyframe((this.#verify(bytes)?.[0] ?? 0) & 31);
+    if (second & 0x80) this.#onPicture(bytes);
+  }
+
+  #onPicture(bytes: Buffer): void {
+    const nowMs = performance.now();
+    this.#options.onPicture?.(bytes.readUInt32BE(4), nowMs, this);
+    if (!this.#hasKeyframe) return;
+    if (this.#lastPictureMs !== undefined) this.longestGapMs = Math.max(this.longestGapMs, nowMs - this.#lastPictureMs);
+    this.#lastPictureMs = nowMs;
   }
 
   #count(ssrc: number, sequence: number): void {

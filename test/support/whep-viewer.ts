@@ -1,5 +1,11 @@
+import { serializeRtcp } from "../../media-node/rtp/rtcp.ts";
 import type { IceCandidate, PeerTransport } from "../../media-node/webrtc/media-port.ts";
 import { TransportViewer, viewerCertificate } from "./transport-viewer.ts";
+
+const videoPayloadType = 108;
+
+/** Parameter sets, alone or aggregated, stand before a key frame only (RFC 6184 §5.4). */
+export const beginsKeyframe = (nalType: number): boolean => nalType === 7 || nalType === 24;
 
 /** What a WHEP player sends: H.264 and Opus, DTLS as client. */
 function offerOf(): string {
@@ -36,11 +42,13 @@ export class WhepViewer {
   readonly nodes: string[] = [];
   /** Requests that were not answered with a session. */
   readonly failures: string[] = [];
-  /** Longest time without a packet since the first one. */
+  /** Longest time without a whole picture that can be decoded; after a move none can before a key frame. */
   longestGapMs = 0;
   packets = 0;
   readonly #url: string;
   #lastMs: number | undefined;
+  #hasKeyframe = false;
+  #askedMs = Number.NEGATIVE_INFINITY;
   #isClosed = false;
   #running: Promise<void>;
 
@@ -81,6 +89,7 @@ export class WhepViewer {
     const location = new URL(answer.headers.get("location")!, answer.url);
     const viewer = await connect(body);
     this.nodes.push(location.origin);
+    this.#hasKeyframe = false;
     try {
       while (!this.#isClosed && viewer.dtlsStatus === "connected") {
         await new Promise((resolve) => setTimeout(resolve, 20));
@@ -92,15 +101,33 @@ export class WhepViewer {
     }
   }
 
+  /** What came before our keys were made is lost: the opening key frame, perhaps. */
+  #askForKeyframe(viewer: TransportViewer, mediaSsrc: number): void {
+    if (performance.now() - this.#askedMs < askEveryMs) return;
+    this.#askedMs = performance.now();
+    viewer.sendRtcp(serializeRtcp([{ type: "pli", senderSsrc: 1, mediaSsrc }]));
+  }
+
   #count(viewer: TransportViewer): void {
-    if (viewer.rtp.length === 0) return;
-    const nowMs = performance.now();
-    if (this.#lastMs !== undefined) this.longestGapMs = Math.max(this.longestGapMs, nowMs - this.#lastMs);
-    this.#lastMs = nowMs;
+    let hasPicture = false;
+    for (const packet of viewer.rtp) {
+      if ((packet[1]! & 127) !== videoPayloadType) continue;
+      this.#hasKeyframe ||= beginsKeyframe(packet[12]! & 31);
+      if (!this.#hasKeyframe) this.#askForKeyframe(viewer, packet.readUInt32BE(8));
+      hasPicture ||= this.#hasKeyframe && packet[1]! > 127;
+    }
     this.packets += viewer.rtp.length;
+    if (hasPicture) {
+      const nowMs = performance.now();
+      if (this.#lastMs !== undefined) this.longestGapMs = Math.max(this.longestGapMs, nowMs - this.#lastMs);
+      this.#lastMs = nowMs;
+    }
     viewer.rtp.length = viewer.rtcp.length = viewer.received.length = 0;
   }
 }
+
+/** As players ask again for a key frame that they did not get. */
+const askEveryMs = 100;
 
 async function connect(sdp: string): Promise<TransportViewer> {
   const line = (name: string): string => new RegExp(`^a=${name}:(\\S+)`, "m").exec(sdp)?.[1] ?? "";

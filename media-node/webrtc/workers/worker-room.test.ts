@@ -196,6 +196,28 @@ test("closing a viewer from here ends it there", async () => {
   assert.deepEqual(ended, ["deleted"]);
 });
 
+test("a drain ends viewers in every thread, says goodbye to each, and gives their streams back", async () => {
+  const t = new Threads();
+  const { worker, local, remote, ended } = await twoViewers(t);
+  t.play(3);
+  t.table.drain();
+  assert.equal(t.table.refusal, "draining");
+  t.table.close({ code: "drain" });
+  assert.deepEqual([t.table.size, t.table.stats.ended["drain"], t.hub.viewers["webrtc"]], [0, 2, undefined]);
+  assert.deepEqual(ended, ["drain"]);
+  t.run();
+  assert.equal(worker.room.viewers, 0);
+  assert.deepEqual(worker.room.streamStats, [], "nobody is left there to send to");
+  for (const peer of [local, remote]) {
+    assert.equal(peer.state, "closed");
+    const last = peer.rtcp.at(-1)!;
+    assert.ok(
+      last.some(({ type }) => type === "bye"),
+      "players need not wait for silence",
+    );
+  }
+});
+
 test("a worker that fails ends its own viewers, counted, and is started again", async () => {
   const t = new Threads();
   const { worker, ended } = await twoViewers(t);
