@@ -188,6 +188,38 @@ test("the first sender reports leave within 100 ms, name both tracks and agree w
   assert.ok(peer.rtcp.length >= 3 && peer.rtcp.length <= 5, `${peer.rtcp.length} reports in two seconds`);
 });
 
+test("by the sender reports, every picture and sound has the time it was made: they are less than 1 ms apart", async () => {
+  const room = await liveRoom(31);
+  const { peer } = await room.join();
+  room.play(90);
+  const epochMs = Date.UTC(2026, 0, 1);
+  for (const [type, ssrc, clockRate] of [
+    [98, 11, 90_000],
+    [110, 21, 48_000],
+  ] as const) {
+    const reports = peer.rtcp.flat().filter((packet) => packet.type === "sender-report" && packet.ssrc === ssrc);
+    assert.ok(reports.length >= 3);
+    // By the first report and by the last a packet has the same time, and that is the media clock's.
+    const timeOf = (report: (typeof reports)[number], timestamp: number): number =>
+      report.type === "sender-report"
+        ? (report.ntpSeconds - 2_208_988_800) * 1000 +
+          (report.ntpFraction / 2 ** 32) * 1000 +
+          (((timestamp - report.rtpTimestamp) | 0) / clockRate) * 1000
+        : Number.NaN;
+    const stamps = [...new Set(peer.of(type).map(({ timestamp }) => timestamp))];
+    const perSample = type === 98 ? 1000 / 30 : 20;
+    const madeMs = timeOf(reports[0]!, stamps[0]!) - epochMs;
+    // The stream's samples lie on this grid from its epoch on.
+    assert.ok(Math.abs(madeMs - Math.round(madeMs / perSample) * perSample) < 1, `${type}: ${madeMs} ms`);
+    for (const report of reports) {
+      for (const stamp of stamps) {
+        const expectedMs = madeMs + (((stamp - stamps[0]!) | 0) / clockRate) * 1000;
+        assert.ok(Math.abs(timeOf(report, stamp) - epochMs - expectedMs) < 1);
+      }
+    }
+  }
+});
+
 test("round trip time is taken from reports that refer to ours", async () => {
   const room = await liveRoom(31);
   const { peer, session } = await room.join();

@@ -11,6 +11,8 @@ export interface PathFaults {
   readonly jitterMs: number;
   /** 0 ≤ x < 1 */
   readonly random: () => number;
+  /** Told of each datagram to a viewer that was not lost. */
+  readonly onPassed?: (datagram: Uint8Array) => void;
 }
 
 /** A UDP path with faults between any number of viewers and one port on loopback. */
@@ -21,7 +23,10 @@ export class UdpFaultProxy implements AsyncDisposable {
   /** One socket for each viewer, so that the node sees different addresses. */
   readonly #backs = new Map<number, Socket>();
 
+  readonly #onPassed: PathFaults["onPassed"];
+
   private constructor(targetPort: number, faults: PathFaults) {
+    this.#onPassed = faults.onPassed;
     this.#in = new FaultyWay(faults);
     this.#out = new FaultyWay(faults);
     this.#front.on("message", (bytes, { port }) => {
@@ -50,7 +55,12 @@ export class UdpFaultProxy implements AsyncDisposable {
     const known = this.#backs.get(viewerPort);
     if (known) return known;
     const back = createSocket("udp4");
-    back.on("message", (bytes) => this.#out.carry(() => this.#front.send(bytes, viewerPort, "127.0.0.1")));
+    back.on("message", (bytes) =>
+      this.#out.carry(() => {
+        this.#onPassed?.(bytes);
+        this.#front.send(bytes, viewerPort, "127.0.0.1");
+      }),
+    );
     back.on("error", () => {});
     back.bind(0, "127.0.0.1");
     this.#backs.set(viewerPort, back);

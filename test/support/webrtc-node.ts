@@ -30,6 +30,8 @@ export interface WebRtcNodeOptions {
   /** Media threads, the first of which starts with the first viewer; default none. */
   readonly maxWorkers?: number;
   readonly config?: Partial<WebRtcConfig>;
+  /** Sees every viewer's transport before it is used. */
+  readonly watch?: (peer: PeerTransport) => PeerTransport;
   /** Changes the candidates that viewers are told, given the port they were opened on. */
   readonly candidates?: (candidates: readonly IceCandidate[]) => Promise<readonly IceCandidate[]>;
 }
@@ -85,7 +87,7 @@ export async function openWebRtcNode(open: OpenSource, options: WebRtcNodeOption
     ...(options.config && { config: options.config }),
     workers,
     hub,
-    port: new PortBehind(port, candidates),
+    port: new PortBehind(port, candidates, options.watch),
     admit: () => Promise.resolve({ isAdmitted: true }),
     clock: systemClock,
     logger: silentLogger,
@@ -110,10 +112,12 @@ export async function openWebRtcNode(open: OpenSource, options: WebRtcNodeOption
 /** A port whose candidates are another's, such as a proxy's. */
 class PortBehind implements MediaPort {
   readonly #port: MediaPort;
+  readonly #watch: (peer: PeerTransport) => PeerTransport;
   readonly candidates: readonly IceCandidate[];
 
-  constructor(port: MediaPort, candidates: readonly IceCandidate[]) {
+  constructor(port: MediaPort, candidates: readonly IceCandidate[], watch = (peer: PeerTransport) => peer) {
     this.#port = port;
+    this.#watch = watch;
     this.candidates = candidates;
   }
 
@@ -130,7 +134,7 @@ class PortBehind implements MediaPort {
   }
 
   open(events: PeerEvents): PeerTransport {
-    return this.#port.open(events);
+    return this.#watch(this.#port.open(events));
   }
 
   flush(): void {
