@@ -1,4 +1,4 @@
-import type { Clock } from "../time/clock.ts";
+import type { Clock, Timer } from "../time/clock.ts";
 import type { ViewerPlace } from "./viewer-place.ts";
 
 /** For how long, and how often, a viewer's first packet is looked for. */
@@ -8,14 +8,21 @@ const firstMediaLookMs = 50;
 /**
  * Calls `onFirst` once, within 50 ms of the first media sent to `viewer`; never when it ends before, or waits longer than
  * 5 s. To be called in the thread that sends to it: elsewhere its bytes are known a second late.
+ * @returns ends the watch, with its timer
  */
 export function watchFirstMedia(
   clock: Clock,
   viewer: Pick<ViewerPlace, "isEnded" | "sentBytes">,
   onFirst: () => void,
-  looks = firstMediaLooks,
-): void {
-  if (viewer.isEnded) return;
-  if (viewer.sentBytes > 0) onFirst();
-  else if (looks > 0) clock.after(firstMediaLookMs, () => watchFirstMedia(clock, viewer, onFirst, looks - 1));
+): () => void {
+  let left = firstMediaLooks;
+  let timer: Timer | undefined;
+  const look = (): void => {
+    timer = undefined;
+    if (viewer.isEnded) return;
+    if (viewer.sentBytes > 0) onFirst();
+    else if (left-- > 0) timer = clock.after(firstMediaLookMs, look);
+  };
+  look();
+  return () => timer?.cancel();
 }

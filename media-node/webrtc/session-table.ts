@@ -178,6 +178,7 @@ export class SessionTable {
     };
     try {
       const { fanOut, counters } = entry;
+      let stopWatching = (): void => {};
       const session: ViewerSession = new ViewerSession({
         ...this.#options,
         port,
@@ -187,11 +188,12 @@ export class SessionTable {
         counters,
         onConnected,
         onEnd: (reason) => {
+          stopWatching();
           leave();
           left(session, reason);
         },
       });
-      watchFirstMedia(this.#options.clock, session, onFirstMedia);
+      stopWatching = watchFirstMedia(this.#options.clock, session, onFirstMedia);
       return session;
     } catch (thrown) {
       leave();

@@ -281,6 +281,39 @@ test("without RTX the packet itself is repeated; what is unknown is counted", as
   assert.equal(stats.notRetransmitted, 1);
 });
 
+test("a NACK is answered for at least two seconds, and repeats stay within a quarter of the track's bitrate", async () => {
+  const room = await liveRoom(31);
+  const { peer } = await room.join([video]);
+  // 3 Mbit/s.
+  room.play(90, { bytes: 12_500 });
+  const nack = (sequences: readonly number[]): void =>
+    peer.receive(serializeRtcp([{ type: "nack", senderSsrc: 1, mediaSsrc: 11, sequences: [...sequences] }]));
+  const sent = peer.of(98);
+  const perSecond = sent.length / 3.5;
+  const old = sent.at(-Math.floor(perSecond * 2.2))!;
+  nack([old.sequence]);
+  assert.deepEqual(peer.of(99).at(-1)!.payload.slice(2), old.payload);
+  room.hub.clock.advance(5_000);
+  room.play(90, { bytes: 12_500 });
+  const before = peer.of(99).length;
+  // Everything of the last three seconds, asked for again and again during another.
+  const all = peer
+    .of(98)
+    .slice(-Math.floor(perSecond * 2))
+    .map(({ sequence }) => sequence);
+  for (let i = 0; i < 30; i++) {
+    nack(all.slice((i * 37) % all.length));
+    room.play(1, { bytes: 12_500 });
+  }
+  const repeatedBits = peer
+    .of(99)
+    .slice(before)
+    .reduce((sum, { payload }) => sum + payload.length * 8, 0);
+  // A second at a quarter of 3 Mbit/s, and what the bucket holds.
+  assert.ok(repeatedBits > 500_000 && repeatedBits < 750_000 * 1.2 + 96_000 * 8, `${repeatedBits} bits repeated`);
+  assert.ok(Object.values(room.table.streams)[0]!.notRetransmitted > 0);
+});
+
 test("a viewer that missed the opening burst gets it again, numbers going on; later it waits for the next key frame", async () => {
   const room = await liveRoom(45);
   const { peer } = await room.join([video]);

@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { IncomingMessage } from "node:http";
 import { test, type TestContext } from "node:test";
-import { WebSocket } from "ws";
+import { WebSocket, type ClientOptions } from "ws";
 import { HttpDoor } from "../../test/support/http-door.ts";
 import { MemoryMediaPort } from "../../test/support/memory-media-port.ts";
-import { descriptionOf, opusSample, opusTrack, videoSample } from "../../test/support/synthetic-stream.ts";
+import { descriptionOf, opusSample, opusTrack, videoSample, videoTrack } from "../../test/support/synthetic-stream.ts";
 import { MemoryLogger, settle, TestHub } from "../../test/support/webrtc-room.ts";
 import type { AdmitViewer } from "../core/guest.ts";
 import type { StreamDescription } from "../core/stream.ts";
@@ -113,8 +113,8 @@ class Player {
   readonly socket: WebSocket;
   closeCode: number | undefined;
 
-  constructor(url: string) {
-    this.socket = new WebSocket(url.replace("http", "ws"));
+  constructor(url: string, options: ClientOptions = {}) {
+    this.socket = new WebSocket(url.replace("http", "ws"), options);
     this.socket.on("message", (data: Buffer) => {
       const message: Message = JSON.parse(data.toString());
       this.messages.push(message);
@@ -164,6 +164,7 @@ test("WHEP: an offer is answered 201 with absolute Location, ETag, all candidate
   assert.match(text, /a=candidate:1 1 UDP 2130706431 192.0.2.1 10000 typ host\r\na=candidate:2 1 TCP/);
   assert.match(text, /a=rtcp-fb:108 nack\r\n/);
   assert.doesNotMatch(text, /transport-cc/);
+  assert.equal(response.headers.get("link"), null, "an ICE-lite server needs no help to be reached");
   const peer = port.peers[0]!;
   const { fingerprints, iceUfrag, icePwd } = peer.remote;
   assert.deepEqual([fingerprints, iceUfrag, icePwd], [[fingerprint], "offr", "0123456789abcdefghijkl"]);
@@ -343,6 +344,18 @@ test("WHEP: a full or draining node says 503 with Retry-After; draining ends its
   assert.equal(guest.stats.ended.drain, 1);
 });
 
+test("WHEP: who knows the session's URL may end it, whoever may watch by then", async (t) => {
+  let isAdmitted = true;
+  const { url, guest } = await node(t, {
+    admit: async () => (isAdmitted ? { isAdmitted } : { isAdmitted, status: 403, reason: "no more" }),
+  });
+  const location = (await post(`${url}/app/live/whep`)).headers.get("location")!;
+  isAdmitted = false;
+  assert.equal((await post(`${url}/app/live/whep`)).status, 403);
+  assert.equal((await fetch(location, { method: "DELETE" })).status, 200);
+  assert.equal(guest.stats.sessions, 0);
+});
+
 test("WHEP: who is not admitted learns how to ask", async (t) => {
   const { url, hub } = await node(t, {
     admit: () => Promise.resolve({ isAdmitted: false, status: 401, reason: "no ticket" }),
@@ -385,15 +398,98 @@ test("signalling: offer, answer, playlist, rendition; media flows; closing the s
   assert.equal(hub.viewers.webrtc, undefined);
 });
 
-test("signalling: transport=tcp gets only the TCP candidate", async (t) => {
+test("signalling: transport=tcp gets only the TCP candidate, any other word both, UDP first", async (t) => {
   const { url } = await node(t);
-  const player = new Player(`${url}/app/live?transport=tcp`);
+  for (const [transport, expected] of [
+    ["tcp", ["TCP"]],
+    ["TCP", ["TCP"]],
+    ["udp", ["UDP", "TCP"]],
+    ["all", ["UDP", "TCP"]],
+    ["udptcp", ["UDP", "TCP"]],
+    ["pigeon", ["UDP", "TCP"]],
+  ] as const) {
+    const player = new Player(`${url}/app/live?transport=${transport}`);
+    await player.send({ command: "request_offer" });
+    const { candidates } = await player.message(0);
+    assert.deepEqual(
+      candidates!.map(({ candidate }) => candidate.split(" ")[2]),
+      expected,
+    );
+    player.socket.close();
+  }
+});
+
+/** Two renditions that differ in their picture. */
+const ladder: StreamDescription = {
+  ...descriptionOf([videoTrack, opusTrack, { ...videoTrack, id: 2, name: "small", bitrate: 300_000 }]),
+  playlists: [
+    {
+      name: "all",
+      fileName: "all",
+      webrtcAutoAbr: true,
+      hlsChunklistPathDepth: -1,
+      enableTsPackaging: false,
+      renditions: [videoTrack.name, "small"].map((videoTrackName) => ({
+        name: videoTrackName,
+        videoTrackName,
+        audioTrackName: opusTrack.name,
+        videoIndexHint: -1,
+        audioIndexHint: -1,
+      })),
+    },
+  ],
+};
+
+test("signalling: auto is answered at once, another rendition with its key frame, an unknown one is forbidden", async (t) => {
+  const { url, hub, port, guest } = await node(t, { description: ladder });
+  const player = new Player(`${url}/app/live/all`);
+  const id = await player.play();
+  assert.deepEqual(player.messages[2]!.message, { rendition_name: videoTrack.name, auto: true });
+  const [peer] = port.peers;
+  peer!.connect();
+  hub.source.push(videoSample(0, { isKeyframe: true }));
+  const change = (wanted: object): Promise<void> => player.send({ command: "change_rendition", id, ...wanted });
+  await change({ auto: false });
+  assert.deepEqual((await player.message(3)).message, { rendition_name: videoTrack.name, auto: false });
+  await change({ rendition_name: "small" });
+  await settle();
+  hub.source.push(videoSample(1, { isKeyframe: false }), { ...videoSample(1, { isKeyframe: false }), trackId: 2 });
+  await settle();
+  assert.equal(player.messages.length, 4, "not before it really happened");
+  hub.source.push({ ...videoSample(2, { isKeyframe: true }), trackId: 2 });
+  assert.deepEqual((await player.message(4)).message, { rendition_name: "small", auto: false });
+  await change({ rendition_name: "huge" });
+  assert.deepEqual(await player.message(5), { code: 403, error: "Forbidden" });
+  await until(() => player.closeCode === 1008 && guest.stats.sessions === 0);
+});
+
+test("signalling: B-frames are named as the reason why there is no offer", async (t) => {
+  // Its pictures alone tell.
+  const { decoderConfig: _, ...bare } = videoTrack;
+  const { url, hub, logger } = await node(t, { description: descriptionOf([bare]) });
+  await hub.hub.acquire({ vhost: "default", app: "app", stream: "live" }, { protocol: "prewarm" });
+  const shownLater = (frame: number, by: number) => {
+    const sample = videoSample(frame, { isKeyframe: frame === 0 });
+    return { ...sample, pts: sample.pts + by };
+  };
+  for (const [frame, by] of [0, 9_000, -3_000, -3_000].entries()) hub.source.push(shownLater(frame, by));
+  const player = new Player(`${url}/app/live`);
   await player.send({ command: "request_offer" });
-  const { candidates } = await player.message(0);
-  assert.deepEqual(
-    candidates!.map(({ candidate }) => candidate.split(" ")[2]),
-    ["TCP"],
-  );
+  const { code, error } = await player.message(0);
+  assert.equal(code, 404);
+  assert.match(String(error), /^Cannot create offer: its B-frames would arrive out of order/);
+  const refused = await post(`${url}/app/live/whep`);
+  assert.equal(refused.status, 422);
+  assert.match(await refused.text(), /encode without B-frames/);
+  assert.equal(logger.lines.filter(({ event }) => event === "track withheld from WebRTC").length, 1);
+});
+
+test("signalling: who wants to send media is not answered here", async (t) => {
+  const { url, guest } = await node(t);
+  const socket = new WebSocket(`${url.replace("http", "ws")}/app/live?direction=send`);
+  socket.on("error", () => {});
+  await new Promise((resolve) => socket.once("close", resolve));
+  assert.equal(guest.stats.sockets, 0);
 });
 
 test("signalling: no such stream, playlist or id is told as recorded, with a close code", async (t) => {
@@ -472,6 +568,19 @@ test("signalling: silence is ended: no request in 10 s, no answer in 15 s, no si
   hub.clock.advance(15_000);
   await until(() => unanswering.closeCode === 1008);
   await until(() => guest.stats.sessions === 0);
+  const dead = new Player(`${url}/app/live`, { autoPong: false });
+  const alive = new Player(`${url}/app/live`);
+  await Promise.all([dead.play(), alive.play()]);
+  let pings = 0;
+  alive.socket.on("ping", () => pings++);
+  for (let second = 0; second < 80; second += 20) {
+    hub.clock.advance(20_000);
+    await settle();
+    await until(() => pings > second / 20);
+    await settle();
+  }
+  await until(() => dead.closeCode === 1006);
+  assert.deepEqual([alive.closeCode, guest.stats.sessions], [undefined, 1]);
 });
 
 test("signalling: a player that leaves while it is held leaves nothing behind", async (t) => {

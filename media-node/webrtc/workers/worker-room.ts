@@ -128,6 +128,7 @@ export class WorkerRoom {
       throw notFound(`stream ${id}`);
     }
     const hold: StreamHold = { stream: relayed.stream, viewers: 1, release() {} };
+    let stopWatching = (): void => {};
     const session = new ViewerSession({
       ...this.#options,
       config: relayed.config,
@@ -137,12 +138,13 @@ export class WorkerRoom {
       credentials: { iceUfrag, icePwd },
       onConnected: (codecs) => report({ type: "connected", viewer, codecs }),
       onEnd: (reason) => {
+        stopWatching();
         this.#viewers.delete(viewer);
         report({ type: "ended", viewer, reason });
       },
     });
     this.#viewers.set(viewer, session);
-    watchFirstMedia(this.#options.clock, session, () => report({ type: "first-media", viewer }));
+    stopWatching = watchFirstMedia(this.#options.clock, session, () => report({ type: "first-media", viewer }));
   }
 }
 
