@@ -36,7 +36,8 @@ const endOfHead = Buffer.from("\r\n\r\n");
 interface Prepared {
   readonly status: number;
   readonly date: string;
-  readonly body: Uint8Array | undefined;
+  /** Undefined where it goes out by itself. */
+  readonly body: readonly Uint8Array[] | undefined;
   readonly bytes: Buffer;
 }
 
@@ -45,14 +46,24 @@ const prepared = new WeakMap<readonly string[], Prepared>();
 /** Bodies up to this size are copied behind their head once, so that one write takes both. */
 const maxJoinedBytes = 16 * 1024;
 
-function prepare(status: number, headers: readonly string[], date: string, body: Uint8Array | undefined): Buffer {
+function prepare(
+  status: number,
+  headers: readonly string[],
+  date: string,
+  body: readonly Uint8Array[] | undefined,
+): Buffer {
   const known = prepared.get(headers);
-  if (known && known.date === date && known.body === body && known.status === status) return known.bytes;
+  const isSame = known?.body === body || isSingle(known?.body, body);
+  if (known && isSame && known.date === date && known.status === status) return known.bytes;
   const head = Buffer.from(headText(status, headers, date, true), "latin1");
-  const bytes = body ? Buffer.concat([head, body]) : head;
+  const bytes = body ? Buffer.concat([head, ...body]) : head;
   prepared.set(headers, { status, date, body, bytes });
   return bytes;
 }
+
+/** A text's one piece comes in another array each time. */
+const isSingle = (known: readonly Uint8Array[] | undefined, body: readonly Uint8Array[] | undefined): boolean =>
+  known?.length === 1 && body?.length === 1 && known[0] === body[0];
 
 function headText(status: number, headers: readonly string[], date: string, keepsAlive: boolean): string {
   let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Unknown"}\r\n`;
@@ -76,6 +87,8 @@ export class PlainConnection {
   readonly #door: PlainDoor;
   #unread: Buffer | undefined;
   #exchange: Exchange | undefined;
+  /** Of the request before. */
+  #head: RequestHead | undefined;
   /** When the phase began that {@link sweep} limits: reading a head, or waiting for one. */
   #sinceSeconds: number;
   /** By then everything written must have been taken. */
@@ -157,8 +170,9 @@ export class PlainConnection {
       else if (bytes.length > maxHeadBytes || !mayBePlain(bytes)) this.#handOver();
       return;
     }
-    const head = end > maxHeadBytes ? undefined : parseRequestHead(bytes.toString("latin1", 0, end));
+    const head = end > maxHeadBytes ? undefined : parseRequestHead(bytes.toString("latin1", 0, end), this.#head);
     if (!head) return this.#handOver();
+    this.#head = head;
     this.#unread = bytes.length > end + 4 ? bytes.subarray(end + 4) : undefined;
     const exchange = new Exchange(head, this);
     this.#exchange = exchange;
@@ -203,22 +217,20 @@ export class PlainConnection {
       return;
     }
     const pieces = method === "GET" ? body : [];
-    const joined = pieces.length === 1 && pieces[0]!.length <= maxJoinedBytes ? pieces[0] : undefined;
+    let size = 0;
+    for (const piece of pieces) size += piece.length;
+    const joined = size > 0 && size <= maxJoinedBytes ? pieces : undefined;
     const start = keepsAlive
       ? prepare(status, headers, date, joined)
       : Buffer.from(headText(status, headers, date, false), "latin1");
-    let bytes = start.length;
     if (pieces.length === 0 || (joined && keepsAlive)) socket.write(start);
     else {
       socket.cork();
       socket.write(start);
-      for (const piece of pieces) {
-        socket.write(piece);
-        bytes += piece.length;
-      }
+      for (const piece of pieces) socket.write(piece);
       socket.uncork();
     }
-    this.#answered(exchange, bytes);
+    this.#answered(exchange, size);
   }
 
   /** Sends a body that comes piece by piece: the next one is asked for when the client has taken those before. */

@@ -7,6 +7,8 @@ export interface RequestHead {
   readonly headers: ReadonlyMap<string, string>;
   /** Whether the connection stays open after the answer. */
   readonly keepsAlive: boolean;
+  /** All lines but the first, as they came. */
+  readonly rest: string;
 }
 
 const requestLine = /^(GET|HEAD) (\/[\x21-\x7e]*) HTTP\/1\.1$/;
@@ -27,15 +29,26 @@ const maxHeaders = 100;
 /**
  * Reads the head of an HTTP/1.1 request, strictly and only in its plainest form (RFC 9112 §3).
  * @param text latin1, without the empty line that ends it
+ * @param before the request before it on the connection: most say the same but for the first line, and are not read again
  * @returns undefined for everything else: Node's own parser then decides, from the first byte on
  */
-export function parseRequestHead(text: string): RequestHead | undefined {
+export function parseRequestHead(text: string, before?: RequestHead): RequestHead | undefined {
+  const end = text.indexOf("\r\n");
+  const [, method, url] = requestLine.exec(end < 0 ? text : text.slice(0, end)) ?? [];
+  if (method === undefined || url === undefined) return undefined;
+  const rest = end < 0 ? "" : text.slice(end + 2);
+  const fields = before?.rest === rest ? before : parseFields(rest);
+  if (!fields) return undefined;
+  const { headers, keepsAlive } = fields;
+  return { method: method === "GET" ? "GET" : "HEAD", url, headers, keepsAlive, rest };
+}
+
+function parseFields(text: string): Pick<RequestHead, "headers" | "keepsAlive"> | undefined {
   const lines = text.split("\r\n");
-  const [, method, url] = requestLine.exec(lines[0]!) ?? [];
-  if (method === undefined || url === undefined || lines.length > maxHeaders) return undefined;
+  if (lines.length >= maxHeaders) return undefined;
   const headers = new Map<string, string>();
-  for (let index = 1; index < lines.length; index++) {
-    const match = headerLine.exec(lines[index]!);
+  for (const line of lines) {
+    const match = headerLine.exec(line);
     if (!match) return undefined;
     const name = match[1]!.toLowerCase();
     if (unusual.has(name) || (name === "host" && headers.has(name))) return undefined;
@@ -43,5 +56,5 @@ export function parseRequestHead(text: string): RequestHead | undefined {
   }
   const connection = headers.get("connection")?.toLowerCase() ?? "keep-alive";
   if (!headers.has("host") || (connection !== "keep-alive" && connection !== "close")) return undefined;
-  return { method: method === "GET" ? "GET" : "HEAD", url, headers, keepsAlive: connection === "keep-alive" };
+  return { headers, keepsAlive: connection === "keep-alive" };
 }

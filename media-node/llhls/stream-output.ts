@@ -109,9 +109,11 @@ export class StreamOutput implements StreamReader {
   get isPlayable(): boolean {
     const lead = this.lead;
     if (lead?.lastCompleteMsn === undefined) return false;
-    const isWaitedFor = lead.segments.filter((segment) => segment.isComplete).length < 2;
+    // Asked at every request.
+    let whole = 0;
+    for (const segment of lead.segments) if (segment.isComplete && ++whole === 2) return true;
     const sending = this.tracks.filter(({ trackId }) => !this.#silent.has(trackId));
-    return !isWaitedFor || sending.every((track) => track.lastCompleteMsn !== undefined);
+    return sending.every((track) => track.lastCompleteMsn !== undefined);
   }
 
   /**
