@@ -1,6 +1,9 @@
 // Viewers by the hundred, as real clusters have them: some watch by WebRTC over the router's managed signalling, some by LL-HLS
 // with content steering, some by LL-HLS that knows nothing but its URL. They are told nothing about nodes that die.
-import { HlsViewer } from "./hls-viewer.ts";
+import { fork, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import type { HlsState } from "./hls-crowd-process.ts";
 import { LoadViewer } from "./load-viewer.ts";
 import { until } from "./until.ts";
 
@@ -23,10 +26,55 @@ const clicks = 4;
 /** A viewer that got nothing for this long is not playing: parts come each half second, packets all the time. */
 const playingMs = 1_500;
 
+/** HLS viewers in a process of their own, as this one knows them: a tenth of a second late, with their own times. */
+class HlsCrowd {
+  readonly #process: ChildProcess = fork(fileURLToPath(new URL("hls-crowd-process.ts", import.meta.url)));
+  readonly #states: HlsState[] = [];
+  #count = 0;
+
+  constructor() {
+    this.#process.on("message", (news: [number, HlsState][]) => {
+      for (const [at, state] of news) this.#states[at] = state;
+    });
+  }
+
+  join(kind: "steered" | "plain", url: string): Viewer {
+    const at = this.#count++;
+    this.#process.send(url);
+    const state = (): HlsState | undefined => this.#states[at];
+    const here = (unixMs: number | null | undefined): number | undefined =>
+      unixMs === null || unixMs === undefined ? undefined : unixMs - performance.timeOrigin;
+    return {
+      kind,
+      get lastMediaMs() {
+        return here(state()?.lastMs);
+      },
+      get moves() {
+        return state()?.moves ?? 0;
+      },
+      get steps() {
+        const { failures = 0, lastFailure = "", lastFailureMs, lastMasterMs } = state() ?? {};
+        return [
+          [`${failures} failures, the last ${lastFailure}`, here(lastFailureMs) ?? Number.NaN],
+          ["has a master playlist", here(lastMasterMs) ?? Number.NaN],
+        ] as const;
+      },
+      close() {},
+    };
+  }
+
+  async close(): Promise<void> {
+    const exited = once(this.#process, "exit");
+    this.#process.disconnect();
+    await exited;
+  }
+}
+
 export class Audience {
   readonly viewers: Viewer[] = [];
   readonly #router: string;
   readonly #web = new Set<LoadViewer>();
+  readonly #crowd = new HlsCrowd();
   readonly #ticking: NodeJS.Timeout;
 
   /** @param router its URL */
@@ -55,6 +103,7 @@ export class Audience {
 
   async close(): Promise<void> {
     await Promise.all(this.viewers.map(async (viewer) => viewer.close()));
+    await this.#crowd.close();
     clearInterval(this.#ticking);
   }
 
@@ -74,27 +123,9 @@ export class Audience {
 
   async #join(kind: Viewer["kind"]): Promise<void> {
     if (kind !== "webrtc") {
-      const viewer = new HlsViewer(`${this.#router}/app/stream/llhls.m3u8${kind === "steered" ? "?steering=1" : ""}`);
-      this.viewers.push({
-        kind,
-        get lastMediaMs() {
-          return viewer.lastMs;
-        },
-        get moves() {
-          return Math.max(0, viewer.nodes.length - 1);
-        },
-        get steps() {
-          const failed = viewer.failures.at(-1) ?? "";
-          return [
-            [
-              `${viewer.failures.length} failures, the last ${failed.slice(0, 120)}`,
-              viewer.lastFailureMs ?? Number.NaN,
-            ],
-            ["has a master playlist", viewer.lastMasterMs ?? Number.NaN],
-          ] as const;
-        },
-        close: () => viewer.close(),
-      });
+      this.viewers.push(
+        this.#crowd.join(kind, `${this.#router}/app/stream/llhls.m3u8${kind === "steered" ? "?steering=1" : ""}`),
+      );
       return;
     }
     const url = `${this.#router.replace("http", "ws")}/app/stream?managed=1`;

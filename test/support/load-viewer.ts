@@ -183,6 +183,8 @@ export class LoadViewer {
     this.#dtls?.free();
     this.#dtls = undefined;
     this.#isConnected = false;
+    // A new connection's checks begin at once; the last one's were due every few seconds.
+    this.#nextCheckMs = 0;
     this.#remote.port = 0;
     this.#nextCheckMs = 0;
     this.#streams.clear();
