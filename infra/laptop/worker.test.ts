@@ -156,6 +156,74 @@ async function rawRequest(target: string, host: string): Promise<string> {
   return Buffer.concat(chunks).toString("latin1");
 }
 
+/** Every route: what it is asked, and what its answer is; `Location` stands for the node's URL with a ticket. */
+const routes: readonly [path: string, init: RequestInit, status: number, more?: Readonly<Record<string, RegExp>>][] = [
+  ["/app/stream/llhls.m3u8", {}, 302, { Location: /\/app\/stream\/llhls\.m3u8\?rt=/, "Cache-Control": /^no-store$/ }],
+  ["/app/stream/ts:playlist.m3u8", {}, 302, { Location: /\/app\/stream\/ts:playlist\.m3u8\?rt=/ }],
+  ["/app/stream/llhls.m3u8?b=%20&a=1", { method: "HEAD" }, 302, { Location: /llhls\.m3u8\?b=%20&a=1&rt=/ }],
+  ["/app/stream/llhls.m3u8?_resolve=json", {}, 200, { "Content-Type": /json/, "Cache-Control": /^no-store$/ }],
+  // The node of this test answers every request as if it were an offer.
+  ["/app/stream/llhls.m3u8?steering=1", {}, 201],
+  ["/app/stream/whep", { method: "POST", body: "v=0" }, 307, { Location: /\/app\/stream\/whep\?rt=/ }],
+  ["/app/stream?direction=whep", { method: "POST", body: "v=0" }, 307, { Location: /\?direction=whep&rt=/ }],
+  ["/app/stream/whep?via=proxy", { method: "POST", body: "v=0" }, 201, { Location: /\/whep\/session$/ }],
+  ["/app/stream/whep?via=proxy", { method: "POST", body: "x".repeat(70_000) }, 413],
+  ["/-/resolve/app/stream", {}, 200, { "Content-Type": /json/ }],
+  ["/-/resolve/app/stream?protocol=hls", {}, 200],
+  ["/-/resolve/app/stream?protocol=smoke", {}, 400],
+  ["/-/explain/app/stream", {}, 200],
+  ["/-/steer/app/stream?pathways=edge1", {}, 200, { "Content-Type": /^application\/json/ }],
+  ["/-/cluster", {}, 200],
+  ["/-/health", {}, 200],
+  ["/-/laptop/stop/edge1", { method: "POST" }, 404],
+  ["/-/nothing", {}, 404],
+  ["/", {}, 200],
+  ["/missing.js", {}, 404],
+  ["/app/stream/nothing", { method: "POST" }, 404],
+  ["/app/stream/llhls.m3u8", { method: "DELETE" }, 405, { Allow: /^GET, HEAD, POST, OPTIONS$/ }],
+  ["/app/unknown/llhls.m3u8", {}, 404, { "Content-Type": /json/ }],
+];
+
+test("every route answers as documented, to pages of any origin", async () => {
+  for (const [path, init, status, more = {}] of routes) {
+    const what = `${init.method ?? "GET"} ${path}`;
+    const headers = { Origin: "https://site.example" };
+    // On a busy machine the store may be late for a stream that nobody asked for yet.
+    const answer = await until(what, 8_000, async () => {
+      const given = await ask(path, { ...init, headers });
+      return given.status === 503 ? undefined : given;
+    });
+    assert.equal(answer.status, status, what);
+    assert.equal(answer.headers.get("Access-Control-Allow-Origin"), "*", what);
+    assert.match(answer.headers.get("Access-Control-Expose-Headers")!, /Location.*X-Hearth-Trace/, what);
+    assert.ok(answer.headers.has("Cache-Control"), what);
+    for (const [name, value] of Object.entries(more)) assert.match(answer.headers.get(name) ?? "", value, what);
+    const location = answer.headers.get("Location");
+    if (location !== null) assert.ok(location.startsWith(`${nodeUrl}/app/stream`), what);
+    await answer.arrayBuffer();
+  }
+});
+
+test("every preflight is answered here, and never redirected", async () => {
+  for (const path of new Set(routes.map(([path]) => path))) {
+    const answer = await ask(path, {
+      method: "OPTIONS",
+      headers: {
+        Origin: "https://site.example",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization, content-type",
+        "Access-Control-Request-Private-Network": "true",
+      },
+    });
+    assert.equal(answer.status, 204, path);
+    assert.equal(answer.headers.get("Access-Control-Allow-Origin"), "*");
+    assert.match(answer.headers.get("Access-Control-Allow-Methods")!, /POST.*PATCH.*DELETE/);
+    assert.match(answer.headers.get("Access-Control-Allow-Headers")!, /Authorization, Content-Type/);
+    assert.equal(answer.headers.get("Access-Control-Allow-Private-Network"), "true");
+    assert.equal(answer.headers.get("Location"), null);
+  }
+});
+
 test("serves the page", async () => {
   const answer = await ask("/");
   assert.equal(answer.headers.get("Content-Type"), "text/html; charset=utf-8");
