@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { streamKeys, streamLeaseMs } from "../../media-node/cluster/store/keys.ts";
 import type { ScriptCall } from "../../media-node/cluster/store/script-calls.ts";
-import { claimCall, lookupCall, releaseCall } from "../../media-node/cluster/store/script-calls.ts";
+import { lookupCall } from "../../media-node/cluster/store/script-calls.ts";
+import { claimScript, releaseScript } from "../../media-node/cluster/store/scripts.ts";
 import { parseClaim, parseUrls } from "../../media-node/cluster/store/script-replies.ts";
 import { scriptStore } from "../../media-node/cluster/store/script-store.ts";
 import {
@@ -34,6 +35,9 @@ const renewMs = 2_500;
 const retryMs = 1_500;
 const name = { vhost: "default", app: "app", stream: "s" };
 const omeUrl = "ovt://ome:9000/app/s";
+/** Made once: they are looked at in every step. */
+const keys = streamKeys(name);
+const lookup = lookupCall(name);
 
 interface Origin {
   claim: StreamClaim;
@@ -120,16 +124,16 @@ export class ClaimWorld {
   }
 
   async #execute(call: ScriptCall, claim: StreamClaim): Promise<unknown> {
-    const { plain } = streamKeys(name);
+    const { plain } = keys;
     const before = await this.#store.ask("GET", plain);
     const reply = await this.#store.run(call);
     if (before === omeUrl)
       assert.equal(await this.#store.ask("GET", plain), omeUrl, "a live foreign value was touched");
-    if (call.script === claimCall(claim, 0).script) {
-      const mark = await this.#store.ask("HGET", streamKeys(name).origins, claim.url);
+    if (call.script === claimScript) {
+      const mark = await this.#store.ask("HGET", keys.origins, claim.url);
       this.#note(claim, parseClaim(reply), String(mark).endsWith(` ${claim.owner}`));
     }
-    if (call.script === releaseCall(claim).script && reply === 1) this.#claimedMs.delete(claim.url);
+    if (call.script === releaseScript && reply === 1) this.#claimedMs.delete(claim.url);
     return reply;
   }
 
@@ -214,7 +218,7 @@ export class ClaimWorld {
   async #toggleOme(): Promise<void> {
     if (!this.#ome) return;
     this.#ome.isOn = !this.#ome.isOn;
-    const { plain } = streamKeys(name);
+    const { plain } = keys;
     if (this.#ome.isOn) await this.#ome.peer.register(plain, omeUrl);
     else await this.#ome.peer.unregister(plain);
   }
@@ -241,7 +245,7 @@ export class ClaimWorld {
 
   /** What must hold at every moment. */
   async #check(): Promise<void> {
-    const urls = parseUrls(await this.#store.run(lookupCall(name)));
+    const urls = parseUrls(await this.#store.run(lookup));
     assert.equal(new Set(urls).size, urls.length);
     const sinceFaultMs = this.#nowMs - this.#storeFaultMs;
     for (const [url, atMs] of this.#claimedMs) {
@@ -265,10 +269,10 @@ export class ClaimWorld {
       await this.#turn();
     }
     const alive = this.#origins.filter(({ isAlive, isReleased }) => isAlive && !isReleased);
-    const urls = parseUrls(await this.#store.run(lookupCall(name)));
+    const urls = parseUrls(await this.#store.run(lookup));
     const ours = urls.filter((url) => url !== omeUrl);
     assert.deepEqual(ours.toSorted(), alive.map(({ claim }) => claim.url).toSorted(), "found are those who live");
-    const plain = await this.#store.ask("GET", streamKeys(name).plain);
+    const plain = await this.#store.ask("GET", keys.plain);
     const believers = alive.filter((origin) => origin.believesUntilMs > this.#nowMs);
     // Redis keeps a key by the wall clock: set back, it keeps a dead one, until a live origin writes it.
     const isKeptTooLong = this.#clockWentBack && alive.length === 0;
