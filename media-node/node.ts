@@ -128,7 +128,7 @@ async function wire(context: NodeContext, options: NodeOptions, events: EventLog
     logger,
     nodeId: id,
     plan: planPulls(configNow, (vhost) => stores.storeOf(vhost)),
-    openers: openersOf(context),
+    openers: openersOf(context, (vhost) => stores.storeOf(vhost)),
     recentMs: recentMsOf(config),
   });
   group.add((reason) => hub.close(reason));

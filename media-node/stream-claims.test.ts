@@ -53,7 +53,7 @@ async function origin(start: ServerConfig) {
   const claims = new StreamClaims({
     live,
     hub,
-    stores: { storeOf: () => stores.current, each: () => {}, close: async () => {} },
+    stores: { storeOf: () => stores.current },
     ovtPort: 9000,
     clock,
     logger: silentLogger,

@@ -6,14 +6,13 @@ import type { Stream } from "./core/stream.ts";
 import type { Logger } from "./flow/logger.ts";
 import type { LiveConfig } from "./live-config.ts";
 import { applicationFor } from "./pull-planner.ts";
-import type { NodeStores } from "./store-wiring.ts";
 import { Registrar } from "./stores/registrar.ts";
 import type { Clock } from "./time/clock.ts";
 
 export interface StreamClaimsOptions {
   readonly live: LiveConfig;
   readonly hub: StreamHub;
-  readonly stores: NodeStores;
+  readonly stores: { storeOf(vhost: string): ClusterStore | undefined };
   /** Where edges reach the OVT publisher; without one nothing is claimed. */
   readonly ovtPort: number | undefined;
   readonly clock: Clock;

@@ -2,6 +2,7 @@ import { messageOf } from "../flow/errors.ts";
 import { withoutSecrets, type Logger } from "../flow/logger.ts";
 import type { Clock } from "../time/clock.ts";
 import type { PullCounters } from "./pull-counters.ts";
+import type { StreamName } from "./stream-name.ts";
 import { NoSuchStream, type OpenSource, type Source } from "./source.ts";
 
 export interface OpenUrlOptions {
@@ -10,6 +11,8 @@ export interface OpenUrlOptions {
   readonly nodeId: string;
   /** By scheme, lower case, without `:`. */
   readonly openers: ReadonlyMap<string, OpenSource>;
+  /** As viewers name it, handed to the opener. */
+  readonly stream?: StreamName;
   /** Nodes for which this stream is pulled, handed to the opener. */
   readonly via?: readonly string[];
   /** The trace id of the request that began the pull, handed to the opener. */
@@ -59,7 +62,7 @@ export async function openUrl(
 async function openInTime(
   url: string,
   { signal, ignoresSourceClock, isProbe }: Parameters<typeof openUrl>[1],
-  { clock, nodeId, openers, via, trace, attemptTimeoutMs = defaultAttemptTimeoutMs }: OpenUrlOptions,
+  { clock, nodeId, openers, stream, via, trace, attemptTimeoutMs = defaultAttemptTimeoutMs }: OpenUrlOptions,
 ): Promise<Source> {
   const scheme = url.slice(0, url.indexOf(":")).toLowerCase();
   const open = openers.get(scheme);
@@ -70,6 +73,7 @@ async function openInTime(
     const source = await open(url, {
       signal: AbortSignal.any([attempt.signal, signal]),
       ignoresSourceClock,
+      ...(stream && { stream }),
       ...(via && { via }),
       ...(trace !== undefined && { trace }),
       ...(isProbe && { isProbe }),

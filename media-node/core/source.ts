@@ -1,5 +1,6 @@
 import type { CloseReason } from "../flow/close-group.ts";
 import type { Sample } from "./sample.ts";
+import type { StreamName } from "./stream-name.ts";
 import type { StreamDescription } from "./stream.ts";
 
 /** Where a source delivers to. Nothing is called before `start` or after `onEnd`. */
@@ -38,6 +39,8 @@ export interface OpenSourceOptions {
   readonly signal: AbortSignal;
   /** Nodes that wait for this stream, from the one nearest the viewer on; see `StreamRequest.via`. */
   readonly via?: readonly string[];
+  /** As viewers name what is pulled. */
+  readonly stream?: StreamName;
   /** The trace id of the request that began the pull, for the upstream's log. */
   readonly trace?: string;
   /** The upstream's own clock (RTP: its sender reports) is wrong; time is told by arrival. */

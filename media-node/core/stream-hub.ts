@@ -260,6 +260,7 @@ export class StreamHub {
       logger,
       nodeId,
       openers,
+      stream: { vhost: name.vhost, app: name.app, stream: name.stream },
       counters: this.counters,
       ...(random && { random }),
       ...(attemptTimeoutMs !== undefined && { attemptTimeoutMs }),

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { StoreUnavailable, type ClusterStore } from "../cluster/store/contract.ts";
+import { StoreUnavailable, type ClusterStore, type EpochStore } from "../cluster/store/contract.ts";
 import { nodesCall, type ScriptCall } from "../cluster/store/script-calls.ts";
 import { scriptStore } from "../cluster/store/script-store.ts";
 import { lookupScript, snapshotScript } from "../cluster/store/scripts.ts";
@@ -32,7 +32,7 @@ export interface RedisStoreOptions {
  * The store on a Redis (≥ 5.0.7). Returns without having connected: a node starts while its Redis is down.
  * @throws {SettingError} on a URL that is none
  */
-export async function connectRedisStore(options: RedisStoreOptions): Promise<ClusterStore> {
+export async function connectRedisStore(options: RedisStoreOptions): Promise<ClusterStore & EpochStore> {
   const access = accessOf(options);
   if (access.target.kind === "cluster") {
     const link = new RedisLink<ScriptClient>({ ...options, open: clusterOpener(access), isSelfHealing: true });

@@ -1,12 +1,18 @@
 /** What every store keeps, whoever keeps it: run with each adapter and each server. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import type { ClusterStore, StreamClaim } from "../../media-node/cluster/store/contract.ts";
-import { nodeLeasesKey, nodeRecordsKey, storeLimits, streamKeys } from "../../media-node/cluster/store/keys.ts";
+import type { ClusterStore, EpochStore, StreamClaim } from "../../media-node/cluster/store/contract.ts";
+import {
+  epochKey,
+  nodeLeasesKey,
+  nodeRecordsKey,
+  storeLimits,
+  streamKeys,
+} from "../../media-node/cluster/store/keys.ts";
 
 export interface StoreUnderTest {
   /** A store as another process would have it: connection and memory of its own. The harness closes it. */
-  connect(): Promise<ClusterStore>;
+  connect(): Promise<ClusterStore & EpochStore>;
   /** Past the adapter, to play an OvenMediaEngine peer or to let a lease run out. */
   raw(...command: readonly string[]): Promise<unknown>;
   close(): Promise<void>;
@@ -15,7 +21,7 @@ export interface StoreUnderTest {
 export function clusterStoreContract(name: string, open: () => Promise<StoreUnderTest>): void {
   void describe(`store contract: ${name}`, () => {
     let under: StoreUnderTest;
-    let [a, b]: ClusterStore[] = [];
+    let [a, b]: (ClusterStore & EpochStore)[] = [];
     let count = 0;
     const scene = (): Scene => new Scene(under, a!, b!, `stream ${++count} 100%`);
 
@@ -30,6 +36,7 @@ export function clusterStoreContract(name: string, open: () => Promise<StoreUnde
     lookups(scene);
     nodes(scene);
     poison(scene);
+    epochs(scene);
   });
 }
 
@@ -40,13 +47,13 @@ function promise(name: string, keep: () => Promise<void>): void {
 /** A stream of its own for each test, two origins, and hands on the raw keys. */
 class Scene {
   readonly under: StoreUnderTest;
-  readonly a: ClusterStore;
-  readonly b: ClusterStore;
+  readonly a: ClusterStore & EpochStore;
+  readonly b: ClusterStore & EpochStore;
   readonly claimA: StreamClaim;
   readonly claimB: StreamClaim;
   readonly keys: ReturnType<typeof streamKeys>;
 
-  constructor(under: StoreUnderTest, a: ClusterStore, b: ClusterStore, stream: string) {
+  constructor(under: StoreUnderTest, a: ClusterStore & EpochStore, b: ClusterStore & EpochStore, stream: string) {
     this.under = under;
     this.a = a;
     this.b = b;
@@ -334,3 +341,41 @@ function poison(scene: () => Scene): void {
     await assert.rejects(a.putNode("n", "x".repeat(storeLimits.recordBytes + 1)), RangeError);
   });
 }
+
+function epochs(scene: () => Scene): void {
+  promise("the epoch that was measured first holds for all, until the source begins anew", async () => {
+    const { a, b, claimA } = scene();
+    const first = await a.agreeEpoch(claimA, "source", 5_000);
+    // Half a second later it shows half a second more, and a network's whim.
+    assert.equal(await b.agreeEpoch(claimA, "source", 5_700), first);
+    assert.equal(await a.agreeEpoch(claimA, "source", 5_900, first), first);
+    const anew = await b.agreeEpoch(claimA, "source", 0);
+    assert.ok(anew - first >= 5_000 && anew - first < 60_000, `${anew - first} ms`);
+    assert.equal(await a.agreeEpoch(claimA, "source", 100), anew);
+    assert.equal((await a.agreeEpoch(claimA, "another", 700_000)) < first, true);
+  });
+
+  promise("a store that forgot takes the epoch that a node goes by; what else stands there is no epoch", async () => {
+    const { a, b, claimA, raw } = withRaw(scene());
+    const first = await a.agreeEpoch(claimA, "source", 5_000);
+    const key = epochKey(claimA, "source");
+    assert.ok(Number(await raw("PTTL", key)) > 500_000);
+    await raw("DEL", key);
+    assert.equal(await b.agreeEpoch(claimA, "source", 5_400, first), first);
+    assert.equal(await a.agreeEpoch(claimA, "source", 5_400), first);
+    for (const poison of ["", "x", "1", "99999999999999999999 1", "-1 -1"]) {
+      await raw("SET", key, poison);
+      assert.equal(await a.agreeEpoch(claimA, "source", 5_400, first), first, poison);
+    }
+    await raw("DEL", key);
+    await raw("HSET", key, "field", "value");
+    assert.equal(await a.agreeEpoch(claimA, "source", 5_400, first), first);
+  });
+}
+
+const withRaw = (scene: Scene) => ({
+  a: scene.a,
+  b: scene.b,
+  claimA: scene.claimA,
+  raw: (...command: readonly string[]) => scene.raw(...command),
+});

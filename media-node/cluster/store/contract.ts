@@ -86,6 +86,18 @@ export interface ClusterStore extends ClusterReader {
   close(): Promise<void>;
 }
 
+/** What a node's sources need of a store besides. */
+export interface EpochStore {
+  /**
+   * The Unix time at which a source's own timestamps are 0, for one that does not say: what the first node measured
+   * holds for all others, by the store's clock, until the source begins anew.
+   * @param source its identity, where it keeps that over restarts
+   * @param mediaMs its timestamp of this moment, in milliseconds
+   * @param heldMs what this node goes by already: stands where the store has forgotten
+   */
+  agreeEpoch(name: ClusterStreamName, source: string, mediaMs: number, heldMs?: number): Promise<number>;
+}
+
 /** The store did not answer in time, or answered nonsense: decide from what was known. */
 export class StoreUnavailable extends Error {
   override readonly name = "StoreUnavailable";

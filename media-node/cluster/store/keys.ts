@@ -65,6 +65,15 @@ export function streamKeys(name: ClusterStreamName): StreamKeys {
   };
 }
 
+/**
+ * String: `<epoch> <as measured last>` of a source of a stream, Unix ms.
+ * @throws {RangeError} when {@link isStorableName} says no
+ */
+export function epochKey(name: ClusterStreamName, source: string): string {
+  const { origins } = streamKeys(name);
+  return `${origins.replace("hearth/origins/", "hearth/epochs/")}/${encodeURIComponent(source.toWellFormed()).slice(0, storeLimits.nameBytes)}`;
+}
+
 /** The vhost stands last: without a slash of its own, the key can be read in one way only. */
 function escapeVhost(vhost: string): string {
   return vhost.replace(/[%/]/g, (character) => (character === "%" ? "%25" : "%2F"));

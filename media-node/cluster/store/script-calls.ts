@@ -1,6 +1,14 @@
 import type { ClusterStreamName, StreamClaim } from "./contract.ts";
-import { isStorableWord, nodeLeasesKey, nodeRecordsKey, storeLimits, streamKeys } from "./keys.ts";
-import { claimScript, dropNodeScript, lookupScript, putNodeScript, releaseScript, snapshotScript } from "./scripts.ts";
+import { epochKey, isStorableWord, nodeLeasesKey, nodeRecordsKey, storeLimits, streamKeys } from "./keys.ts";
+import {
+  agreeEpochScript,
+  claimScript,
+  dropNodeScript,
+  lookupScript,
+  putNodeScript,
+  releaseScript,
+  snapshotScript,
+} from "./scripts.ts";
 
 /** What an adapter hands to EVAL. Every function here throws a RangeError on names or values that the store cannot keep. */
 export interface ScriptCall {
@@ -48,6 +56,13 @@ export function putNodeCall(id: string, signedRecord: string): ScriptCall {
   if (!isStorableWord(id)) throw new RangeError("a node id that the store cannot keep");
   if (signedRecord.length > storeLimits.recordBytes) throw new RangeError("a node record past 64 KiB");
   return { script: putNodeScript, keys: nodeKeys, args: [id, signedRecord] };
+}
+
+/** Reply: digits. */
+export function agreeEpochCall(name: ClusterStreamName, source: string, mediaMs: number, heldMs?: number): ScriptCall {
+  const args = [Math.round(mediaMs), ...(heldMs === undefined ? [] : [Math.round(heldMs)])];
+  if (!args.every(Number.isSafeInteger)) throw new RangeError("a time that the store cannot keep");
+  return { script: agreeEpochScript, keys: [epochKey(name, source)], args: [String(args[0]), String(args[1] ?? "")] };
 }
 
 /** Reply: 0 or 1. */

@@ -4,9 +4,11 @@ import {
   type ClusterSnapshot,
   type ClusterStore,
   type ClusterStreamName,
+  type EpochStore,
   type StreamClaim,
 } from "./contract.ts";
 import {
+  agreeEpochCall,
   claimCall,
   dropNodeCall,
   lookupCall,
@@ -28,11 +30,11 @@ export interface ScriptRunner {
 const epochsRemembered = 100_000;
 
 /** The whole store contract over anything that can run scripts. */
-export function scriptStore(runner: ScriptRunner): ClusterStore {
+export function scriptStore(runner: ScriptRunner): ClusterStore & EpochStore {
   return new ScriptStore(runner);
 }
 
-class ScriptStore implements ClusterStore {
+class ScriptStore implements ClusterStore, EpochStore {
   readonly #runner: ScriptRunner;
   /** Highest epoch told to an owner for a stream: what tells a sleeper from a newcomer (see `claimScript`). */
   readonly #epochs = new Map<string, number>();
@@ -68,6 +70,12 @@ class ScriptStore implements ClusterStore {
 
   async dropNode(id: string): Promise<void> {
     await this.#runner.run(dropNodeCall(id));
+  }
+
+  async agreeEpoch(name: ClusterStreamName, source: string, mediaMs: number, heldMs?: number): Promise<number> {
+    const epochMs = parseCount(await this.#runner.run(agreeEpochCall(name, source, mediaMs, heldMs)));
+    if (epochMs === 0) throw new StoreUnavailable("the store answered no time");
+    return epochMs;
   }
 
   async close(): Promise<void> {

@@ -183,6 +183,28 @@ export const lookupScript = `${nowMs}${claimsOf}${plainOf}${originUrls}
 return originUrls(KEYS[1], KEYS[2], KEYS[3], ARGV[1])
 `;
 
+/** A source whose time is this far from what was measured last has begun anew. Far more than a network's whims. */
+export const epochToleranceMs = 3_000;
+/** How long an agreed epoch outlives its last user. */
+export const epochAgreementMs = 600_000;
+
+/**
+ * Agrees on a source's epoch. KEYS: epoch; ARGV: its timestamp now in ms, the epoch its caller holds or "".
+ * @returns the epoch, Unix ms
+ */
+export const agreeEpochScript = `${nowMs}
+local media, held = tonumber(ARGV[1]), tonumber(ARGV[2])
+local measured = now - media
+local value, epoch, last = redis.pcall('GET', KEYS[1]), nil, nil
+if type(value) == 'string' then epoch, last = string.match(value, '^(%d+) (%d+)$') end
+epoch, last = tonumber(epoch), tonumber(last)
+if not epoch or epoch > ${largestCount} or math.abs(measured - last) > ${epochToleranceMs} then
+  epoch = held or math.max(0, measured)
+end
+redis.call('SET', KEYS[1], digits(epoch) .. ' ' .. digits(math.max(0, measured)), 'PX', ${epochAgreementMs})
+return digits(epoch)
+`;
+
 /** Publishes a node record and forgets up to 16 whose lease ran out. KEYS: records, leases; ARGV: id, record. @returns Unix ms, or 0 when there are too many nodes */
 export const putNodeScript = `${nowMs}
 for _, key in ipairs(KEYS) do

@@ -4,9 +4,12 @@
  */
 import { nodeLeaseMs, storeLimits, streamLeaseMs } from "../../cluster/store/keys.ts";
 import {
+  agreeEpochScript,
   claimScript,
   dropNodeScript,
+  epochAgreementMs,
   epochMemoryMs,
+  epochToleranceMs,
   largestCount,
   lookupScript,
   missedLeaseMs,
@@ -31,6 +34,7 @@ export const scriptTwins: ReadonlyMap<string, ScriptTwin> = new Map([
   [lookupScript, { minKeys: 1, args: 1, run: lookup }],
   [putNodeScript, { minKeys: 2, args: 2, run: putNode }],
   [dropNodeScript, { minKeys: 2, args: 1, run: dropNode }],
+  [agreeEpochScript, { minKeys: 1, args: 2, run: agreeEpoch }],
   [snapshotScript, { minKeys: 2, args: 1, run: snapshot }],
 ]);
 
@@ -174,6 +178,21 @@ function dropNode(keyspace: Keyspace, keys: readonly string[], args: readonly st
   const isRemoved = leases?.kind === "zset" && leases.scores.delete(args[0]!);
   for (const key of keys) keyspace.deleteIfEmpty(key);
   return isRemoved ? 1 : 0;
+}
+
+function agreeEpoch(keyspace: Keyspace, keys: readonly string[], args: readonly string[]): RespValue {
+  const [key = ""] = keys;
+  const [media, held] = args.map((text) => (text === "" ? undefined : Number(text)));
+  const nowMs = keyspace.nowMs();
+  const measured = nowMs - (media ?? 0);
+  const stored = keyspace.get(key);
+  const [, first, last] = /^(\d+) (\d+)$/.exec(stored?.kind === "string" ? stored.text : "") ?? [];
+  let epoch = Number(first);
+  if (first === undefined || epoch > largestCount || Math.abs(measured - Number(last)) > epochToleranceMs) {
+    epoch = held ?? Math.max(0, measured);
+  }
+  keyspace.set(key, { kind: "string", text: `${epoch} ${Math.max(0, measured)}` }, nowMs + epochAgreementMs);
+  return String(epoch);
 }
 
 function snapshot(keyspace: Keyspace, keys: readonly string[], args: readonly string[]): RespValue {
