@@ -42,7 +42,11 @@ class Edge {
     this.stream = new Stream(stream, source.description, { clock });
     this.#splice = new SourceSplice(this.stream, clock);
     this.output = new StreamOutput(this.stream, {
-      ...{ segmentMs: 2_000, partMs: 200, segmentCount: 30, streamKey: "key", logger: silentLogger },
+      segmentMs: 2_000,
+      partMs: 200,
+      segmentCount: 30,
+      streamKey: "key",
+      logger: silentLogger,
       onProgress: () => {},
     });
     this.output.start();

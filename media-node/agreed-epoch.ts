@@ -118,17 +118,16 @@ class AgreedSource implements Source {
   #renew(sample: Sample, { timescale }: Track): void {
     this.#isDue = false;
     const { agree, epochMs, logger, stream } = this.#agreement;
-    agree((sample.dts * 1000) / timescale, epochMs).then(
-      (agreed) => {
-        if (agreed === epochMs || this.#hasDiffered) return;
-        this.#hasDiffered = true;
-        logger.warn("another edge goes by another epoch: they were parted from the store when they began", {
-          app: stream.app,
-          stream: stream.stream,
-        });
-      },
-      // The store is away: what holds, holds.
-      () => {},
-    );
+    const compare = async (): Promise<void> => {
+      const agreed = await agree((sample.dts * 1000) / timescale, epochMs);
+      if (agreed === epochMs || this.#hasDiffered) return;
+      this.#hasDiffered = true;
+      logger.warn("another edge goes by another epoch: they were parted from the store when they began", {
+        app: stream.app,
+        stream: stream.stream,
+      });
+    };
+    // While the store is away, what holds goes on to hold.
+    compare().catch(() => {});
   }
 }

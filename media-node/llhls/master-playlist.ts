@@ -80,6 +80,7 @@ export function masterPlaylist(variants: readonly Variant[], options: MasterPlay
         index === 0,
         uri(audio),
         tracks.find((track) => track.id === audio.trackId),
+        audios.slice(0, index).map((other) => nameOf(other, tracks)),
       ),
     );
   }
@@ -93,8 +94,20 @@ const groupOf = (audio: TrackOutput): string => `audio_${audio.track.codec}`;
 /** Characters that would end a quoted string. */
 const quotable = (text: string): string => text.replaceAll(/["\r\n]/g, "");
 
-function mediaLine(audio: TrackOutput, isDefault: boolean, uri: string, track: Track | undefined): string {
-  const name = quotable(track?.name || `Audio_${audio.trackId}`);
+function nameOf({ trackId }: TrackOutput, tracks: readonly Track[]): string {
+  return quotable(tracks.find(({ id }) => id === trackId)?.name || `Audio_${trackId}`);
+}
+
+/** @param taken names of others; each stands once in a group (RFC 8216bis §4.4.6.1.1), while tracks may share theirs */
+function mediaLine(
+  audio: TrackOutput,
+  isDefault: boolean,
+  uri: string,
+  track: Track | undefined,
+  taken: readonly string[],
+): string {
+  const own = nameOf(audio, track ? [track] : []);
+  const name = taken.includes(own) ? `${own}_${audio.trackId}` : own;
   const language = track?.language ? `,LANGUAGE="${quotable(track.language)}"` : "";
   const flags = `DEFAULT=${isDefault ? "YES" : "NO"},AUTOSELECT=YES,CHANNELS="${audio.track.channels}"`;
   return `#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="${groupOf(audio)}",NAME="${name}",${flags}${language},URI="${uri}"`;

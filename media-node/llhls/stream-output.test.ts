@@ -9,8 +9,11 @@ import {
   type SyntheticOptions,
 } from "../../test/support/synthetic-media.ts";
 import type { Sample } from "../core/sample.ts";
+import { Stream } from "../core/stream.ts";
+import type { Track } from "../core/track.ts";
 import { silentLogger } from "../flow/logger.ts";
 import { isGap, type MediaSegment } from "./media-segment.ts";
+import { ManualClock } from "../time/manual-clock.ts";
 import { StreamOutput } from "./stream-output.ts";
 
 const segmentMs = 2_000;
@@ -222,6 +225,63 @@ test("a change of parameters is a discontinuity with the next number and another
   }
   const inits = new Set(output.track(0)!.segments.map(({ initUri }) => initUri));
   assert.equal(inits.size, 2);
+});
+
+/** Discontinuity sequence numbers of segments with media, as a player reckons them from the list. */
+function sequenceNumbers(output: StreamOutput): Map<string, number> {
+  const numbers = new Map<string, number>();
+  for (const track of output.tracks) {
+    let number = track.discontinuitySequence;
+    for (const segment of track.segments) {
+      number += segment.discontinuities;
+      if (!isGap(segment)) numbers.set(segment.uri, number);
+    }
+  }
+  return numbers;
+}
+
+test("an edge that joins after discontinuities counts them as those that saw them, and as one that missed some", () => {
+  const changed = (round: number): Track => {
+    const decoderConfig = Uint8Array.from(videoTrack.decoderConfig!);
+    decoderConfig[3] = round;
+    return { ...videoTrack, decoderConfig };
+  };
+  const cut = (stream: Stream): StreamOutput => {
+    const options = { segmentMs, partMs: 200, segmentCount: 10, streamKey: "key", logger: silentLogger };
+    const output = new StreamOutput(stream, { ...options, onProgress: () => {} });
+    output.start();
+    return output;
+  };
+  const [origin, away] = [newStream(tracks), newStream(tracks)];
+  const [seeing, missing] = [cut(origin), cut(away)];
+  for (let round = 0; round < 4; round++) {
+    // The second lost its origin before the second change, and is back after the third.
+    if (round > 0) origin.describe(describe([changed(round), audioTrack]), true);
+    if (round === 1 || round === 3) away.describe(origin.description, true);
+    for (const sample of syntheticSamples({ durationMs: 6_000, startMs: round * 6_000 })) {
+      origin.publish(sample);
+      if (round !== 2) away.publish(sample);
+    }
+  }
+  assert.equal(origin.description.discontinuities, 3);
+  assert.equal(away.description.discontinuities, 3);
+  const joined = new Stream(origin.name, origin.description, { clock: new ManualClock() });
+  const joining = cut(joined);
+  for (const sample of syntheticSamples({ durationMs: 12_000, startMs: 24_000 })) {
+    for (const stream of [origin, away, joined]) stream.publish(sample);
+  }
+  const seen = sequenceNumbers(seeing);
+  for (const output of [joining, missing]) {
+    let compared = 0;
+    for (const [uri, number] of sequenceNumbers(output)) {
+      if (!seen.has(uri)) continue;
+      assert.equal(number, seen.get(uri), uri);
+      compared++;
+    }
+    assert.ok(compared >= 6, `${compared} segments in both`);
+  }
+  const last = [...sequenceNumbers(joining).values()].at(-1);
+  assert.equal(last, 3);
 });
 
 test("the end completes the last segment and marks the list", () => {

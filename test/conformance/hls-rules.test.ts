@@ -1,0 +1,217 @@
+// Every rule of the HLS room, from names to players, with the tests that hold it: a rule whose test is renamed or removed
+// is a rule that nobody keeps any more.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+
+const room = "media-node/llhls";
+const files = {
+  guest: `${room}/ll-hls.test.ts`,
+  protocol: `${room}/protocol.test.ts`,
+  output: `${room}/stream-output.test.ts`,
+  master: `${room}/master-playlist.test.ts`,
+  ready: `${room}/readiness.test.ts`,
+  rewind: `${room}/rewind.test.ts`,
+  disk: `${room}/rewind-disk.test.ts`,
+  ts: `${room}/ts-hls.test.ts`,
+  cmaf: "media-node/cmaf/cmaf.test.ts",
+  http: "media-node/api/http-server.test.ts",
+  epoch: "media-node/agreed-epoch.test.ts",
+  splice: "media-node/core/source-splice.test.ts",
+  judge: "test/conformance/hls/hls-conformance.test.ts",
+  failover: "test/conformance/failover-runs.test.ts",
+  edges: "test/e2e/llhls-any-edge.test.ts",
+  cameras: "test/e2e/rtsp-two-edges.test.ts",
+  players: "test/interop/llhls-players.test.ts",
+  seeking: "test/interop/llhls-rewind.test.ts",
+  stock: "test/interop/llhls-stock-players.test.ts",
+  decoded: "test/interop/llhls-decoded.test.ts",
+  tsDecoded: "test/interop/hls-ts-decoded.test.ts",
+} as const;
+const text = Object.fromEntries(
+  Object.entries(files).map(([name, path]) => [name, readFileSync(new URL(`../../${path}`, import.meta.url), "utf8")]),
+);
+
+type Held = readonly (readonly [file: keyof typeof files, test: string])[];
+
+/** The checks of infra/hls-check on a running edge, for four kinds of streams. */
+const judged = ["judge", "follows every rule with ${kind}"] as const;
+const alike = ["output", "edges that join at different moments agree on every name and byte: ${name}"] as const;
+const consecutive = ["output", "numbers neither skip nor go back, and times join up: ${name}"] as const;
+
+const rules: Readonly<Record<string, Held>> = {
+  "names: master, media, init, segment and part as OvenMediaEngine spells them": [
+    ["protocol", "file names are OvenMediaEngine's, both ways"],
+    ["protocol", "every prefix of a file name, and nonsense, is another master playlist or nobody's"],
+  ],
+  "names: MPEG-TS by ts: and by ?format=ts": [
+    ["ts", "names are read as they are written, and nothing else is"],
+    ["ts", "who asks for ?format=ts gets it, also by the plain name where LL-HLS does not have it"],
+  ],
+  "names: the key is the same on all nodes": [
+    [
+      "protocol",
+      "keys agree between nodes, differ between streams and secrets, and outlive an origin with a shared clock",
+    ],
+  ],
+  "names: children by relative paths, the viewer's token with them": [
+    ["guest", "with a secret, children need the token that the master gave; another edge takes it too"],
+    ["guest", "a viewer who gets another stream than asked for is led to it"],
+  ],
+  "names: access is checked at the master": [
+    ["guest", "who is not admitted gets no master and starts no pull"],
+    ["guest", "a viewer whose policy ends is refused from then on, and the end is told once"],
+    ["ts", "without the viewer's token there is no playlist, and nobody guesses a segment's name"],
+  ],
+  "master: BANDWIDTH measured, groups of sound, several sounds, no FORCED": [
+    ["master", "renditions share their groups of sound, each name stands once, and bit rates are those measured"],
+    judged,
+  ],
+  "master: CODECS of every codec": [
+    ["cmaf", "an init segment names its codec, timescale and form"],
+    ["cmaf", "H.265 is written as hvc1 and named with reversed compatibility bits"],
+    ["players", "hls.js plays ${video}"],
+  ],
+  "master: default playlists": [["guest", "without the default playlist only the origin's own are offered"]],
+  "media: target duration, part target, hold back, program date, maps": [judged],
+  "media: numbers never go back": [
+    consecutive,
+    ["output", "a silence of the source keeps the numbers of the clock and lists gaps"],
+  ],
+  "media: discontinuities and their sequence": [
+    ["output", "a change of parameters is a discontinuity with the next number and another init segment"],
+    [
+      "output",
+      "an edge that joins after discontinuities counts them as those that saw them, and as one that missed some",
+    ],
+    ["ts", "what does not continue is marked, with the next number and its own parameter sets"],
+  ],
+  "media: parts of the last segments alone": [
+    ["guest", "parts are listed for the last five whole segments and the open one"],
+  ],
+  "media: preload hints under both names": [
+    ["guest", "a hinted part can be asked for before it exists, also when its segment ends first"],
+  ],
+  "media: rendition reports": [judged],
+  "media: delta updates": [
+    ["guest", "a delta leaves out what the client has, and together they are the full playlist"],
+    ["rewind", "a delta update counts what it leaves out of the window; legacy lists whole segments of all of it"],
+  ],
+  "media: gaps": [["guest", "who asks for a gap is led to what comes after it"]],
+  "media: ENDLIST": [
+    ["guest", "the end of the stream answers everybody at once and marks the list"],
+    ["output", "the end completes the last segment and marks the list"],
+  ],
+  "requests: a stream that comes is waited for, then 202; one that never was is 404": [
+    ["guest", "the first request is held until there is something to play"],
+    ["guest", "a stream that does not come in time is 202 for the master, 404 for a name nobody has"],
+  ],
+  "requests: blocking reload": [
+    ["guest", "a playlist request waits for its part, and is answered with it"],
+    ["guest", "asking for a whole segment waits for its end; a part after the last means the next segment's first"],
+  ],
+  "requests: 400 for what can never be, the present list for what is old": [
+    ["guest", "what can never be answered is refused at once, what is old is answered at once"],
+    ["protocol", "directives that no answer satisfies are refused"],
+    [
+      "ready",
+      "a player from another edge waits for one that is still catching up; nobody else waits for what is far ahead",
+    ],
+  ],
+  "requests: 503 after the hold limit": [["guest", "a part that does not come is 503 after the hold limit"]],
+  "requests: held ones are bounded, sliced and forgotten": [
+    ["protocol", "held requests are released in slices, so that others get a turn"],
+    ["protocol", "limits count requests in all, per address and per session"],
+    ["guest", "a client that goes is forgotten"],
+    ["guest", "more held requests than a session may have are told to come again"],
+  ],
+  "requests: HEAD, ranges": [
+    ["guest", "a segment is its parts, one after another; ranges and HEAD work"],
+    ["rewind", "HEAD, ranges and what lies outside are answered from the disk as from memory"],
+  ],
+  "headers: types, caching, gzip, CORS": [
+    ["guest", "playlists are compressed for who takes it, open to any page, and cached as long as they hold"],
+    ["guest", "what Server.xml says of caching and of legacy players is followed"],
+  ],
+  "headers: HTTP/2 over TLS": [["http", "HTTP/2 answers everything that HTTP/1.1 does"]],
+  "segmenter: the same on all edges": [
+    alike,
+    ["output", "an edge agrees again after it lost samples"],
+    ["output", "audio segments begin with video's: ${name}"],
+    ["edges", "hls.js plays without a stall when every request goes to another edge"],
+  ],
+  "segmenter: silent tracks": [
+    ["output", "goes on with audio when video falls silent, and with video when it is back"],
+    ["output", "a picture that was announced and never comes does not keep the sound waiting; when it comes it leads"],
+  ],
+  "rewinding: on disk, byte for byte": [
+    ["rewind", "rewinding lists the whole window, and serves every segment byte for byte as it was live"],
+    [
+      "rewind",
+      "a request that does not say gets the window that DefaultQueryString names; the master passes a wish on",
+    ],
+    [
+      "rewind",
+      "edges list and serve the same of what both have; of what one never had, it says 404 and does not list it",
+    ],
+  ],
+  "rewinding: in a player": [["seeking", "hls.js seeks back to the beginning of the window and plays from there"]],
+  "rewinding: bounded, and nothing waits for the disk": [
+    ["disk", "more than the limit of bytes: the oldest goes, and its owner is told"],
+    ["disk", "a disk that does not keep up loses what is too much for the queue, counted and logged once"],
+    ["disk", "a full disk loses the segment that did not fit, and leaves nothing of it"],
+    ["rewind", "where nothing can be written, live goes on and nothing older is listed"],
+  ],
+  "rewinding: nothing is left behind": [
+    ["rewind", "the files go when the stream goes, an ended one after a minute"],
+    ["disk", "what a process that crashed left is removed, and nothing else"],
+  ],
+  "failover: no discontinuity with equal codecs": [
+    ["splice", "other codec settings are announced as a discontinuity before the first sample"],
+  ],
+  "failover: an origin without a common clock": [
+    [
+      "epoch",
+      "edges behind an origin with a time of its own cut the same segments, also when it begins anew, and never go back",
+    ],
+    ["epoch", "without a store, or one that does not answer, the source stays as it is"],
+    ["epoch", "a node renews what it goes by once a minute, with what it measures then"],
+  ],
+  "failover: edges that pull one camera each": [
+    [
+      "cameras",
+      "once a camera's sender reports have come, both edges serve the same parts and segments, byte for byte",
+    ],
+  ],
+  "fMP4: boxes, times, sync samples": [
+    ["cmaf", "a fragment holds its samples with times since 1970, reordering and sync flags"],
+    ["cmaf", "fragments joined to a segment are read one after another"],
+    ["cmaf", "NAL units that are not kept leave no trace"],
+    ["cmaf", "the same track gives the same bytes"],
+  ],
+  "fMP4: decoded frames are the source's": [
+    ["decoded", "every picture and sound of ${kind} comes out as it went in"],
+    ["decoded", "every picture of ${video} comes out as it went in, and mp4box and ffprobe know what it is"],
+  ],
+  "legacy: whole segments, MPEG-TS": [
+    ["guest", "legacy players get whole segments only"],
+    ["ts", "the media playlist lists whole segments with their numbers, times and bytes"],
+    ["tsDecoded", "two edges that joined at different moments write the same bytes under the same names"],
+  ],
+  players: [
+    ["players", "hls.js plays 15 s in low-latency mode without a stall, with times since 1970"],
+    ["players", "ffmpeg plays 10 s of both tracks without an error"],
+    ["stock", "GStreamer plays both tracks"],
+    ["stock", "VLC plays both tracks"],
+  ],
+};
+
+for (const [rule, tests] of Object.entries(rules)) {
+  test(rule, () => {
+    assert.ok(tests.length > 0);
+    for (const [file, name] of tests) {
+      const isThere = ['"', "`"].some((quote) => text[file]!.includes(`test(${quote}${name}${quote}`));
+      assert.ok(isThere, `${files[file]} has no test "${name}"`);
+    }
+  });
+}
