@@ -7,6 +7,7 @@ const tools = [
   { name: "ffmpeg", isThere: () => runs("ffmpeg", "-version"), packages: ["ffmpeg"] },
   { name: "redis-server", isThere: () => runs("redis-server", "--version"), packages: ["redis-server"] },
   { name: "systemd-analyze", isThere: () => runs("systemd-analyze", "--version"), packages: ["systemd"] },
+  { name: "sysctl", isThere: () => runs("sysctl", "--version"), packages: ["procps"] },
   { name: "cloud-init", isThere: () => runs("cloud-init", "--version"), packages: ["cloud-init"] },
   { name: "shellcheck", isThere: () => runs("shellcheck", "--version"), packages: ["shellcheck"] },
   {

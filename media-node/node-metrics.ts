@@ -8,7 +8,7 @@ import type { NodeReport } from "./node-report.ts";
 import { pullMetrics } from "./pull-metrics.ts";
 import type { StreamClaims } from "./stream-claims.ts";
 import { streamMetrics, viewersByProtocol } from "./stream-metrics.ts";
-import type { Clock } from "./time/clock.ts";
+import { runningTimers, type Clock } from "./time/clock.ts";
 import { version } from "./version.ts";
 
 export interface NodeMetricsOptions {
@@ -45,7 +45,7 @@ export function nodeMetrics(options: NodeMetricsOptions): Metric[] {
     { name: "hearth_cpu_seconds_total", help: "CPU time of the process", read: cpuSeconds },
     {
       name: "hearth_open_resources",
-      help: "Sockets, timers and other things that keep the process alive, by kind",
+      help: "Sockets, timers and other things that are open, by kind",
       read: openResources,
     },
     { name: "hearth_memory_bytes", help: "Resident memory", read: () => process.memoryUsage.rss() },
@@ -102,7 +102,8 @@ const one = (label: string, key: string, isOn: boolean) => ({ labels: { [label]:
 
 /** Kinds are the runtime's own: a dozen or so. */
 function openResources(): MetricReading {
-  const counts: Record<string, number> = {};
+  // The platform counts only timers that keep the process alive, and ours do not.
+  const counts: Record<string, number> = { Timer: runningTimers() };
   for (const kind of process.getActiveResourcesInfo()) counts[kind] = (counts[kind] ?? 0) + 1;
   return counted("kind", counts);
 }

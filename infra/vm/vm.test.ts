@@ -142,6 +142,17 @@ test("systemd accepts the unit without a word, and finds it well confined", () =
   assert.equal(security.status, 0, security.stdout.split("\n").slice(-3).join("\n"));
 });
 
+test("sysctl knows every kernel setting, and takes each line", () => {
+  const trial = (file: string) => spawnSync("sysctl", ["--dry-run", "-p", file], { encoding: "utf8" });
+  const { error, status, stdout, stderr } = trial(join(repository, "infra/vm/60-hearth.conf"));
+  assert.equal(error, undefined, "sysctl is missing: apt-get install procps");
+  assert.deepEqual({ status, stderr }, { status: 0, stderr: "" });
+  assert.equal(stdout.trim().split("\n").length, read("infra/vm/60-hearth.conf").match(/^\w.*=/gm)!.length);
+  const broken = join(scratch, "broken.conf");
+  writeFileSync(broken, "net.core.rmem_maxx = 1\n");
+  assert.match(trial(broken).stderr, /rmem_maxx/);
+});
+
 test("a drain has the time it may take before systemd kills", () => {
   const stopSec = Number(/^TimeoutStopSec=(\d+)$/m.exec(unit)![1]);
   const drainMs = Number(/`DrainTimeout` \(milliseconds, default (\d+)\)/.exec(read("docs/server-xml.md"))?.[1]);

@@ -15,14 +15,32 @@ export interface Clock {
   after(delayMs: number, fire: () => void): Timer;
 }
 
+let running = 0;
+
+/** Timers of {@link systemClock} in this thread that neither fired nor were cancelled: what soaks watch. */
+export const runningTimers = (): number => running;
+
 /** The machine's clock. Its timers do not keep the process alive by themselves. */
 export const systemClock: Clock = {
   nowMs: () => performance.now(),
   wallMs: () => Date.now(),
   after(delayMs, fire) {
-    const handle = setTimeout(fire, delayMs);
+    running++;
+    let isRunning = true;
+    const handle = setTimeout(() => {
+      isRunning = false;
+      running--;
+      fire();
+    }, delayMs);
     handle.unref();
-    return { cancel: () => clearTimeout(handle) };
+    return {
+      cancel() {
+        if (!isRunning) return;
+        isRunning = false;
+        running--;
+        clearTimeout(handle);
+      },
+    };
   },
 };
 

@@ -33,6 +33,15 @@ const idle = async (most = Number.POSITIVE_INFINITY): Promise<Map<string, number
 const openOf = (metrics: Map<string, number>): number =>
   [...metrics].reduce((sum, [name, value]) => sum + (name.startsWith("hearth_open_resources") ? value : 0), 0);
 
+/** `TCPSocketWrap 2, Timer 14`: what is open, by kind. */
+const kindsOf = (metrics: Map<string, number>): string =>
+  [...metrics]
+    .flatMap(([name, count]) => {
+      const kind = /^hearth_open_resources\{kind="(\w+)"/.exec(name)?.[1];
+      return kind === undefined ? [] : `${kind} ${count}`;
+    })
+    .join(", ");
+
 async function round(index: number): Promise<number> {
   const viewers = Array.from({ length: joins }, (_, at) =>
     at % 2 === 0 ? new WhepViewer(`${streamUrl}/whep`) : new HlsViewer(`${streamUrl}/llhls.m3u8`),
@@ -59,11 +68,13 @@ try {
   const settled = samples.slice(Math.floor(samples.length / 10));
   const slope = slopeOf(settled);
   const growth = settled.at(-1)!.megabytes - settled[0]!.megabytes;
+  const slopeText = seconds < leastForSlope ? "too short for a slope" : `slope ${slope.toFixed(2)} MB/h`;
   console.log(
     `churn: ${sessions} sessions in ${seconds} s, RSS ${Math.round(settled[0]!.megabytes)} to ${Math.round(
       settled.at(-1)!.megabytes,
-    )} MB, slope ${slope.toFixed(1)} MB/h, open resources ${before} before and ${openOf(after)} after`,
+    )} MB, ${slopeText}, open resources ${before} before and ${openOf(after)} after`,
   );
+  console.log(`  open now: ${kindsOf(after)}`);
   assert.ok(growth <= maxGrowthMb, `memory grew by ${Math.round(growth)} MB`);
   if (seconds >= leastForSlope) assert.ok(slope <= maxSlopeMbPerHour, `memory grows by ${slope.toFixed(1)} MB an hour`);
 } finally {

@@ -57,6 +57,11 @@ export class TransportViewer {
   isSilent = false;
   /** The TCP connection was closed by the other side. */
   isEnded = false;
+  /**
+   * Packets that no key of this session protects, dropped as RFC 3711 §3.3 says: a port that another viewer just left still
+   * gets its media for a moment.
+   */
+  foreign = 0;
   readonly #peer: PeerTransport;
   readonly #candidate: IceCandidate;
   #udp: Socket | undefined;
@@ -226,8 +231,12 @@ export class TransportViewer {
       if (!this.isSilent) for (const answer of this.#dtls?.receive(bytes) ?? []) this.send(answer);
     } else if (first >= 128 && this.#srtp && this.#srtcp) {
       const isRtcp = bytes[1]! >= 192 && bytes[1]! <= 223;
-      if (isRtcp) this.rtcp.push(this.#srtcp.decrypt(bytes));
-      else this.rtp.push(this.#srtp.decrypt(bytes));
+      try {
+        if (isRtcp) this.rtcp.push(this.#srtcp.decrypt(bytes));
+        else this.rtp.push(this.#srtp.decrypt(bytes));
+      } catch {
+        this.foreign++;
+      }
     }
     for (const { isDone, done } of this.#waiting.splice(0)) if (isDone()) done();
   }
