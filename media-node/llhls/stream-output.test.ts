@@ -216,7 +216,7 @@ test("a change of parameters is a discontinuity with the next number and another
     const msns = track.segments.map(({ msn }) => msn);
     assert.deepEqual(
       msns,
-      msns.map((_, index) => index),
+      msns.map((_, index) => msns[0]! + index),
     );
     assert.deepEqual(
       track.segments.filter((segment) => segment.discontinuities > 0).map(({ msn }) => msn),
@@ -308,7 +308,7 @@ test("a picture that was announced and never comes does not keep the sound waiti
 });
 
 test("what another edge joined in its middle is found in the whole of it", () => {
-  const samples = syntheticSamples({ durationMs: 20_000 });
+  const samples = syntheticSamples({ durationMs: 16_000 });
   const whole = edge();
   const joined = edge();
   whole.feed(samples);
@@ -329,4 +329,21 @@ test("what another edge joined in its middle is found in the whole of it", () =>
     );
     assert.ok(at[0]! >= 4 && at[0]! <= 5, `from part ${at[0]}`);
   }
+});
+
+test("a segment joined in its middle leaves the list when three target durations stand without it, and is still served", () => {
+  const samples = syntheticSamples({ durationMs: 30_000 });
+  const { output, feed } = edge();
+  const first = () => output.track(videoTrack.id)!.segments[0]!;
+  let at = samples.findIndex(({ dts, trackId }) => trackId === videoTrack.id && dts >= 90_000 * 0.7);
+  const listedMs = (): number =>
+    output.track(videoTrack.id)!.segments.reduce((sum, { durationMs }) => sum + durationMs, 0);
+  while (output.track(videoTrack.id)?.segments[0] === undefined) feed([samples[at++]!]);
+  const marked = first();
+  assert.equal(marked.isCanonical, false);
+  while (first() === marked) feed([samples[at++]!]);
+  assert.equal(first().msn, marked.msn + 1);
+  assert.equal(first().isCanonical, true);
+  assert.ok(listedMs() >= 12_000 && listedMs() < 15_000, `${listedMs()} ms are left`);
+  assert.ok(output.track(videoTrack.id)!.file(marked.uri), "who read the list a moment ago may still want it");
 });

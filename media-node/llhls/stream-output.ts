@@ -290,7 +290,7 @@ export class StreamOutput implements StreamReader {
   }
 
   #newOutput(trackId: number, cmaf: Parameters<TrackOutput["describe"]>[0]): TrackOutput {
-    const { partMs, segmentCount, streamKey, onProgress, rewind } = this.#options;
+    const { partMs, segmentMs, segmentCount, streamKey, onProgress, rewind } = this.#options;
     const { segmentCacheControl = immutable, partCacheControl = immutable } = this.#options;
     const packaging = this.#packaging;
     const caching = { segmentCacheControl, partCacheControl };
@@ -300,6 +300,8 @@ export class StreamOutput implements StreamReader {
       partMs,
       packaging,
       segmentCount,
+      // No segment is longer than two cells of the grid.
+      leastListedMs: 3_000 * Math.ceil((2 * segmentMs) / 1_000),
       ...caching,
       discontinuitiesBefore: this.#discontinuities,
       ...(rewind && { rewind: this.#newWindow(rewind) }),

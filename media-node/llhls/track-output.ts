@@ -21,6 +21,8 @@ export interface TrackOutputOptions {
   readonly packaging: Packaging;
   /** Complete segments listed. */
   readonly segmentCount: number;
+  /** A list is not made shorter than this: three target durations (RFC 8216 §6.2.2). */
+  readonly leastListedMs: number;
   /** Said of caching; `""` for nothing. */
   readonly segmentCacheControl: string;
   readonly partCacheControl: string;
@@ -102,12 +104,12 @@ export class TrackOutput implements SegmentSink {
 
   /** Listed segments, oldest first; the last one may be open. */
   get segments(): readonly MediaSegment[] {
-    return this.#segments.slice(Math.max(0, this.#segments.length - this.#listedCount()));
+    return this.#segments.slice(this.#firstListed());
   }
 
   /** Discontinuities before the first listed segment. */
   get discontinuitySequence(): number {
-    const gone = this.#segments.length - this.#listedCount();
+    const gone = this.#firstListed();
     let count = this.#discontinuitiesGone;
     for (let i = 0; i < gone; i++) count += this.#segments[i]!.discontinuities;
     return count;
@@ -305,6 +307,22 @@ export class TrackOutput implements SegmentSink {
     let endMs = segment.startMs;
     const wantedMs = parseInt(mark, 36) + part * (parts[0]?.durationMs ?? 0);
     return parts.find(({ durationMs }) => (endMs += durationMs) > wantedMs + 1)?.uri;
+  }
+
+  /**
+   * A segment joined in its middle leaves the list early, as soon as enough stands without it: other edges have all of it
+   * under another name, and a player that goes there must not find two names for one number.
+   */
+  #firstListed(): number {
+    const first = Math.max(0, this.#segments.length - this.#listedCount());
+    if (this.#segments[first]?.isCanonical !== false) return first;
+    let ms = 0;
+    for (let at = first + 1; at < this.#segments.length; at++) {
+      const { isComplete, durationMs } = this.#segments[at]!;
+      if (isComplete) ms += durationMs;
+      if (ms >= this.#options.leastListedMs) return first + 1;
+    }
+    return first;
   }
 
   #listedCount(): number {
