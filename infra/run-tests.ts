@@ -39,6 +39,7 @@ const crowded = new Set([
   "test/e2e/drain.test.ts",
   "test/e2e/many-viewers.test.ts",
   "test/e2e/command.test.ts",
+  "test/conformance/claims-under-faults.test.ts",
   "infra/vm/vm.test.ts",
 ]);
 const everywhere = ["media-node", "functions", "infra", "test"].map((folder) => `${folder}/**/*.test.ts`);

@@ -201,6 +201,20 @@ test("a trace id that the router made is said by the node, too, over WHEP and ov
     await until(line, 10_000, () => saidUnder(id).includes(line));
 });
 
+test("signalling that the router manages carries the viewer's trace id to the node", async () => {
+  const id = "0af7651916cd43dd8448eb211c80319c";
+  const headers = { traceparent: `00-${id}-b7ad6b7169203331-01` };
+  const socket = new WebSocket(`${cluster.url.replace("http", "ws")}/app/stream?managed=1`, { headers });
+  const commands: string[] = [];
+  socket.on("message", (data: Buffer) => commands.push((JSON.parse(data.toString()) as { command: string }).command));
+  await once(socket, "open");
+  socket.send(JSON.stringify({ command: "request_offer" }));
+  await until("an offer", 10_000, () => commands.includes("offer"));
+  socket.close();
+  for (const line of ["router: viewer routed", "edge-1: viewer left"])
+    await until(line, 10_000, () => saidUnder(id).includes(line));
+});
+
 test("a node reached without a router makes an id, and takes none that is none", async () => {
   const url = `${cluster.ready.get("edge-1")!.url}/app/stream/whep`;
   const head = async (query: string, traceparent: string): Promise<string> => {
