@@ -61,7 +61,7 @@ export class Decisions {
       name,
       protocol: viewer.protocol,
       place: viewer.place,
-      avoid: new Set([...this.#failedNodes(moment.nowMs), ...(viewer.avoid ?? [])]),
+      avoid: this.#avoided(viewer.avoid, moment.nowMs),
       ...this.#assigned.about(recordKey(name), moment.nowMs),
     });
     const outcome = choice.node
@@ -88,9 +88,10 @@ export class Decisions {
     return this.#memory.seeNodes(moment);
   }
 
-  #failedNodes(nowMs: number): string[] {
+  /** Nodes that failed the router or this viewer; mostly there is none. */
+  #avoided(byViewer: readonly string[] | undefined, nowMs: number): ReadonlySet<string> | undefined {
     for (const [node, sinceMs] of this.#failed) if (nowMs - sinceMs > failedMs) this.#failed.delete(node);
-    return [...this.#failed.keys()];
+    return this.#failed.size > 0 || byViewer ? new Set([...this.#failed.keys(), ...(byViewer ?? [])]) : undefined;
   }
 }
 

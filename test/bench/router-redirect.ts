@@ -2,7 +2,7 @@
 // what the isolate remembers, and with the store asked for each stream anew; beside a Worker that answers every request with
 // one and the same redirect, the least that workerd itself costs. Wanted: 8,000 and 2,500. Each figure is that of the best of
 // its rounds, since whatever else runs on the machine can only add to it. Where the fixed answer shows that the machine is slow at
-// the moment, it has to be met in proportion: 2.0 and 6.4 times the fixed answer's CPU, that is 8,000 and 2,500 of 16,000 a second.
+// the moment, they are wanted in proportion: 8,000 and 2,500 where it is given 16,000 times a second. It fails a tenth below that.
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { loadavg } from "node:os";
@@ -82,10 +82,10 @@ try {
   );
   const slowness = Math.min(1, figures.least / usualLeast);
   for (const kind of ["remembered", "asked"] as const) {
-    const least = Math.round(wanted[kind] * slowness);
+    const least = Math.round(0.9 * wanted[kind] * slowness);
     if (figures[kind] >= least) continue;
     console.error(
-      `router-redirect: ${figures[kind]} ${kind} a CPU second; at least ${least} were wanted on this machine now`,
+      `router-redirect: ${figures[kind]} ${kind} a CPU second; at least ${least} are asked of this machine now`,
     );
     process.exitCode = 1;
   }

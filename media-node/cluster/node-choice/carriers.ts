@@ -8,9 +8,14 @@ import { hashText } from "./rendezvous.ts";
  * @param key `vhost/app/stream`
  */
 export function carriersOf(nodes: readonly NodeView[], key: string): ReadonlySet<NodeView> {
-  if (nodes.length <= fewNodes) return new Set(nodes.filter(({ record }) => carries(record, key)));
+  if (nodes.length <= fewNodes) {
+    const carriers = nodes.filter(({ record }) => carries(record, key));
+    return carriers.length > 0 ? new Set(carriers) : nobody;
+  }
   return indexOf(nodes).find(key);
 }
+
+const nobody: ReadonlySet<NodeView> = new Set();
 
 /** Up to as many are asked one by one. Beyond, a thousand small tables all over memory would cost more than the whole rest. */
 const fewNodes = 100;

@@ -85,16 +85,19 @@ interface Candidate {
   readonly score: number;
 }
 
-/** All nodes as this request weighs them. Plain numbers by place in `nodes`: a thousand objects a decision are garbage. */
+/**
+ * All nodes as this request weighs them. Plain numbers by place in `nodes`: a thousand objects a decision are garbage, and typed
+ * arrays of more than 64 bytes lie outside the engine's heap, where each is collected at the price of hundreds of numbers.
+ */
 interface Field {
   readonly nodes: readonly NodeView[];
   readonly keyHash: number;
   readonly carriers: ReadonlySet<NodeView>;
   /** Viewers, those included that reports cannot count yet; -1 for who does not come into question. */
-  readonly loads: Float64Array;
+  readonly loads: number[];
   /** Those that asked for this stream a moment ago; as they were then, whatever is counted before somebody asks for reasons. */
-  readonly recents: Float64Array;
-  readonly nears: Uint8Array;
+  readonly recents: number[];
+  readonly nears: number[];
   /** Of all nodes equally near: viewers and room for them. */
   readonly loadByNear: number[];
   readonly recentByNear: number[];
@@ -141,9 +144,9 @@ function weigh(view: ClusterView, request: NodeRequest): Field {
     nodes,
     keyHash: hashText(key),
     carriers: carriersOf(nodes, key),
-    loads: new Float64Array(nodes.length).fill(-1),
-    recents: new Float64Array(nodes.length),
-    nears: new Uint8Array(nodes.length),
+    loads: nodes.map(() => -1),
+    recents: nodes.map(() => 0),
+    nears: nodes.map(() => 0),
     loadByNear: [1, 1, 1, 1],
     recentByNear: [1, 1, 1, 1],
     capacityByNear: [0, 0, 0, 0],
