@@ -19,18 +19,43 @@ import { listenForViewers, type HttpServer, type HttpServerOptions } from "./htt
 const body = Buffer.from("bytes of a part");
 const headers = ["Content-Type", "video/mp4", "Content-Length", String(body.length)];
 
+const comingPieces = 400;
+const comingSize = 64 * 1024;
+const comingHeaders = ["Content-Type", "video/mp4", "Content-Length", String(comingPieces * comingSize)];
+
 /** Answers `part`, holds `held` until told, takes posts. */
 class Guest implements HttpGuest {
   readonly held: PlainExchange[] = [];
   gone = 0;
+  /** Of bodies that come: how many were begun and let go, and pieces asked for. */
+  begun = 0;
+  ended = 0;
+  asked = 0;
 
   serve(exchange: PlainExchange, { file }: { file: string }): boolean {
     if (file === "part") exchange.send(200, headers, [body.subarray(0, 5), body.subarray(5)]);
+    else if (file === "coming") exchange.send(200, comingHeaders, this.#coming());
+    else if (file === "broken") exchange.send(200, comingHeaders, this.#coming(2));
     else if (file === "held") {
       this.held.push(exchange);
       exchange.onGone(() => this.gone++);
     } else return false;
     return true;
+  }
+
+  /** Pieces that are made when they are asked for; fails at one of them. */
+  async *#coming(failsAt = comingPieces): AsyncGenerator<Uint8Array> {
+    this.begun++;
+    try {
+      for (let index = 0; index < comingPieces; index++) {
+        if (index === failsAt) throw new Error("the disk is gone");
+        this.asked++;
+        yield Buffer.alloc(comingSize, 65 + (index % 26));
+        await Promise.resolve();
+      }
+    } finally {
+      this.ended++;
+    }
   }
 
   handle(request: Parameters<NonNullable<HttpGuest["handle"]>>[0], response: { end(text: string): void }): boolean {
@@ -101,6 +126,47 @@ test("requests come in any pieces, behind each other, on one connection", async 
   await raw.has("HTTP/1.1 200 OK\r\nContent-Type: video/mp4\r\nContent-Length: 15\r\nDate: ", 4);
   await raw.has(body.toString(), 3);
   assert.equal(raw.count("Connection: keep-alive"), 4);
+});
+
+test("a body that comes is sent whole, in order, before what was asked for behind it", async (t) => {
+  const [door, guest] = await openDoor(t);
+  const socket = connect(door.port, "127.0.0.1");
+  t.after(() => socket.destroy());
+  let bytes = 0;
+  let end = "";
+  socket.on("data", (piece: Buffer) => {
+    bytes += piece.length;
+    end = (end + piece.toString("latin1")).slice(-200);
+  });
+  socket.write(ask("HEAD", "coming") + ask("GET", "coming") + ask("GET", "part"));
+  await until("both bodies", 10_000, () => end.endsWith(body.toString()));
+  assert.ok(bytes > comingPieces * comingSize && bytes < comingPieces * comingSize + 2_000, `${bytes} bytes`);
+  assert.deepEqual([guest.begun, guest.ended], [1, 1], "a HEAD begins no body");
+});
+
+test("who takes a body slowly has it made no faster, and one who goes lets it go", async (t) => {
+  const [door, guest] = await openDoor(t);
+  const socket = connect(door.port, "127.0.0.1");
+  socket.write(ask("GET", "coming"));
+  await once(socket, "readable");
+  socket.pause();
+  let before = -1;
+  await until("nothing more to be made", 10_000, () => {
+    const stands = guest.asked === before;
+    before = guest.asked;
+    return stands;
+  });
+  assert.ok(guest.asked < comingPieces, `${guest.asked} pieces for a client that reads none`);
+  socket.destroy();
+  await until("the body to be let go", 5_000, () => guest.ended === 1);
+});
+
+test("a body that breaks off breaks the connection: a part does not pass for the whole", async (t) => {
+  const [door] = await openDoor(t);
+  const raw = new Raw(connect(door.port, "127.0.0.1"));
+  raw.socket.write(ask("GET", "broken") + ask("GET", "part"));
+  await until("the connection to be closed", 5_000, () => raw.isClosed);
+  assert.equal(raw.count("HTTP/1.1 200"), 1);
 });
 
 test("an answer that waits holds the ones behind it back, in order", async (t) => {
@@ -270,6 +336,10 @@ test("HTTP/2 answers everything that HTTP/1.1 does", async (t) => {
   assert.deepEqual([part.status, part.text, part.headers["content-type"]], [200, body.toString(), "video/mp4"]);
   assert.ok(part.headers["date"]);
   assert.deepEqual((await http2Get(client, "part", "HEAD")).text, "");
+  const coming = await http2Get(client, "coming");
+  assert.deepEqual([coming.status, coming.text.length], [200, comingPieces * comingSize]);
+  assert.deepEqual((await http2Get(client, "coming", "HEAD")).text, "");
+  assert.deepEqual([guest.begun, guest.ended], [1, 1]);
   assert.equal((await http2Get(client, "nothing")).status, 404);
   assert.equal((await http2Get(client, "whep", "POST", "abc")).text, "POST abc");
   const held = client.request({ ":path": "/app/stream/held", ":authority": "a.example.com" });

@@ -187,6 +187,15 @@ const table: readonly [what: string, parts: Parts, expected: readonly string[]][
     ["bad-value Max"],
   ],
   [
+    "a window to rewind that nobody can, and a folder that depends on where the node is started",
+    {
+      bind: "<Publishers><LLHLS><Port>1</Port></LLHLS></Publishers>",
+      applications:
+        "<Application><Name>a</Name><Type>live</Type><Publishers><LLHLS><DVR><Enable>true</Enable><TempStoragePath>dvr</TempStoragePath><MaxDuration>20</MaxDuration></DVR></LLHLS></Publishers></Application>",
+    },
+    ["bad-value TempStoragePath", "bad-value MaxDuration"],
+  ],
+  [
     "an open API",
     { ip: "*", bind: "<Managers><API><Port>8081</Port></API></Managers>" },
     ["empty-secret Managers", "insecure Port"],

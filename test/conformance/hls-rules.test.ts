@@ -162,11 +162,19 @@ const rules: Readonly<Record<string, Held>> = {
     ["disk", "a full disk loses the segment that did not fit, and leaves nothing of it"],
     ["rewind", "where nothing can be written, live goes on and nothing older is listed"],
   ],
+  "rewinding: read from the disk as clients take it": [
+    ["http", "a body that comes is sent whole, in order, before what was asked for behind it"],
+    ["http", "who takes a body slowly has it made no faster, and one who goes lets it go"],
+    ["http", "a body that breaks off breaks the connection: a part does not pass for the whole"],
+    ["http", "HTTP/2 answers everything that HTTP/1.1 does"],
+  ],
   "rewinding: nothing is left behind": [
     ["rewind", "the files go when the stream goes, an ended one after a minute"],
     ["disk", "what a process that crashed left is removed, and nothing else"],
   ],
   "failover: no discontinuity with equal codecs": [
+    ["splice", "a second source on the same clock goes on exactly where the first stopped, repeats left out"],
+    ["failover", "kills of the source in use cost no frame and no timestamp"],
     ["splice", "other codec settings are announced as a discontinuity before the first sample"],
   ],
   "failover: an origin without a common clock": [
