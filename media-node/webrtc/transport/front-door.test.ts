@@ -383,6 +383,23 @@ test("a throw of the layer above ends that viewer only", async (t) => {
   assert.equal(opened.port.stats["callbackErrors"], 1);
 });
 
+test("a check that is faster than the word of its viewer is answered all the same", async (t) => {
+  const credentials = { iceUfrag: "told", icePwd: "0123456789abcdefghijklmn" };
+  let asked = 0;
+  const opened = await openPort(t, {
+    catchUp: () => {
+      if (asked++ === 0) opened.port.open({ onState: () => {}, onRtcp: () => {} }, credentials);
+    },
+  });
+  const viewer = await opened.viewer(credentials as PeerTransport);
+  viewer.check();
+  await viewer.until(() => viewer.received.some((bytes) => bytes[0] === 1));
+  const outsider = await opened.outsider();
+  outsider.check();
+  await viewer.until(() => opened.port.stats["stunUnknownUfrag"] === 1);
+  assert.deepEqual([asked, outsider.received.length], [2, 0]);
+});
+
 test("who knows no user fragment or no password gets no answer, and leaves nothing behind", async (t) => {
   const opened = await openPort(t);
   const { port } = opened;

@@ -22,6 +22,8 @@ export interface FrontDoorOptions {
   readonly logger: Logger;
   readonly randomBytes: (length: number) => Uint8Array;
   readonly consentMs?: number | undefined;
+  /** As {@link MediaPortOptions.catchUp}. */
+  readonly catchUp?: (() => void) | undefined;
 }
 
 /** RFC 8445 §5.3: at least 24 and 128 bits of randomness, from the alphabet of base64. */
@@ -56,6 +58,7 @@ export class FrontDoor implements PeerHost {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #randomBytes: (length: number) => Uint8Array;
+  readonly #catchUp: (() => void) | undefined;
   readonly #peers = new Map<string, Peer>();
   readonly #connecting = new Set<Peer>();
   readonly #routes = new Map<string, Route>();
@@ -71,6 +74,7 @@ export class FrontDoor implements PeerHost {
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.#randomBytes = options.randomBytes;
+    this.#catchUp = options.catchUp;
     this.#handshakes = new HandshakeQueue(this.#clock, (datagram, { peer, path }) => {
       peer.waitingDatagrams--;
       this.#guarded(peer, () => peer.receiveDtls(datagram, path));
@@ -177,6 +181,7 @@ export class FrontDoor implements PeerHost {
       return;
     }
     const ufrag = localUfragOf(message);
+    if (ufrag !== undefined && !this.#peers.has(ufrag)) this.#catchUp?.();
     const peer = ufrag === undefined ? undefined : this.#peers.get(ufrag);
     if (!peer) this.counters.stunUnknownUfrag++;
     else peer.receiveCheck(datagram, message, route?.peer === peer ? route.path : newPath());

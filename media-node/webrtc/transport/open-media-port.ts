@@ -37,6 +37,11 @@ export interface MediaPortOptions {
   readonly randomBytes?: (length: number) => Uint8Array;
   /** Shared by the ports of one node; default a new one. */
   readonly certificate?: NodeCertificate;
+  /**
+   * Called when a check names nobody known, before it is dropped: who is told of viewers from elsewhere may open one here,
+   * whose check was faster than the word of it. Cheap, since anybody can send such checks.
+   */
+  readonly catchUp?: () => void;
   /** Forces a slower way than the machine offers: for tests, comparisons and operators who distrust a fast one. */
   readonly force?: { readonly send?: SendTier; readonly crypto?: "portable"; readonly dtls?: "werift" };
 }
@@ -56,9 +61,9 @@ export async function openMediaPort(options: MediaPortOptions): Promise<MediaPor
   const dtls = await chooseDtls(library, certificate, logger, force.dtls);
   const newPacketSlab = (byteLength: number): Slab =>
     srtp.name === "ffi" ? library.newSlab(byteLength) : portablePacketSlab(byteLength);
-  const { consentMs } = options;
+  const { catchUp, consentMs } = options;
   const ground = { clock, logger, randomBytes: options.randomBytes ?? randomBytes };
-  const door = new FrontDoor({ dtls, srtp, counters, ...ground, consentMs });
+  const door = new FrontDoor({ dtls, srtp, counters, ...ground, consentMs, catchUp });
   let opened: OpenedFronts;
   try {
     opened = await openFronts(options, door, { tier, library, packetSlab: newPacketSlab, counters });

@@ -22,7 +22,9 @@ function forward(level: "warn" | "error") {
 const logger: Logger = { debug() {}, info() {}, warn: forward("warn"), error: forward("error"), with: () => logger };
 
 async function run(): Promise<void> {
-  const port = await openMediaPort({ ...portOptions, clock: systemClock, logger });
+  const reader = new RingReader(ring);
+  let drain = (): void => {};
+  const port = await openMediaPort({ ...portOptions, clock: systemClock, logger, catchUp: () => drain() });
   const room = new WorkerRoom({
     port,
     clock: systemClock,
@@ -31,14 +33,13 @@ async function run(): Promise<void> {
     defer: setImmediate,
     report,
   });
-  const reader = new RingReader(ring);
+  drain = () => void reader.drain((record) => room.receive(record));
   every(systemClock, statsMs, () =>
     report({ type: "stats", port: port.stats, streams: room.streamStats, sent: room.sentBytes }),
   );
   report({ type: "ready", candidates: port.candidates, fingerprint: port.fingerprint, tier: port.tier });
-  const receive = (record: Uint8Array): void => room.receive(record);
   for (;;) {
-    reader.drain(receive);
+    drain();
     await reader.wait();
   }
 }
