@@ -10,6 +10,7 @@ import { openBrowser } from "../support/browser.ts";
 import { decode, probeStreams } from "../support/ffmpeg.ts";
 import { assertInOrder } from "../support/frame-order.ts";
 import { readMetrics } from "../support/metrics.ts";
+import { ownAddress } from "../support/own-address.ts";
 import { servePages } from "../support/page-server.ts";
 import { until } from "../support/until.ts";
 
@@ -18,7 +19,9 @@ let pages: Awaited<ReturnType<typeof servePages>>;
 let browser: Awaited<ReturnType<typeof openBrowser>>;
 
 before(async () => {
-  cluster = await startLaptopCluster({ routerPort: 0, nodeEnv: { HEARTH_UNUSED_MS: "2000" } });
+  // Libnice sends nothing to a loopback address.
+  const nodeEnv = { HEARTH_UNUSED_MS: "2000", HEARTH_IP: "*", HEARTH_MEDIA_ADDRESS: ownAddress() };
+  cluster = await startLaptopCluster({ routerPort: 0, nodeEnv });
   pages = await servePages();
   browser = await openBrowser();
 });
@@ -84,6 +87,17 @@ test("OvenPlayer plays over the router's WebSocket, picture and sound, frames in
   assert.ok(stats.framesDecoded >= 200, `${stats.framesDecoded} frames`);
   assert.ok(stats.audioSamples > 8 * 48_000 && stats.audioEnergy > 0, `audio: ${JSON.stringify(stats)}`);
   assertInOrder(state.numbers);
+});
+
+test("GStreamer's webrtcbin, with its own DTLS and by AES-CM, decodes 200 pictures and their sound within 10 seconds", async (t) => {
+  const script = join(import.meta.dirname, "../support/whep-player.py");
+  const { stdout } = await promisify(execFile)("/usr/bin/python3", [script, `${cluster.url}/app/stream/whep`, "10"], {
+    timeout: 40_000,
+  });
+  const decoded: { H264: number; OPUS: number } = JSON.parse(stdout);
+  t.diagnostic(stdout.trim());
+  assert.ok(decoded.H264 >= 200, `${decoded.H264} pictures`);
+  assert.ok(decoded.OPUS >= 300, `${decoded.OPUS} packets of sound`);
 });
 
 test("hls.js plays 15 s in low-latency mode without a stall, frames in order", async () => {

@@ -7,7 +7,7 @@ import type { Track } from "../../media-node/core/track.ts";
 import type { WebRtcConfig } from "../../media-node/webrtc/config.ts";
 import { openBrowser } from "../support/browser.ts";
 import { makeClip } from "../support/clip.ts";
-import { makeIvfClip } from "../support/vp8-clip.ts";
+import { makeIvfClip } from "../support/ivf-clip.ts";
 import { loopingSource } from "../support/looping-source.ts";
 import { PacketLedger, type Deliveries } from "../support/packet-ledger.ts";
 import { servePages } from "../support/page-server.ts";

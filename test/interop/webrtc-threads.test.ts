@@ -1,6 +1,10 @@
 // Viewers in a media thread of their own: signalling here, media there, and what a thread that dies takes with it.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { silentLogger } from "../../media-node/flow/logger.ts";
+import { systemClock } from "../../media-node/time/clock.ts";
+import { ffmpegEncoders, findProgram } from "../../media-node/transcoding/ffmpeg-encoder.ts";
+import { OpusStreams } from "../../media-node/transcoding/opus-streams.ts";
 import { makeClip } from "../support/clip.ts";
 import { LoadViewer } from "../support/load-viewer.ts";
 import { loopingSource } from "../support/looping-source.ts";
@@ -26,8 +30,8 @@ after(async () => {
   await node?.[Symbol.asyncDispose]();
 });
 
-const join = (): Promise<LoadViewer> =>
-  LoadViewer.join(`${node.url.replace("http", "ws")}/app/stream`, { checkEvery: 1, isGenuine: () => true }, (viewer) =>
+const join = (at = node): Promise<LoadViewer> =>
+  LoadViewer.join(`${at.url.replace("http", "ws")}/app/stream`, { checkEvery: 1, isGenuine: () => true }, (viewer) =>
     audience.add(viewer),
   );
 
@@ -47,6 +51,33 @@ test("the second viewer is served by a thread of its own, from the key frame on,
   await until("its figures arrive", 5_000, () => node.guest.stats.streams["default/app/stream"]?.viewers === 2);
   assert.ok(node.workers.stats.port["bytesOut"]! > 1_000);
   assert.deepEqual(node.hub.list()[0]?.viewers, { webrtc: 2 });
+});
+
+test("AAC is heard as Opus by viewers in every thread", async () => {
+  const clip = await makeClip({ seconds: 4, gop: 30, audio: "aac" });
+  const program = findProgram("ffmpeg", process.env["PATH"] ?? "");
+  assert.ok(program, "this test needs ffmpeg: apt-get install ffmpeg");
+  let sound: OpusStreams | undefined;
+  await using loud = await openWebRtcNode(loopingSource(clip, { epochMs: Date.now() - 60_000, burstMs: 2_000 }), {
+    maxWorkers: 1,
+    hubFor: (hub) => {
+      const findEncoder = () => ffmpegEncoders(program);
+      sound = new OpusStreams({ hub, findEncoder, clock: systemClock, logger: silentLogger, maxEncoders: 1 });
+      return sound;
+    },
+  });
+  const here = await join(loud);
+  await until("the thread serves", 10_000, () => loud.workers.stats.workers === 1);
+  const there = await join(loud);
+  assert.notEqual(here.remotePort, there.remotePort);
+  await until("both hear sound beside the picture", 15_000, () => here.streams === 2 && there.streams === 2);
+  await Promise.all([expectMedia(here), expectMedia(there)]);
+  assert.equal(sound?.counters.running, 1, "one encoder for all threads");
+  for (const viewer of [here, there]) {
+    audience.delete(viewer);
+    viewer.close();
+  }
+  await sound?.close({ code: "shutdown" });
 });
 
 test("a thread that dies ends its own viewers; it is started again and takes new ones", async () => {

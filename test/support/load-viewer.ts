@@ -136,6 +136,11 @@ export class LoadViewer {
     return this.#remote.port;
   }
 
+  /** RTP streams that it hears: picture, sound, repetitions. */
+  get streams(): number {
+    return this.#streams.size;
+  }
+
   /** Packets that the sequence numbers say are missing. */
   get lost(): number {
     let lost = 0;

@@ -30,6 +30,8 @@ export interface WebRtcNodeOptions {
   /** Media threads, the first of which starts with the first viewer; default none. */
   readonly maxWorkers?: number;
   readonly config?: Partial<WebRtcConfig>;
+  /** Puts something between the hub and its viewers. */
+  readonly hubFor?: (hub: StreamHub) => Pick<StreamHub, "acquire">;
   /** Sees every viewer's transport before it is used. */
   readonly watch?: (peer: PeerTransport) => PeerTransport;
   /** Changes the candidates that viewers are told, given the port they were opened on. */
@@ -86,7 +88,7 @@ export async function openWebRtcNode(open: OpenSource, options: WebRtcNodeOption
   const guest = createWebRtc({
     ...(options.config && { config: options.config }),
     workers,
-    hub,
+    hub: options.hubFor?.(hub) ?? hub,
     port: new PortBehind(port, candidates, options.watch),
     admit: () => Promise.resolve({ isAdmitted: true }),
     clock: systemClock,

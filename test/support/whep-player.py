@@ -2,6 +2,7 @@
 
 import json
 import sys
+import urllib.error
 import urllib.request
 
 import gi
@@ -49,16 +50,25 @@ class Player:
 
     def post(self):
         text = self.webrtc.get_property("local-description").sdp.as_text()
-        request = urllib.request.Request(
-            self.url, data=text.encode(), method="POST", headers={"Content-Type": "application/sdp"}
-        )
-        with urllib.request.urlopen(request) as response:
+        with self.send(self.url, text) as response:
             answer = response.read().decode()
             self.location = response.headers["Location"]
         _, message = GstSdp.SDPMessage.new_from_text(answer)
         description = GstWebRTC.WebRTCSessionDescription.new(GstWebRTC.WebRTCSDPType.ANSWER, message)
         self.webrtc.emit("set-remote-description", description, Gst.Promise.new())
         return False
+
+    def send(self, url, text):
+        """urllib follows no redirect of a POST; a router answers with one."""
+        request = urllib.request.Request(
+            url, data=text.encode(), method="POST", headers={"Content-Type": "application/sdp"}
+        )
+        try:
+            return urllib.request.urlopen(request)
+        except urllib.error.HTTPError as error:
+            if error.code not in (307, 308):
+                raise
+            return self.send(error.headers["Location"], text)
 
     def on_pad(self, _, pad):
         name = pad.get_current_caps().get_structure(0).get_string("encoding-name").upper()

@@ -4,7 +4,7 @@ import { av1SequenceOf } from "../../media-node/codecs/av1.ts";
 import { vp9KeyFrame } from "../../media-node/codecs/vp9.ts";
 import type { Sample } from "../../media-node/core/sample.ts";
 import type { Track } from "../../media-node/core/track.ts";
-import { makeClip, type Clip } from "./clip.ts";
+import type { Clip } from "./clip.ts";
 
 type IvfCodec = "vp8" | "vp9" | "av1";
 
@@ -22,10 +22,7 @@ const isKeyframeOf: Readonly<Record<IvfCodec, (data: Uint8Array) => boolean>> = 
   av1: (data) => av1SequenceOf(data) !== undefined,
 };
 
-/** Two seconds of a test picture in VP8, without sound, made with ffmpeg. Rejects where ffmpeg is missing. */
-export const makeVp8Clip = (): Promise<Clip> => makeIvfClip("vp8");
-
-/** The same in any codec that IVF files hold. */
+/** Two seconds of a test picture, without sound, made with ffmpeg. Rejects where ffmpeg is missing. */
 export async function makeIvfClip(codec: IvfCodec): Promise<Clip> {
   const input = ["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=30", "-t", "2"];
   const output = [...encoders[codec], "-g", "30", "-b:v", "500k", "-f", "ivf", "-"];
@@ -50,17 +47,4 @@ function framesOf(ivf: Buffer): Uint8Array[] {
     at += 12 + size;
   }
   return frames;
-}
-
-/** The same with a tone in Opus, for players that know no H.264. */
-export async function makeVp8AndOpusClip(): Promise<Clip> {
-  const [pictures, sound] = await Promise.all([
-    makeVp8Clip(),
-    makeClip({ seconds: 2, hasVideo: false, audio: "opus" }),
-  ]);
-  const tracks = [...pictures.tracks, { ...sound.tracks[0]!, id: 1 }];
-  const samples = [...pictures.samples, ...sound.samples.map((sample) => ({ ...sample, trackId: 1 }))];
-  const timeMs = ({ dts, trackId }: Sample): number => (dts * 1000) / tracks[trackId]!.timescale;
-  const within = samples.filter((sample) => timeMs(sample) < pictures.durationMs);
-  return { tracks, samples: within.toSorted((a, b) => timeMs(a) - timeMs(b)), durationMs: pictures.durationMs };
 }
