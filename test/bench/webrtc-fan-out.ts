@@ -3,7 +3,9 @@
 // of this process; loopback charges the kernel's receive work to it too. Before and after the timed rounds every viewer's
 // packets are received, decrypted by werift and compared; in between the sockets are full and the kernel discards.
 // Where there is a C compiler, a plain C program sends the same to the same sockets.
-// Wanted: GCM >= 5 Gbit/s per core, CM >= 3.5, GCM >= 12 x werift, >= 70 % of C, portable >= 0.8.
+// Wanted: GCM >= 5 Gbit/s per core, CM >= 3.5, GCM >= 12 x werift, >= 70 % of C, portable >= 0.8. A shared machine's clock moves
+// figures by a seventh, werift's most and ratios to C less: it fails below 85 % of the figures, 75 % of the ratio to werift
+// and 90 % of the ratio to C.
 import assert from "node:assert/strict";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
@@ -219,7 +221,7 @@ if (plain) {
 const variants: Variant[] = [
   { name: "gcm", frame: () => send(gcm), microseconds: [] },
   { name: "cm", frame: () => send(cm), microseconds: [] },
-  { name: "portable-gcm", frame: () => send(portable), microseconds: [] },
+  { name: "portable", frame: () => send(portable), microseconds: [] },
   { name: "werift-gcm", frame: await weriftPath(gcm.sinks), microseconds: [] },
 ];
 const inC: number[] = [];
@@ -234,6 +236,16 @@ for (const audience of audiences) await verify(audience.sinks, () => send(audien
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!;
 const gigabits = (microseconds: number): number => frameBits / packetsPerFrame / 1000 / microseconds;
 const baseline = median(variants.at(-1)!.microseconds);
+const reached = (name: string): number => gigabits(median(variants.find((other) => other.name === name)!.microseconds));
+const missed: string[] = [];
+const want = (what: string, value: number, wanted: number, margin: number): void => {
+  if (value < wanted * margin) missed.push(`${what}: ${value.toFixed(2)} instead of ${wanted}`);
+};
+want("GCM", reached("gcm"), 5, 0.85);
+want("CM", reached("cm"), 3.5, 0.85);
+want("portable", reached("portable"), 0.8, 0.85);
+want("GCM to werift", baseline / median(variants[0]!.microseconds), 12, 0.75);
+if (plain) want("GCM to C", median(inC) / median(variants[0]!.microseconds), 0.7, 0.9);
 console.log(
   `webrtc-fan-out: ${viewers} viewers, ${packetsPerFrame} packets of ${payloadBytes} bytes a frame, ${gcm.port.tier}`,
 );
@@ -257,3 +269,4 @@ for (const { port, sinks } of audiences) {
   await port.close();
 }
 inbox.release();
+assert.deepEqual(missed, []);

@@ -1,6 +1,7 @@
 // How late are pictures when a thousand watch one stream of 2.5 Mbit/s, served by one thread and by two? One viewer in twenty is
 // read and compared with what the origin published; what the others do not read the kernel throws away. All report and
-// consent. Wanted (p99): at most 40 ms with one thread, 25 ms with two.
+// consent. Wanted (p99): at most 40 ms with one thread, 25 ms with two; half as much again fails, since those who measure
+// share the cores.
 import assert from "node:assert/strict";
 import { loadavg } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -44,3 +45,4 @@ console.log(`webrtc-thousand: ${viewers} viewers, load ${loadavg()[0]!.toFixed(1
 const one = await measure(1);
 const two = await measure(2);
 console.log(`  two threads are ${(one / two).toFixed(1)} times as punctual`);
+assert.ok(one <= 60 && two <= 37.5, "pictures come too late");

@@ -47,6 +47,7 @@ const maxRtcpBytes = 1500;
  */
 export class EvpSrtp implements SrtpCrypto {
   readonly name = "ffi";
+  readonly preferred = srtpProfiles.aes128Gcm;
   readonly evp: Evp;
   readonly scratch: NativeSlab;
   readonly gcm: number;

@@ -37,7 +37,12 @@ export const dtlsMtu = 1200;
 const maxCertificateBytes = 16_384;
 const masterBytes = 48;
 const randomBytes = 32;
-const bothProfiles = "SRTP_AEAD_AES_128_GCM:SRTP_AES128_CM_SHA1_80";
+/** What OpenSSL calls the profiles. */
+export const opensslNames = {
+  [srtpProfiles.aes128Gcm]: "SRTP_AEAD_AES_128_GCM",
+  [srtpProfiles.aes128CmSha1]: "SRTP_AES128_CM_SHA1_80",
+} as const;
+const bothProfiles = Object.values(opensslNames).reverse().join(":");
 const exporterLabel = "EXTRACTOR-dtls_srtp";
 
 // Scratch layout.

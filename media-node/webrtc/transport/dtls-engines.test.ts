@@ -16,7 +16,7 @@ import { weriftEngine } from "./werift-engine.ts";
 const library = loadNativeLibrary();
 const here = newCertificate(Date.now());
 const theirs = newCertificate(Date.now());
-const engines: readonly DtlsEngine[] = [opensslEngine(library, here), weriftEngine(here)];
+const engines: readonly DtlsEngine[] = [opensslEngine(library, here), weriftEngine(here, srtpProfiles.aes128Gcm)];
 
 interface Watched {
   readonly session: DtlsSession;

@@ -17,6 +17,7 @@ import { portablePacketSlab } from "./portable-outlet.ts";
 import { PortCounters } from "./port-counters.ts";
 import { portableSrtp } from "./portable-srtp.ts";
 import type { SrtpCrypto } from "./srtp-context.ts";
+import type { SrtpProfile } from "./srtp-keys.ts";
 import { TcpFront } from "./tcp-front.ts";
 import { UdpFront, type SendTier } from "./udp-front.ts";
 
@@ -58,7 +59,7 @@ export async function openMediaPort(options: MediaPortOptions): Promise<MediaPor
   const counters = new PortCounters();
   const tier = chooseSendTier(library, force.send);
   const srtp = chooseSrtp(library, force.crypto);
-  const dtls = await chooseDtls(library, certificate, logger, force.dtls);
+  const dtls = await chooseDtls(library, certificate, logger, srtp.preferred, force.dtls);
   const newPacketSlab = (byteLength: number): Slab =>
     srtp.name === "ffi" ? library.newSlab(byteLength) : portablePacketSlab(byteLength);
   const { catchUp, consentMs } = options;
@@ -135,15 +136,16 @@ async function chooseDtls(
   library: NativeLibrary,
   certificate: NodeCertificate,
   logger: Logger,
+  preferred: SrtpProfile,
   forced: "werift" | undefined,
 ): Promise<DtlsEngine> {
   if (forced !== "werift") {
     try {
-      return opensslEngine(library, certificate);
+      return opensslEngine(library, certificate, preferred);
     } catch (thrown) {
       logger.warn("webrtc-dtls-fallback", { cause: messageOf(thrown), cost: "five times the CPU for each handshake" });
     }
   }
   const { weriftEngine } = await import("./werift-engine.ts");
-  return weriftEngine(certificate);
+  return weriftEngine(certificate, preferred);
 }

@@ -1,10 +1,10 @@
 import type { NativeLibrary } from "../native/library.ts";
-import { OpensslDtls, type DtlsConnection } from "../native/openssl-dtls.ts";
+import { OpensslDtls, opensslNames, type DtlsConnection } from "../native/openssl-dtls.ts";
 import { matchesFingerprint, type NodeCertificate } from "./certificate.ts";
 import { DtlsAlerts } from "./dtls-alerts.ts";
 import type { DtlsEngine, DtlsEvents, DtlsSession } from "./dtls-engine.ts";
 import { dtlsContent, dtlsHandshake, parseDtlsRecords, type DtlsRecord } from "./dtls-records.ts";
-import { masterKeysOfServer } from "./srtp-keys.ts";
+import { bestFirst, masterKeysOfServer, srtpProfiles, type SrtpProfile } from "./srtp-keys.ts";
 
 /** OpenSSL does not answer a repeated ClientHello, and its timer waits a second; so the flight is sent again from here. */
 const minResendMs = 40;
@@ -18,9 +18,14 @@ const minRestartMs = 400;
  * DTLS by the OpenSSL inside this process.
  * @throws {Error} when the self-test fails; `warn` what it says and use the fallback
  */
-export function opensslEngine(library: NativeLibrary, certificate: NodeCertificate): DtlsEngine {
+export function opensslEngine(
+  library: NativeLibrary,
+  certificate: NodeCertificate,
+  preferred: SrtpProfile = srtpProfiles.aes128Gcm,
+): DtlsEngine {
   if (!library.ssl) throw new Error(`OpenSSL's functions are not exported: ${library.missing.join(", ")}`);
-  const server = new OpensslDtls(library, library.ssl, "server", certificate);
+  const names = bestFirst(preferred).map((profile) => opensslNames[profile]);
+  const server = new OpensslDtls(library, library.ssl, "server", certificate, names.join(":"));
   try {
     selfTest(library, server, certificate);
   } catch (thrown) {

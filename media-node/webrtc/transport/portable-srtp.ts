@@ -3,10 +3,13 @@ import {
   createDecipheriv,
   createHmac,
   createSecretKey,
+  hash,
   timingSafeEqual,
+  type Cipheriv,
   type KeyObject,
 } from "node:crypto";
 import type { Slab } from "../native/slab.ts";
+import { maxPacketBytes } from "./packet-outlet.ts";
 import { ReplayWindows } from "./replay-window.ts";
 import type { SrtpContext, SrtpCrypto } from "./srtp-context.ts";
 import { srtpProfiles, type SrtpSessionKey, type SrtpSessionKeys } from "./srtp-keys.ts";
@@ -15,6 +18,8 @@ import { gcmTagBytes, readU32, rtcpClearBytes, sha1TagBytes, srtcpIndexBytes, wr
 /** SRTP with `node:crypto` alone: for runtimes without FFI, and the yardstick that the fast tier is tested against. */
 export const portableSrtp: SrtpCrypto = {
   name: "portable",
+  // GCM takes a new cipher for each packet, which CM does without.
+  preferred: srtpProfiles.aes128CmSha1,
   open: (keys) => (keys.profile === srtpProfiles.aes128Gcm ? new GcmContext(keys) : new CmContext(keys)),
   close() {},
 };
@@ -143,8 +148,46 @@ class GcmContext extends PortableContext {
   }
 }
 
+const blockBytes = 16;
+/** SHA-1's, which is also how much of its key HMAC begins with. */
+const hashBlockBytes = 64;
+const sha1Bytes = 20;
+
+// Scratch of this thread: everything below runs to its end before another packet comes.
+const counters = new Uint8Array(Math.ceil(maxPacketBytes / blockBytes) * blockBytes);
+const counterView = new DataView(counters.buffer);
+/** Inner key block, packet, ROC. */
+const signed = new Uint8Array(hashBlockBytes + maxPacketBytes + 4);
+const signedView = new DataView(signed.buffer);
+/** Outer key block, inner digest. */
+const outer = new Uint8Array(hashBlockBytes + sha1Bytes);
+
+/**
+ * Objects of `node:crypto` cost more than the bytes they work on, so there is none for a packet: the key stream of AES-CM is
+ * the encryption of its counter blocks, by one cipher that lives as long as the viewer, and HMAC is two hashes.
+ */
 class CmContext extends PortableContext {
-  readonly #iv = new Uint8Array(16);
+  readonly #iv = new Uint8Array(blockBytes);
+  readonly #blocks: Cipheriv;
+  readonly #salt: DataView;
+  readonly #innerKey = new Uint8Array(hashBlockBytes).fill(0x36);
+  readonly #outerKey = new Uint8Array(hashBlockBytes).fill(0x5c);
+  #source: Uint8Array | undefined;
+  #sourceView: DataView = counterView;
+
+  constructor(keys: SrtpSessionKeys) {
+    const authKey = Uint8Array.from(keys.rtpOut.authKey);
+    super(keys);
+    for (const [i, byte] of authKey.entries()) {
+      this.#innerKey[i]! ^= byte;
+      this.#outerKey[i]! ^= byte;
+    }
+    authKey.fill(0);
+    this.#blocks = createCipheriv("aes-128-ecb", this.rtp.key, null).setAutoPadding(false);
+    const salt = new Uint8Array(blockBytes);
+    salt.set(this.rtp.salt);
+    this.#salt = new DataView(salt.buffer);
+  }
 
   protectRtp(
     source: Uint8Array,
@@ -156,16 +199,56 @@ class CmContext extends PortableContext {
     ssrc: number,
     packetIndex: number,
   ): number {
-    const end = at + headerLength + payloadLength;
-    writeIv(this.#iv, 0, this.rtp.salt, ssrc, packetIndex);
-    const cipher = createCipheriv("aes-128-ctr", this.rtp.key, this.#iv);
-    out.bytes.set(cipher.update(source.subarray(payloadAt, payloadAt + payloadLength)), at + headerLength);
-    writeU32(out.bytes, end, Math.floor(packetIndex / 0x1_0000));
-    const tag = createHmac("sha1", this.rtp.authKey)
-      .update(out.bytes.subarray(at, end + 4))
-      .digest();
-    out.bytes.set(tag.subarray(0, sha1TagBytes), end);
-    return end - at + sha1TagBytes;
+    const length = headerLength + payloadLength;
+    const keyStream = this.#keyStream(ssrc, packetIndex, payloadLength);
+    signed.set(this.#innerKey);
+    for (let i = 0; i < headerLength; i++) signed[hashBlockBytes + i] = out.bytes[at + i]!;
+    this.#encrypt(source, payloadAt, payloadLength, keyStream, hashBlockBytes + headerLength);
+    const end = hashBlockBytes + length;
+    signedView.setUint32(end, Math.floor(packetIndex / 0x1_0000));
+    outer.set(this.#outerKey);
+    // As text, a byte a character: a buffer for 20 bytes costs more than hashing a block.
+    const inner = hash("sha1", signed.subarray(0, end + 4), "binary");
+    for (let i = 0; i < sha1Bytes; i++) outer[hashBlockBytes + i] = inner.charCodeAt(i);
+    const tag = hash("sha1", outer, "binary");
+    out.bytes.set(signed.subarray(hashBlockBytes + headerLength, end), at + headerLength);
+    for (let i = 0; i < sha1TagBytes; i++) out.bytes[at + length + i] = tag.charCodeAt(i);
+    return length + sha1TagBytes;
+  }
+
+  override close(): void {
+    super.close();
+    this.#innerKey.fill(0);
+    this.#outerKey.fill(0);
+  }
+
+  /** RFC 3711 §4.1.1, at least `length` bytes of it. */
+  #keyStream(ssrc: number, packetIndex: number, length: number): Buffer {
+    const salt = this.#salt;
+    const first = salt.getUint32(0);
+    const second = salt.getUint32(4) ^ ssrc;
+    const third = salt.getUint32(8) ^ Math.floor(packetIndex / 0x1_0000);
+    const fourth = salt.getUint32(12) ^ (packetIndex << 16);
+    const bytes = Math.ceil(length / blockBytes) * blockBytes;
+    for (let block = 0; block < bytes; block += blockBytes) {
+      counterView.setUint32(block, first);
+      counterView.setUint32(block + 4, second);
+      counterView.setUint32(block + 8, third);
+      counterView.setUint32(block + 12, fourth + block / blockBytes);
+    }
+    return this.#blocks.update(counters.subarray(0, bytes));
+  }
+
+  #encrypt(source: Uint8Array, from: number, length: number, keyStream: Buffer, to: number): void {
+    if (source !== this.#source) {
+      this.#source = source;
+      this.#sourceView = new DataView(source.buffer, source.byteOffset, source.byteLength);
+    }
+    const plain = this.#sourceView;
+    const stream = new DataView(keyStream.buffer, keyStream.byteOffset, keyStream.byteLength);
+    const words = length & ~3;
+    for (let i = 0; i < words; i += 4) signedView.setUint32(to + i, plain.getUint32(from + i) ^ stream.getUint32(i));
+    for (let i = words; i < length; i++) signed[to + i] = source[from + i]! ^ keyStream[i]!;
   }
 
   // | header, SSRC (8) | ciphertext | E, index (4) | tag (10) |   RFC 3711 §3.4

@@ -1,5 +1,5 @@
 import type { Slab } from "../native/slab.ts";
-import type { SrtpSessionKeys } from "./srtp-keys.ts";
+import type { SrtpProfile, SrtpSessionKeys } from "./srtp-keys.ts";
 
 /** Room a caller leaves behind a packet: the largest trailer is 16 bytes, but SHA-1's padding stands there first. */
 export const srtpSlackBytes = 96;
@@ -35,6 +35,8 @@ export interface SrtpContext {
 /** Makes contexts; one a port, since it owns scratch memory. */
 export interface SrtpCrypto {
   readonly name: "ffi" | "portable";
+  /** The profile that costs less here, to be offered first. */
+  readonly preferred: SrtpProfile;
   /** The context takes over `keys` and wipes them when it closes. */
   open(keys: SrtpSessionKeys): SrtpContext;
   close(): void;

@@ -7,6 +7,10 @@ export const srtpProfiles = {
 } as const;
 export type SrtpProfile = (typeof srtpProfiles)[keyof typeof srtpProfiles];
 
+/** All profiles, in the order to offer them. */
+export const bestFirst = (preferred: SrtpProfile): SrtpProfile[] =>
+  Object.values(srtpProfiles).sort((a, b) => Number(b === preferred) - Number(a === preferred));
+
 /** A master key with its salt: 16 + 12 bytes for GCM, 16 + 14 for CM. */
 export interface SrtpMasterKey {
   readonly key: Uint8Array;

@@ -5,7 +5,14 @@ import { matchesFingerprint, type NodeCertificate } from "./certificate.ts";
 import { DtlsAlerts, prfSha256 } from "./dtls-alerts.ts";
 import type { DtlsEnd, DtlsEngine, DtlsEvents, DtlsSession } from "./dtls-engine.ts";
 import { dtlsContent, dtlsHandshake, parseDtlsRecords } from "./dtls-records.ts";
-import { exportLengthOf, saltLengthOf, srtpProfiles, type SrtpMasterKeys } from "./srtp-keys.ts";
+import {
+  bestFirst,
+  exportLengthOf,
+  saltLengthOf,
+  srtpProfiles,
+  type SrtpMasterKeys,
+  type SrtpProfile,
+} from "./srtp-keys.ts";
 
 /** werift keeps what it is sent until a handshake ends; a viewer's two flights have 3 KB. */
 const maxHandshakeBytes = 64 << 10;
@@ -18,14 +25,22 @@ const signatureAlgorithms: readonly number[] = [0x0403, 0x0401];
  * DTLS by werift, for runtimes without OpenSSL's symbols. It verifies neither CertificateVerify nor Finished, obeys plain
  * records after the handshake and sends no close_notify: all of that is done here, before any key leaves.
  */
-export function weriftEngine(certificate: NodeCertificate): DtlsEngine {
+export function weriftEngine(certificate: NodeCertificate, preferred: SrtpProfile): DtlsEngine {
   const key = certificate.privateKey.export({ type: "pkcs8", format: "pem" }).toString();
   const cert = new X509Certificate(certificate.der).toString();
   return {
     name: "werift",
-    open: (events, fingerprints) => new WeriftSession(events, fingerprints, cert, key),
+    open: (events, fingerprints) =>
+      new WeriftSession(events, fingerprints, { cert, key, srtpProfiles: bestFirst(preferred) }),
     close() {},
   };
+}
+
+/** What a server of werift's says of itself. */
+interface Identity {
+  readonly cert: string;
+  readonly key: string;
+  readonly srtpProfiles: SrtpProfile[];
 }
 
 const ignoreData = (_bytes: Buffer): void => {};
@@ -39,7 +54,7 @@ class WeriftSession implements DtlsSession {
   #bytesIn = 0;
   #isClosed = false;
 
-  constructor(events: DtlsEvents, fingerprints: readonly string[], cert: string, key: string) {
+  constructor(events: DtlsEvents, fingerprints: readonly string[], identity: Identity) {
     this.#events = events;
     this.#fingerprints = fingerprints;
     this.#transport = {
@@ -54,9 +69,7 @@ class WeriftSession implements DtlsSession {
     };
     const server = new DtlsServer({
       transport: this.#transport,
-      srtpProfiles: [srtpProfiles.aes128Gcm, srtpProfiles.aes128CmSha1],
-      cert,
-      key,
+      ...identity,
       signatureHash: { hash: HashAlgorithm.sha256_4, signature: SignatureAlgorithm.ecdsa_3 },
       certificateRequest: true,
       extendedMasterSecret: true,
