@@ -5,7 +5,7 @@
 // its trains for each viewer; so the second half is measured with viewers that take trains whole, as a network card does
 // that cuts them itself. Both figures are printed, the second counts.
 // Wanted: at most 0.22 CPU s a gigabit, 10 ms and 500 ms (p99), 30 KiB a viewer. The first is not reached: it was reckoned for a
-// loop without sound, reports or a node around it, and sound alone is three messages of every four. It fails above 0.5, beyond
+// loop without sound, reports or a node around it, and sound alone is five messages of every eight. It fails above 0.5, beyond
 // 30 ms or 750 ms (those who measure share the cores), or above 36 KiB.
 import assert from "node:assert/strict";
 import { loadavg } from "node:os";
