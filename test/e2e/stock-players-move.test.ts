@@ -144,3 +144,66 @@ test("without managed signalling OvenPlayer goes on to its next source", { timeo
   });
   await tab!.close();
 });
+
+/** What a player's page tells of itself since `state` was last cleared. */
+interface PlayerState {
+  readonly errors: unknown[];
+  readonly stalls: number;
+  readonly time: number;
+  readonly isSamePage: boolean;
+}
+
+test(
+  "players of every kind leave an edge that drains: none gives up, none is reloaded",
+  {
+    timeout: 120_000,
+  },
+  async (t) => {
+    await bothEdges();
+    const steered = encodeURIComponent(`${cluster.url}/app/stream/llhls.m3u8?steering=1`);
+    const players: Record<string, string> = {
+      "hls.js 1.7": `/hls.html?file=${steered}`,
+      "hls.js 1.5": `/hls.html?library=/hls.js-1.5/hls.mjs&file=${steered}`,
+      "OvenPlayer LL-HLS": `/ovenplayer.html?type=llhls&file=${steered}`,
+      "OvenPlayer WebRTC": `/ovenplayer.html?file=${encodeURIComponent(`${signallingUrl()}?managed=1`)}`,
+    };
+    const tab = await browser.newPage();
+    const query = Object.values(players).map((page) => `page=${encodeURIComponent(page)}`);
+    await tab.goto(`${pages.url}/players.html?${query.join("&")}`);
+    await until("all players are there", 10_000, () => tab.frames().length === 1 + query.length);
+    const frames = tab.frames().slice(1);
+    const ask = (index: number): Promise<PlayerState> =>
+      frames[index]!.evaluate(
+        "({ errors: state.errors, stalls: state.stalls, time: document.querySelector('video').currentTime, isSamePage: window.isMarked === true })",
+      );
+    for (const [index, name] of Object.keys(players).entries())
+      await until(`${name} plays`, 30_000, async () => (await ask(index)).time > 3);
+    // The edge joined the stream in the middle of a segment, which its list has for three target durations.
+    for (const [index, name] of Object.keys(players).entries())
+      await until(`${name} has played on`, 30_000, async () => (await ask(index)).time > 13);
+    // Some players stall once while they find their distance from the live end.
+    for (const frame of frames)
+      await frame.evaluate("state.stalls = 0, state.errors.length = 0, window.isMarked = true");
+    await whileDrained(async (id) => {
+      const times = await Promise.all(frames.map(async (_, index) => (await ask(index)).time));
+      for (const [index, name] of Object.keys(players).entries()) {
+        // A new peer connection may begin to count anew.
+        await until(`${name} plays on`, 15_000, async () => {
+          const { time } = await ask(index);
+          return time > times[index]! + 3 || (time < times[index]! && time > 3);
+        });
+        const { errors, stalls, isSamePage } = await ask(index);
+        t.diagnostic(`${name}: ${stalls} stalls, errors ${JSON.stringify(errors).slice(0, 300)}`);
+        assert.ok(isSamePage, name);
+        // What a player mends by itself is told above; two names for one number, or what it cannot mend, is ours.
+        const ours = errors.filter((error) => {
+          const { details, fatal } = error as { details?: string; fatal?: boolean };
+          return fatal !== false || details === "levelParsingError";
+        });
+        assert.deepEqual(ours, [], name);
+      }
+      assert.notEqual(await servingEdge(), id);
+    });
+    await tab.close();
+  },
+);
