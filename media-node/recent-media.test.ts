@@ -17,17 +17,22 @@ function recentMs(...publishers: string[]): number {
 }
 const llhls = (seconds: number): string => `<LLHLS><SegmentDuration>${seconds}</SegmentDuration></LLHLS>`;
 
-test("four segments of the longest are kept, and the group of pictures before them", () => {
-  assert.equal(recentMs(llhls(2), "<WebRTC/>", llhls(6)), 26_000);
+test("six segments of the longest are kept, and the group of pictures before them", () => {
+  assert.equal(recentMs(llhls(2), "<WebRTC/>", llhls(6)), 38_000);
 });
 
 test("HLS version 3 has seven kept: its players begin six from the end", () => {
-  assert.equal(recentMs(llhls(4), "<HLS><SegmentDuration>3</SegmentDuration></HLS>"), 23_000);
+  assert.equal(recentMs(llhls(4), "<HLS><SegmentDuration>5</SegmentDuration></HLS>"), 37_000);
 });
 
 test("six seconds are kept where segments are short or there are none", () => {
   assert.equal(recentMs(llhls(0.5)), 6_000);
   assert.equal(recentMs("<WebRTC/>"), 6_000);
+});
+
+test("an origin keeps enough for an edge's first list, though it makes none itself", () => {
+  assert.equal(recentMs("<OVT/>"), 38_000);
+  assert.equal(recentMs(`<OVT/>${llhls(8)}`), 50_000);
 });
 
 test("never more than an origin gives", () => {

@@ -7,6 +7,7 @@ import type { Packaging } from "./cmaf-track-of.ts";
 import type { RewindDisk } from "./rewind-disk.ts";
 import { streamFileKey } from "./stream-key.ts";
 import { StreamOutput } from "./stream-output.ts";
+import { TakingIn } from "./taking-in.ts";
 import type { TrackOutput } from "./track-output.ts";
 import { Viewers } from "./viewers.ts";
 
@@ -18,6 +19,9 @@ export interface LiveStream {
   readonly hold: StreamHold;
   /** When this node began to have it. */
   readonly beganMs: number;
+  /** False while what its origin remembers is on its way: the first list this node shows has to begin where others begin. */
+  readonly isPlayable: () => boolean;
+  readonly takingIn: TakingIn | undefined;
   lastRequestMs: number;
   /** Bodies handed to viewers' sockets. */
   sentBytes: number;
@@ -128,8 +132,11 @@ export class LiveStreams {
       ...(rewind && { rewind }),
       onProgress: (track) => onProgress(live, track),
     });
+    const takingIn = packaging === "mpegts" ? undefined : new TakingIn(output, partMs, clock, () => onProgress(live));
     const live: LiveStream = {
       name,
+      isPlayable: () => output.isPlayable && (takingIn?.isOver ?? true),
+      takingIn,
       output,
       viewers: new Viewers((viewer) => log.info("llhls viewer left", viewer)),
       hold,
@@ -156,6 +163,7 @@ export class LiveStreams {
 
   #remove(live: LiveStream): void {
     this.#live.delete(nameOf(live.name));
+    live.takingIn?.close();
     live.viewers.close();
     live.output.stop();
     live.output.forget();

@@ -14,6 +14,9 @@ import { ManualClock } from "../time/manual-clock.ts";
 const samples = syntheticSamples({ durationMs: 120_000 });
 const timeMs = ({ trackId, dts }: { trackId: number; dts: number }): number => dts / (trackId === 0 ? 90 : 48);
 
+/** After this long nothing more is expected of what an origin remembers. */
+const settleMs = 200;
+
 /** A node whose source delivers exactly as much as a test says. */
 class Room {
   readonly clock = new ManualClock();
@@ -57,6 +60,7 @@ class Room {
     const answer = this.fetch("llhls.m3u8");
     await until("the source to be started", 5_000, () => this.sources.at(-1)?.sink !== undefined);
     this.feed(untilMs);
+    this.clock.advance(settleMs);
     const master = await (await answer).text();
     return {
       master,
@@ -73,6 +77,7 @@ test("the first request is held until there is something to play", async (t) => 
   room.feed(1_900);
   assert.equal(room.node.guest.stats.heldRequests, 1);
   room.feed(2_200);
+  room.clock.advance(settleMs);
   const response = await answer;
   assert.equal(response.status, 200);
   assert.equal(response.headers.get("content-type"), "application/vnd.apple.mpegurl");
@@ -275,6 +280,7 @@ test("with a secret, children need the token that the master gave; another edge 
   const answer = other.fetch(`${base}?${query}`);
   await other.held(1);
   other.feed(4_100);
+  other.clock.advance(settleMs);
   assert.equal((await answer).status, 200);
   const stranger = await Room.open(t, { secret: "another" });
   assert.equal((await stranger.fetch(video)).status, 404, "names differ where the secret does");
@@ -335,6 +341,7 @@ test("a viewer who gets another stream than asked for is led to it", async (t) =
   const answer = fetch(`${room.node.baseUrl}/app/public/llhls.m3u8`);
   await until("the source to be started", 5_000, () => room.sources.at(-1)?.sink !== undefined);
   room.feed(4_100);
+  room.clock.advance(settleMs);
   const child = /^\/app\/stream\/chunklist_0_video.*$/m.exec(await (await answer).text())?.[0];
   assert.equal((await fetch(`${room.node.baseUrl}${child}`)).status, 200);
 });
@@ -415,6 +422,7 @@ test("without the default playlist only the origin's own are offered", async (t)
   const answer = room.fetch("llhls.m3u8");
   await until("the source to be started", 5_000, () => room.sources.at(-1)?.sink !== undefined);
   room.feed(8_100);
+  room.clock.advance(settleMs);
   assert.equal((await answer).status, 404);
 });
 
@@ -428,4 +436,41 @@ test("who asks for a gap is led to what comes after it", async (t) => {
   const next = answer.headers.get("location")!;
   assert.notEqual(next, gap);
   assert.equal((await room.fetch(next)).status, 200);
+});
+
+test("an edge that takes in what its origin remembers shows no list before it has all of it", async (t) => {
+  const room = await Room.open(t);
+  const answer = room.fetch("llhls.m3u8");
+  await until("the source to be started", 5_000, () => room.sources.at(-1)?.sink !== undefined);
+  for (let fedMs = 2_200; fedMs <= 8_200; fedMs += 1_000) {
+    room.feed(fedMs);
+    room.clock.advance(50);
+  }
+  await room.held(1);
+  room.clock.advance(100);
+  const video = /^chunklist_0_video.*$/m.exec(await (await answer).text())![0];
+  const text = await (await room.fetch(video)).text();
+  assert.ok(text.includes("#EXT-X-GAP"), text);
+  assert.match(text, /PRELOAD-HINT:TYPE=PART,URI="part_0_4_/);
+});
+
+test("who plays already waits for a node that does not know yet where the stream is; who begins is told", async (t) => {
+  const room = await Room.open(t, { secret: "s3cret" });
+  const { video } = await room.play(8_100);
+  let isKnown = false;
+  const open = async (): Promise<FakeSource> => {
+    if (!isKnown) throw new Error("the store does not answer");
+    other.sources.push(new FakeSource(describe([videoTrack, audioTrack])));
+    return other.sources.at(-1)!;
+  };
+  const other = await Room.open(t, { secret: "s3cret", open });
+  assert.equal((await other.fetch("llhls.m3u8")).status, 503);
+  const answer = other.fetch(video);
+  const feeding = setInterval(() => {
+    isKnown = true;
+    other.clock.advance(250);
+    if (other.sources.at(-1)?.sink) other.feed(8_100);
+  }, 20);
+  t.after(() => clearInterval(feeding));
+  assert.equal((await answer).status, 200);
 });

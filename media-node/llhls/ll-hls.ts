@@ -186,18 +186,18 @@ class LlHlsGuest implements LlHls {
   #answerNow(exchange: PlainExchange, target: ViewerTarget, name: FileName | TsFileName): boolean {
     if (name.kind === "master" || name.kind === "ts-media" || name.kind === "ts-segment") return false;
     const live = this.#streams.find(target);
-    if (!live?.output.isPlayable || name.key.split("-", 1)[0] !== live.output.streamKey) return false;
+    if (!live?.isPlayable() || name.key.split("-", 1)[0] !== live.output.streamKey) return false;
     const track = live.output.track(name.trackId);
     if (!track) return false;
     if (name.kind === "media") {
       if (name.key !== live.output.streamKey || name.type !== track.type) return false;
-      live.output.publish();
+      live.output.publish(true);
       this.#media.answer(viewerRequest(exchange, target, false, this.#options.clock.nowMs()), live, track);
       return true;
     }
     const file = track.file(target.file);
     if (!file) return false;
-    live.output.publish();
+    live.output.publish(true);
     this.#sessions.sent(live, replyFile(exchange, file));
     return true;
   }

@@ -127,6 +127,12 @@ export class StreamOutput implements StreamReader {
     return counts.length === 0 ? 0 : Math.min(...counts);
   }
 
+  /** Stream time up to which the leading track is in parts; undefined before the first. */
+  get newestMs(): number | undefined {
+    const last = this.lead?.segments.at(-1);
+    return last && last.startMs + last.durationMs;
+  }
+
   /** Takes what the stream still remembers, then everything new. */
   start(): void {
     this.#discontinuities = this.stream.description.discontinuities ?? 0;
@@ -144,15 +150,16 @@ export class StreamOutput implements StreamReader {
    * enough whole ones, lists what came before them as gaps, so that the list begins where other edges' lists begin: a
    * viewer served by several edges must not see it go back. Players without low latency begin three segments from the
    * end, so they never ask for a gap.
+   * @param isForGuest the first playlist is for a viewer who began at another edge, and is past where players begin
    */
-  publish(): void {
+  publish(isForGuest = false): void {
     if (this.#isPublished) return;
     this.#isPublished = true;
     const wholes = this.tracks.map((track) => track.segments.filter((s) => s.isComplete && s.isCanonical).length);
     if (wholes.some((count) => count === 0)) return;
     for (const track of this.tracks) track.forgetNonCanonical();
     // Players of whole segments begin three target durations from the end, six segments: among gaps, if there were any.
-    if (this.#packaging === "fmp4" && wholes.every((count) => count >= enoughWhole)) {
+    if (this.#packaging === "fmp4" && (isForGuest || wholes.every((count) => count >= enoughWhole))) {
       for (const track of this.tracks) track.prependGaps(this.grid.cellMs);
     }
   }

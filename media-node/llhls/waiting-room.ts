@@ -1,6 +1,6 @@
 import type { Clock } from "../time/clock.ts";
 import type { HeldRequests, HoldLimits } from "./held-requests.ts";
-import type { LiveStream, LiveStreams } from "./live-streams.ts";
+import type { LiveStream, LiveStreams, OpenResult } from "./live-streams.ts";
 import { replyStatus } from "./reply.ts";
 import type { TrackOutput } from "./track-output.ts";
 import type { ViewerRequest } from "./viewer-request.ts";
@@ -11,6 +11,9 @@ export interface WaitingRoomOptions {
   readonly streams: LiveStreams;
   readonly held: HeldRequests;
 }
+
+/** A stream that cannot be had is asked for again after this long. */
+const againMs = 250;
 
 /** Requests that wait for a stream to play, or for a part of it to be there. */
 export class WaitingRoom {
@@ -42,14 +45,14 @@ export class WaitingRoom {
    */
   async playable(request: ViewerRequest, tooLate: () => void): Promise<LiveStream | undefined> {
     const live = await this.#playableNow(request, tooLate);
-    live?.output.publish();
+    live?.output.publish(!request.isMaster);
     return live;
   }
 
   async #playableNow(request: ViewerRequest, tooLate: () => void): Promise<LiveStream | undefined> {
     const { target, exchange } = request;
     const there = this.#options.streams.find(target);
-    if (there?.output.isPlayable && !(there.output.ended && request.isMaster)) return there;
+    if (there?.isPlayable() && !(there.output.ended && request.isMaster)) return there;
     if (this.#waiting >= this.#options.limits.total) {
       replyStatus(exchange, 503, { "Retry-After": "1" });
       return undefined;
@@ -63,18 +66,14 @@ export class WaitingRoom {
   }
 
   async #waitPlayable(request: ViewerRequest, tooLate: () => void): Promise<LiveStream | undefined> {
-    const { target, exchange, deadlineMs } = request;
+    const { exchange, deadlineMs } = request;
     const abort = new AbortController();
     const { clock } = this.#options;
     const onClose = (): void => abort.abort();
     exchange.onGone(onClose);
     const timer = clock.after(deadlineMs - clock.nowMs(), onClose);
     try {
-      const opened = await this.#options.streams.open(
-        target,
-        { rawQuery: target.rawQuery, client: target.remoteAddress, trace: traceIn(request) },
-        abort.signal,
-      );
+      const opened = await this.#open(request, abort.signal);
       if (exchange.isOver) return undefined;
       if (abort.signal.aborted) {
         tooLate();
@@ -86,17 +85,28 @@ export class WaitingRoom {
         return undefined;
       }
       const { live } = opened;
-      if (live.output.isPlayable) return live;
+      if (live.isPlayable()) return live;
       if (!live.output.isDeliverable) {
         replyStatus(exchange, 404);
         return undefined;
       }
       const outcome = await this.#becomesPlayable(request, live, abort.signal);
-      if (outcome === "ready" && live.output.isPlayable) return live;
+      if (outcome === "ready" && live.isPlayable()) return live;
       if (!exchange.isOver) tooLate();
       return undefined;
     } finally {
       timer.cancel();
+    }
+  }
+
+  /** Who plays already is kept waiting for a node that has only just started and does not know where the stream is. */
+  async #open(request: ViewerRequest, signal: AbortSignal): Promise<OpenResult> {
+    const { target, isMaster } = request;
+    const asked = { rawQuery: target.rawQuery, client: target.remoteAddress, trace: traceIn(request) };
+    for (;;) {
+      const opened = await this.#options.streams.open(target, asked, signal);
+      if (opened.kind !== "unavailable" || isMaster || signal.aborted) return opened;
+      await new Promise<void>((resolve) => void this.#options.clock.after(againMs, resolve));
     }
   }
 
@@ -107,7 +117,7 @@ export class WaitingRoom {
   ): Promise<"ready" | "expired"> {
     const holdMs = deadlineMs - this.#options.clock.nowMs();
     return new Promise((resolve) => {
-      const isReady = (): boolean => live.output.isPlayable || live.output.ended !== undefined;
+      const isReady = (): boolean => live.isPlayable() || live.output.ended !== undefined;
       const forget = this.#options.held.hold(
         live,
         { isReady, address: target.remoteAddress, session, release: resolve },

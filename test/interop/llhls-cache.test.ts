@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,7 +14,8 @@ import { loopingSource } from "../support/looping-source.ts";
 import { until } from "../support/until.ts";
 
 const secret = "shared by all edges";
-const viewers = 30;
+const viewers = 40;
+const parts = 12;
 
 async function startNginx(t: TestContext, edges: readonly string[]): Promise<string> {
   assert.ok(existsSync("/usr/sbin/nginx"), "This test needs nginx: apt-get install nginx-light");
@@ -25,16 +26,19 @@ async function startNginx(t: TestContext, edges: readonly string[]): Promise<str
   reserved.close();
   await once(reserved, "close");
   const temporary = ["client_body", "fastcgi", "uwsgi", "scgi"].map((kind) => `${kind}_temp_path ${folder}/${kind};`);
-  const servers = edges.map((edge) => `server ${new URL(edge).host};`).join(" ");
+  const own = readFileSync("infra/nginx/llhls-cache.conf", "utf8")
+    .replaceAll(/ {2}server 192\.0\.2\.\d+:3333;\n/g, "")
+    .replace("  keepalive", `  ${edges.map((edge) => `server ${new URL(edge).host};`).join(" ")}\n  keepalive`)
+    .replace("listen 80;", `listen 127.0.0.1:${port};`)
+    .replace("/var/cache/nginx/hearth", `${folder}/cache`);
+  assert.ok(!/192\.0\.2|listen 80|\/var\//.test(own), own);
   writeFileSync(
     join(folder, "nginx.conf"),
     `${process.getuid?.() === 0 ? "user root;" : ""} worker_processes 1; daemon off; pid ${folder}/pid; error_log stderr error;
-events { worker_connections 512; }
+events { worker_connections 1024; }
 http { access_log off; ${temporary.join(" ")} proxy_temp_path ${folder}/proxy;
-proxy_cache_path ${folder}/cache keys_zone=media:1m; upstream edges { ${servers} keepalive 16; }
-server { listen 127.0.0.1:${port}; location / { proxy_pass http://edges; proxy_http_version 1.1; proxy_set_header Connection "";
-proxy_set_header Host localhost; proxy_cache media; proxy_cache_lock on; proxy_cache_key $request_uri;
-add_header X-Cache $upstream_cache_status; } } }`,
+${own}
+}`,
   );
   const child = spawn("/usr/sbin/nginx", ["-p", folder, "-c", join(folder, "nginx.conf")], { stdio: ["ignore", 1, 2] });
   t.after(async () => {
@@ -65,61 +69,70 @@ test(
       t,
       edges.map(({ baseUrl }) => baseUrl),
     )}/app/stream`;
-    const caches = { hits: 0, all: 0, missed: [] as string[], leaks: [] as string[] };
-    const tokens = new Set<string>();
-    /** Watches for three reloads, as players do. */
-    const watch = async (): Promise<void> => {
+    const seen = { hits: 0, all: 0, missed: [] as string[], tokens: new Set<string>() };
+    const begin = async (): Promise<string> => {
       const master = await (await fetch(`${base}/llhls.m3u8`)).text();
       const [uri, token] = /^chunklist_0_video\S+session=(\S+)/m.exec(master)!;
-      if (tokens.has(token!)) caches.leaks.push(`the token ${token} was given twice`);
-      tokens.add(token!);
-      let asked = `${base}/${uri}`;
-      const seen = new Set<string>();
-      for (let reload = 0; reload < 4; reload++) {
-        const answer = await fetch(asked);
+      assert.ok(!seen.tokens.has(token!), `the token ${token} was given twice`);
+      seen.tokens.add(token!);
+      return `${base}/${uri}`;
+    };
+    const load = async (part: string): Promise<void> => {
+      const got = await fetch(`${base}/${part}`);
+      await got.arrayBuffer();
+      assert.equal(got.status, 200);
+      seen.all++;
+      if (got.headers.get("x-cache") === "HIT") seen.hits++;
+      else seen.missed.push(part);
+    };
+    const urls = await Promise.all(Array.from({ length: viewers }, begin));
+    const first = nextOf(await (await fetch(urls[0]!)).text());
+    /** Watches the same twelve parts as everybody else, as they appear; each second viewer asks for them while they are hinted at. */
+    const watch = async (url: string, index: number): Promise<void> => {
+      let { msn, part } = first;
+      for (let count = 0; count < parts;) {
+        const answer = await fetch(`${url}&_HLS_msn=${msn}&_HLS_part=${part}`);
         const text = await answer.text();
         assert.equal(answer.status, 200, text);
-        const lines = text.split("\n");
-        const parts = [...text.matchAll(/EXT-X-PART:[^\n]*URI="([^"]+)"/g)].slice(-6).map(([, part]) => part!);
-        for (const part of parts.filter((name) => !seen.has(name))) {
-          seen.add(part);
-          const got = await fetch(`${base}/${part}`);
-          await got.arrayBuffer();
-          assert.equal(got.status, 200);
-          caches.all++;
-          if (got.headers.get("x-cache") === "HIT") caches.hits++;
-          else caches.missed.push(part);
-        }
-        const wholes = lines.filter((line) => line.startsWith("seg_")).length;
-        const first = Number(/MEDIA-SEQUENCE:(\d+)/.exec(text)![1]);
-        const open = lines.slice(lines.findLastIndex((line) => line.startsWith("seg_")));
-        const next = open.filter((line) => line.startsWith("#EXT-X-PART:")).length;
-        asked = `${base}/${uri}&_HLS_msn=${first + wholes}&_HLS_part=${next}`;
+        assert.deepEqual(
+          [...new Set(text.match(/session=\S+?(?=["\n&])/g))],
+          [],
+          "a playlist that many get names a viewer",
+        );
+        const fresh = [...text.matchAll(/EXT-X-PART:[^\n]*URI="(part_\d+_(\d+)_(\d+)_[^"]+)"/g)].filter(
+          ([, , inSegment, at]) => Number(inSegment) > msn || (Number(inSegment) === msn && Number(at) >= part),
+        );
+        for (const [, name] of fresh.slice(0, parts - count)) await load(name!);
+        count += fresh.length;
+        ({ msn, part } = nextOf(text));
+        const hint = /PRELOAD-HINT:TYPE=PART,URI="([^"]+)"/.exec(text)![1]!;
+        if (index % 2 === 0 && count < parts) await load(hint);
       }
     };
-    await Promise.all(Array.from({ length: viewers }, watch));
-    t.diagnostic(JSON.stringify({ hits: caches.hits, all: caches.all, tokens: tokens.size }));
-    assert.deepEqual(caches.leaks, []);
-    assert.equal(tokens.size, viewers);
-    assert.equal(new Set(caches.missed).size, caches.missed.length, "a part was asked for twice");
+    await Promise.all(urls.map(watch));
+    const live = seen.hits / seen.all;
+    t.diagnostic(JSON.stringify({ live, hits: seen.hits, all: seen.all, tokens: seen.tokens.size }));
+    assert.equal(seen.tokens.size, viewers);
+    assert.equal(new Set(seen.missed).size, seen.missed.length, "a part was asked for twice");
+    assert.ok(live >= 0.95, `${seen.hits} of ${seen.all} came from the cache`);
     // What all of them have in their playlist by now costs the edges nothing.
     const sentBefore = edges.map(({ guest }) => guest.stats.egressBytes);
     for (let viewer = 0; viewer < viewers; viewer++) {
-      for (const part of caches.missed.slice(-20)) {
-        const got = await fetch(`${base}/${part}`);
-        await got.arrayBuffer();
-        caches.all++;
-        if (got.headers.get("x-cache") === "HIT") caches.hits++;
-      }
+      for (const part of seen.missed) await load(part);
     }
     assert.deepEqual(
       edges.map(({ guest }) => guest.stats.egressBytes),
       sentBefore,
     );
-    assert.ok(caches.hits >= 0.95 * caches.all, `${caches.hits} of ${caches.all}`);
     // Without a token nothing but files is given out, and a cache changes nothing about it.
     const master = await (await fetch(`${base}/llhls.m3u8`)).text();
     const [uri] = /^chunklist_0_video[^?\n]+/m.exec(master)!;
     assert.equal((await fetch(`${base}/${uri}`)).status, 401);
   },
 );
+
+/** The part that comes next. */
+function nextOf(playlist: string): { msn: number; part: number } {
+  const [, msn, part] = /PRELOAD-HINT:TYPE=PART,URI="part_\d+_(\d+)_(\d+)_/.exec(playlist)!;
+  return { msn: Number(msn), part: Number(part) };
+}

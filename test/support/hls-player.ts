@@ -12,6 +12,8 @@ export interface Playback {
   /** Seconds behind live, as hls.js measures it. */
   readonly latency: number;
   readonly startMs: number;
+  /** Once a second: how far the picture is behind the clock of its source, in seconds. */
+  readonly behind: readonly number[];
 }
 
 const page = `<!doctype html><video id=v muted autoplay playsinline width=320></video><script src="/hls.js"></script>`;
@@ -27,11 +29,12 @@ export function playerFiles(path: string): { type: string; body: string } | unde
 const startScript = (url: string): string => `
   const hls = globalThis.hls = new Hls({ lowLatencyMode: true });
   const video = document.getElementById("v");
-  const state = globalThis.state = { stalls: 0, errors: [], startedMs: performance.now(), playingMs: 0 };
+  const state = globalThis.state = { stalls: 0, errors: [], startedMs: performance.now(), playingMs: 0, behind: [] };
   hls.on(Hls.Events.ERROR, (_, data) => state.errors.push([data.details, data.response?.code, data.fatal && "fatal",
     data.frag?.relurl, data.part?.relurl, data.context?.url, data.error?.message].filter(Boolean).join(" ")));
   video.addEventListener("playing", () => (state.playingMs ||= performance.now()));
   video.addEventListener("waiting", () => state.playingMs && state.stalls++);
+  setInterval(() => hls.playingDate && state.behind.push((Date.now() - hls.playingDate.getTime()) / 1000), 1000);
   hls.loadSource(${JSON.stringify(url)});
   hls.attachMedia(video);
 `;
@@ -45,7 +48,7 @@ async function play(tab: Page, url: string, seconds: number): Promise<Playback> 
   return tab.evaluate(`({
     time: document.getElementById('v').currentTime,
     frames: document.getElementById('v').getVideoPlaybackQuality().totalVideoFrames,
-    stalls: state.stalls, errors: state.errors, latency: hls.latency, startMs: state.playingMs - state.startedMs,
+    stalls: state.stalls, errors: state.errors, latency: hls.latency, startMs: state.playingMs - state.startedMs, behind: state.behind,
   })`);
 }
 
