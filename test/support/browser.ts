@@ -8,9 +8,10 @@ const chromiumPath = "/usr/bin/chromium";
 
 /**
  * Debian's Chromium, headless, with an empty profile of its own.
+ * @param trusted keys (SHA-256 of the public key, base64) whose certificates it takes for good, whoever signed them
  * @throws Error that says what to install when there is none
  */
-export async function openBrowser(): Promise<BrowserContext & AsyncDisposable> {
+export async function openBrowser(trusted: readonly string[] = []): Promise<BrowserContext & AsyncDisposable> {
   if (!existsSync(chromiumPath)) throw new Error("This test needs Chromium: apt-get install chromium");
   const profile = await mkdtemp(join(tmpdir(), "hearth-chromium-"));
   const context = await chromium.launchPersistentContext(profile, {
@@ -27,6 +28,7 @@ export async function openBrowser(): Promise<BrowserContext & AsyncDisposable> {
       "--disable-sync",
       "--autoplay-policy=no-user-gesture-required",
       "--allow-loopback-in-peer-connection",
+      ...(trusted.length > 0 ? [`--ignore-certificate-errors-spki-list=${trusted.join(",")}`] : []),
     ],
   });
   return Object.assign(context, {
