@@ -2,15 +2,11 @@
 import { parseArgs } from "node:util";
 import { listenError } from "./api/http-server.ts";
 import { loadConfig, readServerXml, runCheck, runExplain } from "./config-commands.ts";
-import { runDrain } from "./drain-command.ts";
 import { messageOf, SettingError } from "./flow/errors.ts";
 import { jsonLogger, type Logger, type LogLevel } from "./flow/logger.ts";
 import type { NodeMessage } from "./node-message.ts";
 import { startNode, type RunningNode } from "./node.ts";
-import { runProbe } from "./probe-command.ts";
-import { runReload } from "./reload-command.ts";
 import { systemClock } from "./time/clock.ts";
-import { runToken } from "./token-command.ts";
 
 const usage = `hearth node --config Server.xml      runs a media node
 hearth check Server.xml [--json]     says what is wrong or odd in a configuration
@@ -41,15 +37,17 @@ function isJudge(command: string | undefined): boolean {
   return ["check", "explain", "reload", "drain"].includes(command ?? "");
 }
 
+/** What a command alone needs is loaded when it is asked for: a node has no use for it. */
 async function run([command, ...args]: string[]): Promise<void> {
   if (command === "node") return runNode(args);
   if (command === "bridge") return runBridge(args);
   if (command === "check") return finish(runCheck(args));
   if (command === "explain") return finish(await runExplain(args));
-  if (command === "reload") return finish(await runReload(args));
-  if (command === "drain") return finish(await runDrain(args));
-  if (command === "probe") return finish(await runProbe(args));
+  if (command === "reload") return finish(await (await import("./reload-command.ts")).runReload(args));
+  if (command === "drain") return finish(await (await import("./drain-command.ts")).runDrain(args));
+  if (command === "probe") return finish(await (await import("./probe-command.ts")).runProbe(args));
   if (command === "token") {
+    const { runToken } = await import("./token-command.ts");
     const { output, advice } = await runToken(args, {
       secret: process.env["HEARTH_SECRET"],
       nowMs: systemClock.wallMs(),
@@ -70,7 +68,6 @@ async function run([command, ...args]: string[]): Promise<void> {
     return;
   }
   if (command === "simulate") {
-    // Loaded when asked for: a node has no use for it.
     const { simulate } = await import("../infra/simulate.ts");
     process.exitCode = await simulate(args);
     return;

@@ -179,23 +179,7 @@ async function wire(context: NodeContext, options: NodeOptions, events: EventLog
     origins: () => claims.names,
     egressBytes: () => deliveries.reduce((sum, { egressBytes }) => sum + (egressBytes?.() ?? 0), bytesSent()),
   });
-  const announcers = announce(context, stores, report, key);
-  const tellViewers = (): void => {
-    for (const { drain } of deliveries) drain?.();
-  };
-  const announceNow = (): void => {
-    for (const announcer of announcers) announcer.announce();
-  };
   const viewersNow = (): number => report.viewers + redirects.returning;
-  lifecycle.serve({
-    viewers: viewersNow,
-    isRouted: announcers.length > 0 && url !== undefined,
-    announce: announceNow,
-    redirect: () => redirects.start(),
-    othersReady: () => redirects.warmed,
-    tellViewers,
-  });
-  announceNow();
   const reload = readConfig && new ConfigReload({ read: readConfig, live, clock, logger });
   group.add(live.addListener(() => void hub.replan()));
   const cluster = new ClusterCount({ stores, configNow, key, clock });
@@ -226,6 +210,21 @@ async function wire(context: NodeContext, options: NodeOptions, events: EventLog
     reports: { "/-/drain": () => drainReport(lifecycle, viewersNow) },
     token: env["HEARTH_OPERATOR_TOKEN"] || undefined,
   });
+  const announcers = announce(context, stores, report, key);
+  const announceNow = (): void => {
+    for (const announcer of announcers) announcer.announce();
+  };
+  const tellViewers = (): void => {
+    for (const { drain } of deliveries) drain?.();
+  };
+  lifecycle.serve({
+    viewers: viewersNow,
+    isRouted: announcers.length > 0 && url !== undefined,
+    announce: announceNow,
+    redirect: () => redirects.start(),
+    othersReady: () => redirects.warmed,
+    tellViewers,
+  });
   prewarm(context, hub, tell);
   // Closing begins here: the router is told before viewers are, so that they are not sent back.
   group.add(() => {
@@ -249,6 +248,9 @@ async function wire(context: NodeContext, options: NodeOptions, events: EventLog
   };
 }
 
+/** Loading a store's client holds the thread for a tenth of a second: who comes as the doors open is answered before it. */
+const firstAfterMs = 50;
+
 function announce(
   { id, clock, logger, group }: NodeContext,
   stores: NodeStores,
@@ -258,7 +260,7 @@ function announce(
   const sign = (record: NodeRecord, nowMs: number) => signNodeRecord(key, record, nowMs);
   const announcers: Announcer[] = [];
   stores.each((store) => {
-    announcers.push(new Announcer({ store, clock, logger, id, record: () => report.next(), sign }));
+    announcers.push(new Announcer({ store, clock, logger, id, record: () => report.next(), sign, firstAfterMs }));
   });
   group.add(async () => void (await Promise.all(announcers.map((announcer) => announcer.close()))));
   return announcers;

@@ -1,5 +1,12 @@
-import { Registry } from "prom-client";
+import { createRequire } from "node:module";
+import type { Registry } from "prom-client";
 import type { Histogram } from "../flow/histogram.ts";
+
+/**
+ * The registry alone: what else is in prom-client, default metrics and OpenTelemetry's interface, is eighty files that a
+ * node would load before it opens its doors.
+ */
+const TextRegistry = createRequire(import.meta.url)("prom-client/lib/registry") as typeof Registry;
 
 /** Values of one metric, one for each combination of labels. */
 export type MetricReading = readonly { readonly labels: Readonly<Record<string, string>>; readonly value: number }[];
@@ -34,7 +41,7 @@ interface Written {
  * a copy of each by a hash of its labels, which costs several times the scrape.
  */
 export function registryOf(metrics: readonly Metric[], histograms: readonly HistogramMetric[] = []): Registry {
-  const registry = new Registry();
+  const registry = new TextRegistry();
   const add = (name: string, help: string, type: "counter" | "gauge" | "histogram", values: () => Written[]): void => {
     const metric = { name, help, type, get: () => Promise.resolve({ name, help, type, values: values() }) };
     registry.registerMetric(metric as unknown as Parameters<Registry["registerMetric"]>[0]);

@@ -19,6 +19,8 @@ export interface AnnouncerOptions {
   readonly record: () => NodeRecord;
   /** @param nowMs by the store's clock: readers hold a record's age against it */
   readonly sign: (record: NodeRecord, nowMs: number) => string | Promise<string>;
+  /** How long the first announcement waits, unless one is asked for. Default 0: it begins at once. */
+  readonly firstAfterMs?: number;
 }
 
 /**
@@ -35,10 +37,11 @@ export class Announcer {
   #aheadMs = 0;
   #closing: Promise<void> | undefined;
 
-  /** Begins to announce at once. */
   constructor(options: AnnouncerOptions) {
     this.#options = options;
-    this.announce();
+    const { clock, firstAfterMs = 0 } = options;
+    if (firstAfterMs === 0) this.announce();
+    else this.#timer = clock.after(firstAfterMs, () => this.announce());
   }
 
   /** Publishes now instead of at the next turn: the node's state changed (it drains). */
