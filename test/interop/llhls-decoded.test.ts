@@ -11,42 +11,24 @@ import { serializeAdtsHeader } from "../../media-node/codecs/aac.ts";
 import { joinAnnexB } from "../../media-node/codecs/annex-b.ts";
 import { parseAvcConfig } from "../../media-node/codecs/h264.ts";
 import { parseHvcConfig } from "../../media-node/codecs/h265.ts";
-import { hearthEpochMs } from "../../media-node/core/epoch.ts";
-import { silentLogger } from "../../media-node/flow/logger.ts";
-import { StreamOutput } from "../../media-node/llhls/stream-output.ts";
-import { loopedSample, makeClip, type Clip, type ClipOptions } from "../support/clip.ts";
-import { newStream } from "../support/synthetic-media.ts";
+import type { StreamOutput } from "../../media-node/llhls/stream-output.ts";
+import { makeClip, type Clip, type ClipOptions } from "../support/clip.ts";
+import { cutClip, cutStartMs } from "../support/cut-clip.ts";
+import { decodedHashes as hashes } from "../support/decoded-hashes.ts";
+import { toOgg } from "../support/ogg.ts";
 
 const run = promisify(execFile);
-
-/** Hashes of every decoded frame, in the order shown. */
-async function hashes(file: string, format: string[], kind: "v" | "a"): Promise<string[]> {
-  const input = [...format, "-i", file, "-map", `0:${kind}`, "-fps_mode", "passthrough"];
-  const { stdout } = await run("ffmpeg", ["-v", "error", ...input, "-f", "framemd5", "-"]);
-  return stdout
-    .split("\n")
-    .flatMap((line) => (line.startsWith("#") || line === "" ? [] : [line.split(",").at(-1)!.trim()]));
-}
-
-function cut(clip: Clip): StreamOutput {
-  const stream = newStream(clip.tracks, hearthEpochMs);
-  const options = { segmentMs: 2_000, partMs: 200, segmentCount: 20, streamKey: "key", logger: silentLogger };
-  const output = new StreamOutput(stream, { ...options, onProgress: () => {} });
-  output.start();
-  for (let index = 0; index < clip.samples.length; index++) stream.publish(loopedSample(clip, index, 60_000_000_000));
-  stream.close({ code: "end" });
-  return output;
-}
 
 const kinds: Record<string, ClipOptions & { readonly format: string[] }> = {
   "H.264 with B-frames": { seconds: 6, gop: 45, videoArgs: ["-bf", "3"], format: ["-f", "h264"] },
   "H.265 with B-frames": { seconds: 6, gop: 45, video: "h265", videoArgs: ["-tag:v", "hvc1"], format: ["-f", "hevc"] },
+  "H.264 beside Opus": { seconds: 4, audio: "opus", format: ["-f", "h264"] },
 };
 
 for (const [kind, { format, ...options }] of Object.entries(kinds)) {
   test(`every picture and sound of ${kind} comes out as it went in`, async () => {
     const clip = await makeClip(options);
-    const output = cut(clip);
+    const output = cutClip(clip);
     const folder = await mkdtemp(join(tmpdir(), "hearth-decoded-"));
     try {
       const source = join(folder, "source");
@@ -57,11 +39,11 @@ for (const [kind, { format, ...options }] of Object.entries(kinds)) {
         await writeFile(made, Buffer.concat(files.flatMap((name) => [...track.file(name)!.pieces])));
         const firstTick = isVideo ? Number.NEGATIVE_INFINITY : firstAudioTick(output, clip);
         const own = clip.samples.filter(({ trackId, dts }) => trackId === track.trackId && dts >= firstTick);
-        const config = { objectType: 2, sampleRate: 48_000, channels: 2 };
-        const units = own.flatMap(({ data }) => (isVideo ? [data] : [serializeAdtsHeader(config, data.length), data]));
-        await writeFile(source, Buffer.concat([...(isVideo ? [parameterSets(clip)] : []), ...units]));
         const kindOf = isVideo ? "v" : "a";
-        const expected = await hashes(source, isVideo ? format : ["-f", "aac"], kindOf);
+        const units = own.map(({ data }) => data);
+        const isOpus = options.audio === "opus";
+        await writeFile(source, isVideo ? Buffer.concat([parameterSets(clip), ...units]) : soundFile(units, isOpus));
+        const expected = await hashes(source, isVideo ? format : ["-f", isOpus ? "ogg" : "aac"], kindOf);
         assert.equal(expected.length, own.length);
         assert.deepEqual(await hashes(made, [], kindOf), expected);
       }
@@ -79,7 +61,7 @@ for (const video of ["av1", "vp9"] as const) {
     const delimited = clip.samples.map((sample) =>
       video === "av1" ? { ...sample, data: Buffer.concat([delimiter, sample.data]) } : sample,
     );
-    const output = cut({ ...clip, samples: delimited });
+    const output = cutClip({ ...clip, samples: delimited });
     const [track] = output.tracks;
     assert.ok(track);
     const files = [track.segments[0]!.initUri, ...track.segments.map(({ uri }) => uri)];
@@ -147,8 +129,15 @@ function parameterSets({ tracks: [track] }: Clip): Uint8Array {
   return joinAnnexB([...sps, ...pps]);
 }
 
+/** The simplest file that players take this sound from. */
+function soundFile(frames: readonly Uint8Array[], isOpus: boolean): Buffer {
+  if (isOpus) return toOgg(frames, 2);
+  const config = { objectType: 2, sampleRate: 48_000, channels: 2 };
+  return Buffer.concat(frames.flatMap((data) => [serializeAdtsHeader(config, data.length), data]));
+}
+
 /** Sound before the first picture is not delivered. */
 function firstAudioTick(output: StreamOutput, clip: Clip): number {
-  const startMs = output.track(1)!.segments[0]!.startMs - 60_000_000_000;
+  const startMs = output.track(1)!.segments[0]!.startMs - cutStartMs;
   return (startMs * clip.tracks[1]!.timescale) / 1000 - 1;
 }
