@@ -68,7 +68,9 @@ export async function startEdgeUnderLoad(options: EdgeOptions = {}): Promise<Edg
     const config = join(folder, "Server.xml");
     await writeFile(config, serverXml(origin.port, options));
     const main = join(here, "../../media-node/main.ts");
-    const edge = spawn(process.execPath, [...(options.nodeArgs ?? []), main, "node", "--config", config], {
+    // As infra/vm/hearth-node.service starts it.
+    const args = ["--max-semi-space-size=2", ...(options.nodeArgs ?? []), main, "node", "--config", config];
+    const edge = spawn(process.execPath, args, {
       stdio: ["ignore", "ignore", "inherit", "ipc"],
       env: { ...process.env, ...options.env },
     });

@@ -36,6 +36,7 @@ setInterval(() => {
     if (text !== told[at]) news.push([at, state]);
     told[at] = text;
   }
-  if (news.length > 0) process.send!(news);
+  // Who started this may have ended in the meantime: then nobody is left to be told, and `disconnect` ends it.
+  if (news.length > 0 && process.connected) process.send!(news, () => {});
 }, 100);
 process.on("disconnect", () => process.exit(0));
