@@ -6,7 +6,7 @@ import { NodeLifecycle } from "./node-lifecycle.ts";
 
 const name = { vhost: "default", app: "app", stream: "live" };
 
-function node({ isRouted = true, areOthersReady = true, drainTimeoutMs = 30_000 } = {}) {
+function node({ isRouted = true, areOthersReady = true, isOrigin = false, drainTimeoutMs = 30_000 } = {}) {
   const room = new TestHub();
   const { clock } = room;
   const said: string[] = [];
@@ -22,6 +22,10 @@ function node({ isRouted = true, areOthersReady = true, drainTimeoutMs = 30_000 
       redirect: () => void said.push("redirect"),
       othersReady: () => ready.promise,
       tellViewers: () => void said.push("tell viewers"),
+      giveUpStreams: async () => {
+        if (isOrigin) said.push("give up streams");
+        return isOrigin;
+      },
     });
   const setReturning = (count: number): void => void (returning = count);
   return { room, clock, lifecycle, said, serve, setReturning, othersAreReady: () => ready.resolve() };
@@ -109,6 +113,37 @@ test("waits for viewers who hold a stream, and for those who were sent on and ma
   setReturning(0);
   clock.advance(100);
   assert.equal(await outcomeNow(drained), "everybody-moved");
+});
+
+test("an origin gives its streams up when its viewers are gone, and ends pulls when one that stood by has had its time", async () => {
+  const { lifecycle, serve, clock, room, said } = node({ isOrigin: true });
+  serve();
+  const result = await room.hub.acquire(name, { protocol: "whep" });
+  const drained = lifecycle.drain();
+  clock.advance(10_000);
+  await settle();
+  assert.ok(!said.includes("give up streams"));
+  if (result.kind === "stream") result.hold.release();
+  clock.advance(100);
+  await settle();
+  assert.equal(said.at(-1), "give up streams");
+  clock.advance(2_900);
+  assert.equal(await outcomeNow(drained), undefined);
+  clock.advance(200);
+  assert.equal(await outcomeNow(drained), "everybody-moved");
+});
+
+test("an origin whose viewers stay gives its streams up in time", async () => {
+  const { lifecycle, serve, clock, room, said } = node({ isOrigin: true, drainTimeoutMs: 8_000 });
+  serve();
+  await room.hub.acquire(name, { protocol: "llhls" });
+  const drained = lifecycle.drain();
+  clock.advance(5_000);
+  await settle();
+  assert.equal(said.at(-1), "give up streams");
+  assert.equal(await outcomeNow(drained), undefined);
+  clock.advance(3_100);
+  assert.equal(await outcomeNow(drained), "out-of-time");
 });
 
 test("goes when the time is up, whoever is left; other nodes' pulls are nobody to wait for", async () => {

@@ -23,6 +23,8 @@ export interface DrainSteps {
   readonly othersReady: () => Promise<void>;
   /** Tells viewers who hold a connection to ask the router again. */
   readonly tellViewers: () => void;
+  /** Takes back what this node is the origin of; resolves, never rejects, to whether another origin may want it now. */
+  readonly giveUpStreams: () => Promise<boolean>;
 }
 
 export type DrainOutcome = "everybody-moved" | "out-of-time";
@@ -31,6 +33,8 @@ export type DrainOutcome = "everybody-moved" | "out-of-time";
 const routerMemoryMs = 2_500;
 /** Nobody waits longer than this for other nodes to get ready. */
 const othersReadyMs = 3_000;
+/** Origins on standby, OvenMediaEngine's too, ask for a stream every 2.5 s; the rest is for the answer. */
+const standbyMs = 3_000;
 /**
  * Where a node is in its life: starting, serving, draining. Draining goes on until nobody is left or the time is up;
  * whoever owns the node closes it then.
@@ -42,6 +46,8 @@ export class NodeLifecycle {
   #steps: DrainSteps | undefined;
   #drainSinceMs: number | undefined;
   #hasTold = false;
+  /** Whether edges find the other origin, if there is one, when this one ends their pulls. */
+  #handover: "open" | "begun" | "over" = "open";
   #timers: Timer[] = [];
 
   constructor(options: NodeLifecycleOptions) {
@@ -110,16 +116,38 @@ export class NodeLifecycle {
     const elapsedMs = Math.round(clock.nowMs() - sinceMs);
     const viewers = steps.viewers();
     const hasMoved = this.#hasTold && viewers === 0;
-    if (!hasMoved && elapsedMs < drainTimeoutMs) return;
+    if (hasMoved || elapsedMs >= drainTimeoutMs - standbyMs) this.#handOver(steps, sinceMs);
+    if (!(hasMoved && this.#handover === "over") && elapsedMs < drainTimeoutMs) return;
     this.stop();
     if (hasMoved) logger.info("node drained", { viewers, elapsedMs });
     else logger.warn("node drained", { viewers, elapsedMs, lost: "they did not move within DrainTimeout" });
     this.#drained.resolve(hasMoved ? "everybody-moved" : "out-of-time");
   }
 
+  /**
+   * Pulls of edges end with the node. By then the store names the origin that stood by, to OvenMediaEngine's edges too, which
+   * it does not while this one holds on. Not sooner than needed: without another origin new viewers find the stream here as
+   * long as it is here.
+   */
+  #handOver(steps: DrainSteps, sinceMs: number): void {
+    if (this.#handover !== "open") return;
+    this.#handover = "begun";
+    const finish = (): void => {
+      if (this.#handover === "over") return;
+      this.#handover = "over";
+      this.#look(steps, sinceMs);
+    };
+    const onGivenUp = (isWanted: boolean): void => {
+      if (!isWanted) finish();
+      else if (this.#handover === "begun") this.#timers.push(this.#options.clock.after(standbyMs, finish));
+    };
+    void steps.giveUpStreams().then(onGivenUp);
+  }
+
   /** Lets go of timers: the node closes. */
   stop(): void {
     this.#hasTold = true;
+    this.#handover = "over";
     for (const timer of this.#timers.splice(0)) timer.cancel();
   }
 }

@@ -224,6 +224,7 @@ async function wire(context: NodeContext, options: NodeOptions, events: EventLog
     redirect: () => redirects.start(),
     othersReady: () => redirects.warmed,
     tellViewers,
+    giveUpStreams: () => claims.giveUp(),
   });
   prewarm(context, hub, tell);
   // Closing begins here: the router is told before viewers are, so that they are not sent back.

@@ -68,10 +68,18 @@ export class StreamClaims {
     return this.#registrars.get(name.vhost)?.registrar.standing(name)?.kind ?? "unknown";
   }
 
-  /** Gives every claim back; resolves when the stores know or could not be told. */
+  /** As `close`; resolves, never rejects, to whether this node held any: another origin may stand by for it. */
+  async giveUp(): Promise<boolean> {
+    const hadSome = this.standings["owner"]! > 0;
+    await this.close().catch(() => {});
+    return hadSome;
+  }
+
+  /** Gives every claim back and makes no more; resolves when the stores know or could not be told. May be called twice. */
   async close(): Promise<void> {
     this.#stopListening();
     this.#stopFollowing();
+    this.#claimed.clear();
     await Promise.all([
       ...this.#closing,
       ...Array.from(this.#registrars.values(), ({ registrar }) => registrar.close()),
