@@ -37,6 +37,6 @@ setInterval(() => {
     told[at] = text;
   }
   // Who started this may have ended in the meantime: then nobody is left to be told, and `disconnect` ends it.
-  if (news.length > 0 && process.connected) process.send!(news, () => {});
+  if (news.length > 0 && process.connected) process.send!(news, undefined, undefined, () => {});
 }, 100);
 process.on("disconnect", () => process.exit(0));
