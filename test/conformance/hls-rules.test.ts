@@ -11,6 +11,7 @@ const files = {
   output: `${room}/stream-output.test.ts`,
   master: `${room}/master-playlist.test.ts`,
   ready: `${room}/readiness.test.ts`,
+  random: `${room}/random-directives.test.ts`,
   rewind: `${room}/rewind.test.ts`,
   disk: `${room}/rewind-disk.test.ts`,
   ts: `${room}/ts-hls.test.ts`,
@@ -117,6 +118,7 @@ const rules: Readonly<Record<string, Held>> = {
   "requests: 400 for what can never be, the present list for what is old": [
     ["guest", "what can never be answered is refused at once, what is old is answered at once"],
     ["protocol", "directives that no answer satisfies are refused"],
+    ["random", "of 10,000 random directives the impossible ones are 400 at once, and no other is lost or stays held"],
     [
       "ready",
       "a player from another edge waits for one that is still catching up; nobody else waits for what is far ahead",

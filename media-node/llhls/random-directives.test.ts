@@ -1,0 +1,167 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
+import { readMediaPlaylist, type SeenPlaylist } from "../../infra/hls-check/playlist-reader.ts";
+import { FakeSource } from "../../test/support/fake-source.ts";
+import { startLlHlsNode } from "../../test/support/llhls-node.ts";
+import { seededRandom } from "../../test/support/seeded-random.ts";
+import { audioTrack, describe, syntheticSamples, videoTrack } from "../../test/support/synthetic-media.ts";
+import { until } from "../../test/support/until.ts";
+import type { AnswerBody, PlainExchange } from "../core/guest.ts";
+import { ManualClock } from "../time/manual-clock.ts";
+import type { LlHls } from "./ll-hls.ts";
+
+const requests = 10_000;
+const perRound = 100;
+/** A segment of two seconds has ten of them. */
+const partMs = 200;
+/** Parts that a request may name before they are there. */
+const aheadSeconds = 3;
+
+/** A request that was asked without a socket: what came of it, and when. */
+class Asked implements PlainExchange {
+  readonly method = "GET";
+  readonly query: string;
+  status: number | undefined;
+  body = "";
+  isGone = false;
+  #onGone = (): void => {};
+
+  constructor(query: string) {
+    this.query = query;
+  }
+
+  get isOver(): boolean {
+    return this.isGone || this.status !== undefined;
+  }
+
+  header(): undefined {}
+
+  send(status: number, _headers: readonly string[], body: AnswerBody = []): void {
+    assert.ok(!this.isOver, `?${this.query} is answered once`);
+    this.status = status;
+    this.body = Buffer.concat(body as readonly Uint8Array[]).toString();
+  }
+
+  onGone(listener: () => void): void {
+    this.#onGone = listener;
+  }
+
+  go(): void {
+    this.isGone = true;
+    this.#onGone();
+  }
+}
+
+function ask(guest: LlHls, file: string, query: string, remoteAddress = "192.0.2.1"): Asked {
+  const asked = new Asked(query);
+  const where = { vhost: "default", app: "app", stream: "stream", file, baseUrl: "http://edge", remoteAddress };
+  assert.ok(guest.serve(asked, { ...where, rawQuery: query, query: new URLSearchParams(query) }));
+  return asked;
+}
+
+/** What a query has to come to at once, by what a viewer sees of the stream: 400, 200, or an answer later. */
+function expected(text: string, seen: SeenPlaylist): 200 | 400 | undefined {
+  const query = new URLSearchParams(text);
+  const [msnText, partText] = [query.get("_HLS_msn"), query.get("_HLS_part")];
+  if (msnText === null) return partText === null ? 200 : 400;
+  if (!/^\d+$/.test(msnText) || (partText !== null && !/^\d+$/.test(partText))) return 400;
+  const msn = Number(msnText);
+  const part = partText === null ? undefined : Number(partText);
+  const whole = seen.segments.findLast(({ uri }) => uri !== undefined)!;
+  const open = seen.segments.at(-1)!.uri === undefined ? seen.segments.at(-1)!.parts.length : 0;
+  if (msn > whole.msn + 2) return 400;
+  if (msn < whole.msn) return 200;
+  // After the last part of a whole segment comes the next segment's first.
+  if (msn === whole.msn) return part === undefined || part < whole.parts.length || open > 0 ? 200 : undefined;
+  if (part === undefined) return undefined;
+  const there = msn === whole.msn + 1 ? open : 0;
+  return part < there ? 200 : (part - there) * seen.partTarget > aheadSeconds ? 400 : undefined;
+}
+
+/** Whether a playlist has what a query waited for. */
+function hasWhatWasAsked(text: string, playlist: SeenPlaylist): boolean {
+  const query = new URLSearchParams(text);
+  const msn = Number(query.get("_HLS_msn"));
+  const segment = playlist.segments.find((one) => one.msn === msn);
+  if (playlist.segments.some((one) => one.msn > msn) || segment?.uri !== undefined) return true;
+  return query.has("_HLS_part") && (segment?.parts.length ?? 0) > Number(query.get("_HLS_part"));
+}
+
+const junk = ["", "-1", "1.5", "x", "9e9", " 3", "0x2", "NaN", "99999999999999999999", "%00", "1,2", "+1"];
+
+/** Directives in any order, some twice, most of them near the live edge. */
+function randomQuery(random: () => number, lastMsn: number): string {
+  const below = (count: number): number => Math.floor(random() * count);
+  const oneOf = <T>(values: readonly T[]): T => values[below(values.length)]!;
+  const number = (near: number): string => (random() < 0.1 ? oneOf(junk) : String(random() < 0.1 ? below(1e9) : near));
+  const makers: (() => string)[] = [
+    () => `_HLS_msn=${number(Math.max(0, lastMsn - 3 + below(8)))}`,
+    () => `_HLS_msn=${number(Math.max(0, lastMsn + below(3)))}`,
+    () => `_HLS_part=${number(below(30))}`,
+    () => `_HLS_part=${number(below(12))}`,
+    () => `_HLS_skip=${oneOf(["YES", "v2", "NO", "", "yes"])}`,
+    () => `_HLS_rewind=${oneOf(["YES", "NO", "no", "2", ""])}`,
+    () => `${oneOf(["_HLS_later", "token", "session_", "_HLS_MSN", "%5f", "a b", ""])}=${oneOf(junk)}`,
+  ];
+  const query = Array.from({ length: below(6) }, () => oneOf(makers)());
+  // Most players say both.
+  return (random() < 0.5 ? [makers[1]!(), makers[3]!(), ...query] : query).join("&");
+}
+
+test("of 10,000 random directives the impossible ones are 400 at once, and no other is lost or stays held", async (t) => {
+  const clock = new ManualClock();
+  const source = new FakeSource(describe([videoTrack, audioTrack]));
+  const node = await startLlHlsNode({ open: async () => source, clock });
+  const { guest } = node;
+  t.after(() => node.close());
+  const samples = syntheticSamples({ durationMs: 6_000 + (requests / perRound) * partMs });
+  let nowMs = 4_000;
+  let fed = 0;
+  const feed = async (ms: number): Promise<void> => {
+    const isDue = ({ trackId, dts }: (typeof samples)[number]): boolean =>
+      dts / (trackId === 0 ? 90 : 48) <= nowMs + ms;
+    while (fed < samples.length && isDue(samples[fed]!)) source.sink!.onSample(samples[fed++]!);
+    nowMs += ms;
+    clock.advance(ms);
+    for (let turns = 0; turns < 20; turns++) await turn();
+  };
+  const master = ask(guest, "llhls.m3u8", "");
+  await until("the source to be started", 5_000, () => source.sink !== undefined);
+  await feed(partMs);
+  await until("the master", 5_000, () => master.isOver);
+  const files = [...master.body.matchAll(/chunklist_\d_(?:video|audio)_\w+\.m3u8/g)].map(([file]) => file);
+  assert.equal(new Set(files).size, 2);
+
+  const random = seededRandom(8_216);
+  let held: Asked[] = [];
+  const counts = new Map<string, number>();
+  const count = (what: string): void => void counts.set(what, (counts.get(what) ?? 0) + 1);
+  for (let asked = 0; asked < requests; asked += perRound) {
+    const file = files[asked % 2]!;
+    const seen = readMediaPlaylist(ask(guest, file, "").body);
+    for (let index = 0; index < perRound; index++) {
+      const query = randomQuery(random, seen.segments.at(-1)!.msn);
+      const one = ask(guest, file, query, `192.0.2.${index}`);
+      assert.equal(one.status, expected(query, seen), `?${query} after ${nowMs} ms`);
+      count(String(one.status ?? "held"));
+      if (one.status === undefined) held.push(one);
+    }
+    for (const one of held) if (random() < 0.1) one.go();
+    await feed(partMs);
+    for (const { query, status, body } of held) {
+      if (status === undefined) continue;
+      assert.equal(status, 200, `held, ?${query}`);
+      assert.ok(hasWhatWasAsked(query, readMediaPlaylist(body)), `?${query} was answered with what it asked for`);
+      count("held and answered");
+    }
+    held = held.filter(({ isOver }) => !isOver);
+    assert.equal(guest.stats.heldRequests, held.length, "who is gone or answered is held no longer");
+  }
+  // The stream stands still: who waits now is told so after the hold limit.
+  assert.ok(held.length > 0);
+  clock.advance(8_500);
+  assert.deepEqual(new Set(held.map(({ status }) => status)), new Set([503]));
+  assert.equal(guest.stats.heldRequests, 0);
+  for (const what of ["200", "400", "held", "held and answered"]) assert.ok(counts.get(what)! > requests / 20, what);
+});
