@@ -1,11 +1,11 @@
-// LL-HLS through the router in players as people have them, none of them changed for us.
+// LL-HLS and HLS version 3 through the router in players as people have them, none of them changed for us.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmod, mkdtemp, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { after, before, describe, test, type TestContext } from "node:test";
 import { startLaptopCluster, type LaptopCluster } from "../../infra/laptop/cluster.ts";
 import { openBrowser } from "../support/browser.ts";
 import { decode, probeStreams } from "../support/ffmpeg.ts";
@@ -28,18 +28,20 @@ after(async () => {
   await cluster?.close();
 });
 
-const url = (): string => `${cluster.url}/app/stream/llhls.m3u8`;
+const forms = { "LL-HLS": "llhls.m3u8", "MPEG-TS": "ts:playlist.m3u8" };
+const urlOf = (file: string): string => `${cluster.url}/app/stream/${file}`;
 
-const inBrowser = {
-  "hls.js 1.5": "hls.html?library=/hls.js-1.5/hls.mjs&",
-  "OvenPlayer with hls.js": "ovenplayer-hls.html?",
-  "Chromium's own HLS": "native.html?",
+const inBrowser: Record<string, readonly [page: string, file: string]> = {
+  "hls.js 1.5": ["hls.html?library=/hls.js-1.5/hls.mjs&", forms["LL-HLS"]],
+  "OvenPlayer with hls.js": ["ovenplayer-hls.html?", forms["LL-HLS"]],
+  "Chromium's own HLS": ["native.html?", forms["LL-HLS"]],
+  "Chromium's own HLS with MPEG-TS": ["native.html?", forms["MPEG-TS"]],
 };
 
-for (const [player, page] of Object.entries(inBrowser)) {
+for (const [player, [page, file]] of Object.entries(inBrowser)) {
   test(`${player} plays`, { timeout: 60_000 }, async (t) => {
     const tab = await browser.newPage();
-    await tab.goto(`${pages.url}/${page}file=${encodeURIComponent(url())}`);
+    await tab.goto(`${pages.url}/${page}file=${encodeURIComponent(urlOf(file))}`);
     const state = (): Promise<{ frames: number; errors: { fatal: boolean }[] }> => tab.evaluate("state");
     const frames = await until("it has played for four seconds", 40_000, async () => {
       const now = await state();
@@ -55,12 +57,12 @@ for (const [player, page] of Object.entries(inBrowser)) {
   });
 }
 
-test("GStreamer plays both tracks", { timeout: 100_000 }, async (t) => {
+async function playInGStreamer(t: TestContext, url: string): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "hearth-gst-"));
   const [picture, sound] = [join(folder, "picture"), join(folder, "sound")];
   const pictures = `d. ! queue ! videoconvert ! videoscale ! video/x-raw,format=I420,width=16,height=16 ! filesink location=${picture}`;
   const sounds = `d. ! queue ! audioconvert ! audioresample ! audio/x-raw,format=S16LE,rate=8000,channels=1 ! filesink location=${sound}`;
-  const pipeline = `uridecodebin uri=${url()} buffer-duration=1000000000 name=d ${pictures} ${sounds}`;
+  const pipeline = `uridecodebin uri=${url} buffer-duration=1000000000 name=d ${pictures} ${sounds}`;
   const child = spawn("gst-launch-1.0", pipeline.split(" "), { stdio: ["ignore", "pipe", "pipe"] });
   t.after(async () => {
     child.kill("SIGKILL");
@@ -76,18 +78,18 @@ test("GStreamer plays both tracks", { timeout: 100_000 }, async (t) => {
     return (await sizeOf(picture)) >= 100 * 384 && (await sizeOf(sound)) >= 4 * 16_000;
   });
   assert.doesNotMatch(said, /ERROR/);
-});
+}
 
 /** VLC refuses to run as root. */
 const nobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
 
-test("VLC plays both tracks", { timeout: 60_000 }, async () => {
+async function playInVlc(url: string): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "hearth-vlc-"));
   await chmod(folder, 0o777);
   try {
     const file = join(folder, "seen.ts");
     const args = ["-I", "dummy", "--no-plugins-cache", "--run-time", "6", "--play-and-exit", "--sout"];
-    const child = spawn("/usr/bin/cvlc", [...args, `#std{access=file,mux=ts,dst=${file}}`, url(), "vlc://quit"], {
+    const child = spawn("/usr/bin/cvlc", [...args, `#std{access=file,mux=ts,dst=${file}}`, url, "vlc://quit"], {
       ...nobody,
       env: { ...process.env, HOME: folder, XDG_RUNTIME_DIR: folder },
       stdio: "ignore",
@@ -103,4 +105,17 @@ test("VLC plays both tracks", { timeout: 60_000 }, async () => {
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+// Most of the time they wait for the stream to go on.
+describe("outside browsers", { concurrency: true }, () => {
+  for (const [form, file] of Object.entries(forms)) {
+    test(`GStreamer plays both tracks of ${form}`, { timeout: 100_000 }, (t) => playInGStreamer(t, urlOf(file)));
+    test(`VLC plays both tracks of ${form}`, { timeout: 60_000 }, () => playInVlc(urlOf(file)));
+  }
+  test("ffmpeg plays both tracks of MPEG-TS", { timeout: 60_000 }, async () => {
+    const { code, errors, frames, audioMs } = await decode(urlOf(forms["MPEG-TS"]), 4);
+    assert.deepEqual([code, errors], [0, ""]);
+    assert.ok(frames >= 98 && audioMs >= 3_900, `${frames} frames, ${audioMs} ms of sound`);
+  });
 });
