@@ -21,6 +21,11 @@ export interface LiveStream {
   readonly beganMs: number;
   /** False while what its origin remembers is on its way: the first list this node shows has to begin where others begin. */
   readonly isPlayable: () => boolean;
+  /**
+   * True once it was playable, also while a picture that comes late begins another order of segments: who plays already
+   * goes on with what there is.
+   */
+  wasPlayable: boolean;
   readonly takingIn: TakingIn | undefined;
   lastRequestMs: number;
   /** Bodies handed to viewers' sockets. */
@@ -135,7 +140,12 @@ export class LiveStreams {
     const takingIn = packaging === "mpegts" ? undefined : new TakingIn(output, partMs, clock, () => onProgress(live));
     const live: LiveStream = {
       name,
-      isPlayable: () => output.isPlayable && (takingIn?.isOver ?? true),
+      isPlayable: () => {
+        const isPlayable = output.isPlayable && (takingIn?.isOver ?? true);
+        if (isPlayable) live.wasPlayable = true;
+        return isPlayable;
+      },
+      wasPlayable: false,
       takingIn,
       output,
       viewers: new Viewers((viewer) => log.info("llhls viewer left", viewer)),

@@ -186,7 +186,8 @@ class LlHlsGuest implements LlHls {
   #answerNow(exchange: PlainExchange, target: ViewerTarget, name: FileName | TsFileName): boolean {
     if (name.kind === "master" || name.kind === "ts-media" || name.kind === "ts-segment") return false;
     const live = this.#streams.find(target);
-    if (!live?.isPlayable() || name.key.split("-", 1)[0] !== live.output.streamKey) return false;
+    if (!live || !(live.wasPlayable || live.isPlayable()) || name.key.split("-", 1)[0] !== live.output.streamKey)
+      return false;
     const track = live.output.track(name.trackId);
     if (!track) return false;
     if (name.kind === "media") {

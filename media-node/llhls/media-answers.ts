@@ -137,8 +137,17 @@ export class MediaAnswers {
       if (part && part !== "later") send(part.file);
       else replyStatus(exchange, 404);
     };
-    if (resolve() === "later") waiting.hold(request, track, maxHoldMs, () => resolve() !== "later", answer);
-    else answer();
+    if (resolve() !== "later") return answer();
+    // What comes in place of a hinted part may begin in the middle of its segment: under a name of its own.
+    const instead = (): string | undefined => (name.part === 0 ? track.segmentAt(name.msn)?.parts[0]?.uri : undefined);
+    const isStillToCome = (): boolean =>
+      name.part === 0 && !track.isEnded && (track.segments.at(-1)?.msn ?? 0) <= name.msn && instead() === undefined;
+    const isReady = (): boolean => (resolve() === undefined ? !isStillToCome() : resolve() !== "later");
+    waiting.hold(request, track, maxHoldMs, isReady, () => {
+      const uri = resolve() === undefined ? instead() : undefined;
+      if (uri === undefined) answer();
+      else replyStatus(exchange, 302, { Location: uri, "Cache-Control": "max-age=1" });
+    });
   }
 }
 

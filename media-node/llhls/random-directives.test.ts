@@ -2,14 +2,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { readMediaPlaylist, type SeenPlaylist } from "../../infra/hls-check/playlist-reader.ts";
+import { ask, type AskedExchange } from "../../test/support/asked-exchange.ts";
 import { FakeSource } from "../../test/support/fake-source.ts";
 import { startLlHlsNode } from "../../test/support/llhls-node.ts";
 import { seededRandom } from "../../test/support/seeded-random.ts";
 import { audioTrack, describe, syntheticSamples, videoTrack } from "../../test/support/synthetic-media.ts";
 import { until } from "../../test/support/until.ts";
-import type { AnswerBody, PlainExchange } from "../core/guest.ts";
 import { ManualClock } from "../time/manual-clock.ts";
-import type { LlHls } from "./ll-hls.ts";
 
 const requests = 10_000;
 const perRound = 100;
@@ -17,48 +16,6 @@ const perRound = 100;
 const partMs = 200;
 /** Parts that a request may name before they are there. */
 const aheadSeconds = 3;
-
-/** A request that was asked without a socket: what came of it, and when. */
-class Asked implements PlainExchange {
-  readonly method = "GET";
-  readonly query: string;
-  status: number | undefined;
-  body = "";
-  isGone = false;
-  #onGone = (): void => {};
-
-  constructor(query: string) {
-    this.query = query;
-  }
-
-  get isOver(): boolean {
-    return this.isGone || this.status !== undefined;
-  }
-
-  header(): undefined {}
-
-  send(status: number, _headers: readonly string[], body: AnswerBody = []): void {
-    assert.ok(!this.isOver, `?${this.query} is answered once`);
-    this.status = status;
-    this.body = Buffer.concat(body as readonly Uint8Array[]).toString();
-  }
-
-  onGone(listener: () => void): void {
-    this.#onGone = listener;
-  }
-
-  go(): void {
-    this.isGone = true;
-    this.#onGone();
-  }
-}
-
-function ask(guest: LlHls, file: string, query: string, remoteAddress = "192.0.2.1"): Asked {
-  const asked = new Asked(query);
-  const where = { vhost: "default", app: "app", stream: "stream", file, baseUrl: "http://edge", remoteAddress };
-  assert.ok(guest.serve(asked, { ...where, rawQuery: query, query: new URLSearchParams(query) }));
-  return asked;
-}
 
 /** What a query has to come to at once, by what a viewer sees of the stream: 400, 200, or an answer later. */
 function expected(text: string, seen: SeenPlaylist): 200 | 400 | undefined {
@@ -126,33 +83,34 @@ test("of 10,000 random directives the impossible ones are 400 at once, and no ot
     clock.advance(ms);
     for (let turns = 0; turns < 20; turns++) await turn();
   };
-  const master = ask(guest, "llhls.m3u8", "");
+  const master = ask(guest, "llhls.m3u8");
   await until("the source to be started", 5_000, () => source.sink !== undefined);
   await feed(partMs);
   await until("the master", 5_000, () => master.isOver);
-  const files = [...master.body.matchAll(/chunklist_\d_(?:video|audio)_\w+\.m3u8/g)].map(([file]) => file);
+  const files = [...master.text.matchAll(/chunklist_\d_(?:video|audio)_\w+\.m3u8/g)].map(([file]) => file);
   assert.equal(new Set(files).size, 2);
 
   const random = seededRandom(8_216);
-  let held: Asked[] = [];
+  let held: AskedExchange[] = [];
   const counts = new Map<string, number>();
   const count = (what: string): void => void counts.set(what, (counts.get(what) ?? 0) + 1);
   for (let asked = 0; asked < requests; asked += perRound) {
     const file = files[asked % 2]!;
-    const seen = readMediaPlaylist(ask(guest, file, "").body);
+    const seen = readMediaPlaylist(ask(guest, file).text);
     for (let index = 0; index < perRound; index++) {
       const query = randomQuery(random, seen.segments.at(-1)!.msn);
-      const one = ask(guest, file, query, `192.0.2.${index}`);
+      const one = ask(guest, `${file}?${query}`, `192.0.2.${index}`);
       assert.equal(one.status, expected(query, seen), `?${query} after ${nowMs} ms`);
       count(String(one.status ?? "held"));
       if (one.status === undefined) held.push(one);
     }
     for (const one of held) if (random() < 0.1) one.go();
     await feed(partMs);
-    for (const { query, status, body } of held) {
+    for (const { url, status, text } of held) {
+      const query = url.slice(url.indexOf("?") + 1);
       if (status === undefined) continue;
       assert.equal(status, 200, `held, ?${query}`);
-      assert.ok(hasWhatWasAsked(query, readMediaPlaylist(body)), `?${query} was answered with what it asked for`);
+      assert.ok(hasWhatWasAsked(query, readMediaPlaylist(text)), `?${query} was answered with what it asked for`);
       count("held and answered");
     }
     held = held.filter(({ isOver }) => !isOver);

@@ -34,9 +34,11 @@ const silentCells = 2;
 
 /**
  * Without a sample of the leading track for this long while others go on, it is left out: an announced camera that is
- * off, sound alone on the air. Players wait longer than this for their first answer, and no picture rate is as low.
+ * off, sound alone on the air. Longer than most groups of pictures, because an origin that remembers nothing has none to
+ * show before the next key frame, and whoever was given sound alone hears it for ever. Players wait longer than this for
+ * their first answer, and no picture rate is as low.
  */
-const silentLeadMs = 3_000;
+const silentLeadMs = 6_000;
 
 /** Whole segments from which on players without low latency find a place to begin. */
 export const enoughWhole = 3;

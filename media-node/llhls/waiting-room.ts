@@ -52,7 +52,8 @@ export class WaitingRoom {
   async #playableNow(request: ViewerRequest, tooLate: () => void): Promise<LiveStream | undefined> {
     const { target, exchange } = request;
     const there = this.#options.streams.find(target);
-    if (there?.isPlayable() && !(there.output.ended && request.isMaster)) return there;
+    const isPlaying = !request.isMaster && there?.wasPlayable;
+    if (there && (isPlaying || there.isPlayable()) && !(there.output.ended && request.isMaster)) return there;
     if (this.#waiting >= this.#options.limits.total) {
       replyStatus(exchange, 503, { "Retry-After": "1" });
       return undefined;
