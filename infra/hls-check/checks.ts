@@ -20,6 +20,11 @@ const eachTrack =
 const playlistsOf = (track: TrackRecord): SeenPlaylist[] => [track.first, ...track.reloads.map((r) => r.playlist)];
 const lastOf = (track: TrackRecord): SeenPlaylist => playlistsOf(track).at(-1)!;
 const isVideo = (name: string): boolean => name.includes("_video_");
+/** Has parts: without, directives mean nothing. */
+const isLowLatency = (track: TrackRecord): boolean => !Number.isNaN(track.first.partTarget);
+/** MPEG-TS, by the byte that each of its packets begins with: it has no init segments and no fragments. */
+const isTransport = (track: TrackRecord): boolean =>
+  readable(track).length > 0 && readable(track).every(({ bytes }) => bytes[0] === 0x47 && bytes[188] === 0x47);
 const failsWhen = (isFault: boolean, text: string): string[] => (isFault ? [text] : []);
 
 /** Segments and parts of the last playlist whose bytes were read, oldest first. */
@@ -89,6 +94,7 @@ const partsMakeSegments = eachTrack((track) =>
 
 const holdBack = eachTrack((track) =>
   playlistsOf(track).flatMap(({ serverControl, partTarget }) => {
+    if (Number.isNaN(partTarget)) return [];
     const value = Number(serverControl.get("PART-HOLD-BACK"));
     return failsWhen(!(value >= 3 * partTarget - 1e-6), `PART-HOLD-BACK is ${value} for parts of ${partTarget}`);
   }),
@@ -161,7 +167,7 @@ const renditionReports = eachTrack((track, _name, { tracks }) =>
 );
 
 const blocking = eachTrack((track) =>
-  track.reloads.flatMap(({ playlist, tookMs, msn, part }) => {
+  (isLowLatency(track) ? track.reloads : []).flatMap(({ playlist, tookMs, msn, part }) => {
     const last = playlist.segments.at(-1);
     const hasIt =
       last && (last.msn > msn || (last.msn === msn && (last.uri !== undefined || last.parts.length > part)));
@@ -173,8 +179,10 @@ const blocking = eachTrack((track) =>
   }),
 );
 
-const refusals = eachTrack(({ refused }) =>
-  [...refused].filter(([, status]) => status !== 400).map(([query, status]) => `${query} is answered with ${status}`),
+const refusals = eachTrack((track) =>
+  (isLowLatency(track) ? [...track.refused] : [])
+    .filter(([, status]) => status !== 400)
+    .map(([query, status]) => `${query} is answered with ${status}`),
 );
 
 const headers: Rule = (record) => [
@@ -216,6 +224,7 @@ function peakOf(track: TrackRecord): number {
 const codecs: Rule = ({ master, tracks }) =>
   master.variants.flatMap(({ attributes, uri }) => {
     const track = tracks.get(uri);
+    if (track && isTransport(track)) return [];
     const init = track && track.files.get(lastOf(track).segments.at(-1)?.mapUri ?? "");
     if (!init) return [`no init segment of ${uri}`];
     const { sampleEntry, config } = readInit(init);
@@ -290,6 +299,7 @@ const secure: Rule = ({ alpn }) =>
   failsWhen(alpn !== undefined && alpn !== "h2", `HTTP/2 is not offered (${alpn || "no ALPN"}): Safari needs it`);
 
 const contiguous = eachTrack((track) => {
+  if (isTransport(track)) return [];
   const faults: string[] = [];
   let nextTime: number | undefined;
   let nextMsn: number | undefined;
@@ -314,7 +324,7 @@ const concatenation = eachTrack((track) =>
 );
 
 const initSegments = eachTrack((track) =>
-  [...new Set(lastOf(track).segments.map(({ mapUri }) => mapUri))].flatMap((uri) => {
+  (isTransport(track) ? [] : [...new Set(lastOf(track).segments.map(({ mapUri }) => mapUri))]).flatMap((uri) => {
     const bytes = track.files.get(uri ?? "");
     return bytes ? failsWhen(!readInit(bytes).hasMvex, `${uri} has no mvex`) : [`${uri} cannot be read`];
   }),

@@ -42,6 +42,15 @@ test("a good stream breaks no rule, one that lies is named", { timeout: 60_000 }
   assert.ok(rules.find(({ rule }) => rule.startsWith("BANDWIDTH"))!.faults[0]!.startsWith("BANDWIDTH=77, measured"));
 });
 
+test("a playlist of MPEG-TS is judged by the rules that hold for it", { timeout: 60_000 }, async (t) => {
+  const open = loopingSource(await makeClip({ seconds: 6 }), { epochMs: hearthEpochMs, burstMs: 20_000 });
+  const node = await startLlHlsNode({ open, config: { mpegTs: { isPlainTaken: false } } });
+  t.after(() => node.close());
+  const said: string[] = [];
+  const url = `${node.baseUrl}/app/stream/playlist.m3u8?format=ts`;
+  assert.equal(await runHlsCheck([url, "--seconds", "1"], (line) => said.push(line)), 0, said.join("\n"));
+});
+
 test("says what it wants, and what went wrong", async () => {
   const said: string[] = [];
   assert.equal(await runHlsCheck([], (line) => said.push(line)), 2);

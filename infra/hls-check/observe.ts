@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { isIP } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { connect } from "node:tls";
 import { readMasterPlaylist, readMediaPlaylist, type SeenMaster, type SeenPlaylist } from "./playlist-reader.ts";
 
@@ -138,6 +139,8 @@ async function reload(url: URL, first: SeenPlaylist, seconds: number, pauses: Ow
   const endMs = performance.now() + seconds * 1000;
   for (let playlist = first; performance.now() < endMs && !playlist.isEnded;) {
     const { msn, part } = nextOf(playlist);
+    // Who is not made to wait by the server waits by itself (RFC 8216 §6.3.4).
+    if (Number.isNaN(first.partTarget)) await sleep(500);
     const pausedMs = pauses.totalMs;
     const startMs = performance.now();
     const answer = await fetch(withDirectives(url, { _HLS_msn: msn, _HLS_part: part }));
