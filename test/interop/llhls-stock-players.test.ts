@@ -17,7 +17,8 @@ let pages: Awaited<ReturnType<typeof servePages>>;
 let browser: Awaited<ReturnType<typeof openBrowser>>;
 
 before(async () => {
-  cluster = await startLaptopCluster({ routerPort: 0 });
+  // One edge, which has all of its window when VLC's turn comes: it stumbles in the sound of one that has just begun.
+  cluster = await startLaptopCluster({ routerPort: 0, edges: 1 });
   pages = await servePages();
   browser = await openBrowser();
 });
@@ -120,12 +121,12 @@ describe("outside browsers", { concurrency: true }, () => {
     const name = `GStreamer plays both tracks of ${form} by ${bin}`;
     test(name, { timeout: 100_000 }, (t) => playInGStreamer(t, urlOf(forms[form]), bin));
   }
-  for (const [form, file] of Object.entries(forms)) {
-    test(`VLC plays both tracks of ${form}`, { timeout: 60_000 }, () => playInVlc(urlOf(file)));
-  }
   test("ffmpeg plays both tracks of MPEG-TS", { timeout: 60_000 }, async () => {
     const { code, errors, frames, audioMs } = await decode(urlOf(forms["MPEG-TS"]), 4);
     assert.deepEqual([code, errors], [0, ""]);
     assert.ok(frames >= 98 && audioMs >= 3_900, `${frames} frames, ${audioMs} ms of sound`);
   });
 });
+
+for (const [form, file] of Object.entries(forms))
+  test(`VLC plays both tracks of ${form}`, { timeout: 60_000 }, () => playInVlc(urlOf(file)));
