@@ -215,8 +215,8 @@ const rules: Readonly<Record<string, Held>> = {
   players: [
     ["players", "hls.js plays 15 s in low-latency mode without a stall, with times since 1970"],
     ["players", "ffmpeg plays 10 s of both tracks without an error"],
-    ["stock", "GStreamer plays both tracks"],
-    ["stock", "VLC plays both tracks"],
+    ["stock", "GStreamer plays both tracks of ${form} by ${bin}"],
+    ["stock", "VLC plays both tracks of ${form}"],
   ],
 };
 

@@ -118,8 +118,9 @@ describe("outside browsers", { concurrency: true }, () => {
     ["MPEG-TS", "uridecodebin3"],
     ["MPEG-TS", "uridecodebin"],
   ] as const) {
-    const name = `GStreamer plays both tracks of ${form} by ${bin}`;
-    test(name, { timeout: 100_000 }, (t) => playInGStreamer(t, urlOf(forms[form]), bin));
+    test(`GStreamer plays both tracks of ${form} by ${bin}`, { timeout: 100_000 }, (t) =>
+      playInGStreamer(t, urlOf(forms[form]), bin),
+    );
   }
   test("ffmpeg plays both tracks of MPEG-TS", { timeout: 60_000 }, async () => {
     const { code, errors, frames, audioMs } = await decode(urlOf(forms["MPEG-TS"]), 4);
