@@ -32,6 +32,7 @@ test("six seconds are kept where segments are short or there are none", () => {
 
 test("an origin keeps enough for an edge's first list, though it makes none itself", () => {
   assert.equal(recentMs("<OVT/>"), 38_000);
+  assert.equal(recentMs(`<OVT/>${llhls(2)}`), 14_000);
   assert.equal(recentMs(`<OVT/>${llhls(8)}`), 50_000);
 });
 
