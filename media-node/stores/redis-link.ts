@@ -63,8 +63,10 @@ export class RedisLink<Client extends LinkClient> {
    */
   run<T>(command: (client: Client) => Promise<T>): Promise<T> {
     if (this.#isClosed) return Promise.reject(new StoreUnavailable("the store was closed"));
+    const { clock, deadlineMs } = this.#options;
+    // Dialled first: a first dial loads the client, which holds the thread and is no fault of the server's.
+    if (!this.#current?.isReady) this.#connect();
     return new Promise<T>((resolve, reject) => {
-      const { clock, deadlineMs } = this.#options;
       let used: Attempt<Client> | undefined;
       const start = (attempt: Attempt<Client>, client: Client): void => {
         used = attempt;
@@ -95,10 +97,7 @@ export class RedisLink<Client extends LinkClient> {
       };
       const current = this.#current;
       if (current?.client && current.isReady) start(current, current.client);
-      else {
-        this.#waiters.add(start);
-        this.#connect();
-      }
+      else this.#waiters.add(start);
     });
   }
 
@@ -123,10 +122,11 @@ export class RedisLink<Client extends LinkClient> {
 
   async #dial(attempt: Attempt<Client>): Promise<void> {
     const { clock, deadlineMs, open, isSelfHealing } = this.#options;
+    const opening = open();
     // The handshake's AUTH has no limit of its own.
     const deadline = clock.after(deadlineMs, () => this.#drop(attempt, "no connection within the deadline"));
     try {
-      const client = await open();
+      const client = await opening;
       if (this.#current !== attempt) return;
       attempt.client = client;
       client.on("error", (thrown) => {

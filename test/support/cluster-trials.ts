@@ -7,7 +7,7 @@ import { startLaptopCluster } from "../../infra/laptop/cluster.ts";
 import { Audience, watchMoves, type Moved } from "./audience.ts";
 import { readMetrics } from "./metrics.ts";
 import { startRedisServer } from "./redis-server.ts";
-import { untilRouterKnows } from "./router-knows.ts";
+import { untilRouterKnows, untilStreamPlays } from "./router-knows.ts";
 import { until } from "./until.ts";
 
 const leaseMs = 6_000;
@@ -22,6 +22,8 @@ export async function killOneOfThree(viewers: number): Promise<string> {
   const cluster = await startLaptopCluster({ routerPort: 0, edges: 3 });
   const audience = new Audience(cluster.url);
   try {
+    await untilRouterKnows(cluster, 3);
+    await untilStreamPlays(cluster);
     await audience.gather(viewers);
     // Few viewers of one stream stay on one edge: another would only pull it once more.
     const fullest = await until("the edges report their viewers", 20_000, async () => {

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { startLaptopCluster, type LaptopCluster } from "../../infra/laptop/cluster.ts";
 import { HlsViewer } from "./hls-viewer.ts";
 import { LoadViewer } from "./load-viewer.ts";
-import { untilRouterKnows } from "./router-knows.ts";
+import { untilRouterKnows, untilStreamPlays } from "./router-knows.ts";
 import { until } from "./until.ts";
 import { WhepViewer } from "./whep-viewer.ts";
 
@@ -131,6 +131,7 @@ class Scene implements AsyncDisposable {
     scene.audience = new Audience(scene.cluster.url);
     try {
       await untilRouterKnows(scene.cluster, edges);
+      await untilStreamPlays(scene.cluster);
       await scene.audience.gather(trial);
     } catch (thrown) {
       await scene[Symbol.asyncDispose]();

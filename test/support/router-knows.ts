@@ -15,3 +15,12 @@ export async function untilRouterKnows(cluster: LaptopCluster, count: number): P
     throw new Error(`the router sees: ${last}`, { cause: thrown });
   });
 }
+
+/** Resolves when `app/stream` plays through the router: a cluster that has just started is still finding its feet. */
+export async function untilStreamPlays(cluster: LaptopCluster): Promise<void> {
+  await until("the stream plays", 30_000, async () => {
+    const answer = await fetch(`${cluster.url}/app/stream/llhls.m3u8`);
+    await answer.arrayBuffer();
+    return answer.status === 200;
+  });
+}

@@ -69,7 +69,7 @@ export async function startTwoOrigins(): Promise<TwoOrigins> {
       ),
     );
     const serving = async (): Promise<string[]> => {
-      const running = origins.filter((_, index) => nodes[index]!.isRunning);
+      const running = origins.filter(({ id }) => nodes.find((node) => node.id === id)!.isRunning);
       const live = await Promise.all(
         running.map(async ({ operatorPort }) => (await readMetrics(operatorPort!)).get("hearth_ovt_connections_live")),
       );
