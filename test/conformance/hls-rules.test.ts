@@ -144,7 +144,7 @@ const rules: Readonly<Record<string, Held>> = {
     alike,
     ["output", "an edge agrees again after it lost samples"],
     ["output", "audio segments begin with video's: ${name}"],
-    ["edges", "hls.js and ffmpeg play without a stall when every request goes to another edge"],
+    ["edges", "hls.js plays without a stall when every request goes to another edge"],
   ],
   "segmenter: silent tracks": [
     ["output", "goes on with audio when video falls silent, and with video when it is back"],

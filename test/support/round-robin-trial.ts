@@ -1,4 +1,4 @@
-// Players whose every request goes to another edge, for half a minute in every run of the tests and for ten in `npm run soak`.
+// Players whose every request goes to another edge: whole nodes behind a balancer, one of them killed and started again.
 import assert from "node:assert/strict";
 import type { ServerResponse } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";

@@ -7,6 +7,8 @@ export interface RoundRobin {
   readonly answers: string[];
   /** Requests that a dead backend left to another one. */
   readonly retries: number;
+  /** Puts another in the place of the one at `index`. */
+  set(index: number, backend: string): void;
   /** Adds one behind the others. */
   add(backend: string): void;
   close(): Promise<void>;
@@ -57,6 +59,7 @@ export async function startRoundRobin(
     get retries() {
       return retries;
     },
+    set: (index, backend) => void (all[index] = backend),
     add: (backend) => void all.push(backend),
     async close() {
       server.closeAllConnections();
