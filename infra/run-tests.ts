@@ -32,8 +32,9 @@ const long = [
   "test/interop/webrtc-transport.test.ts",
   "test/e2e/dns-round-robin.test.ts",
 ];
-/** Files that use a core or more all the time: never two of them at once. */
+/** Files that use a core or more all the time, or whose player is to show every picture in time: never two of them at once. */
 const crowded = new Set([
+  "test/e2e/llhls-any-edge.test.ts",
   "test/e2e/playback.test.ts",
   "test/e2e/fresh-clone.test.ts",
   "test/e2e/drain.test.ts",
