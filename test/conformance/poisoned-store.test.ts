@@ -6,7 +6,7 @@ import { nodeLeasesKey, nodeRecordsKey, storeLimits, streamKeys } from "../../me
 import { silentLogger } from "../../media-node/flow/logger.ts";
 import { connectRedisStore } from "../../media-node/stores/redis-store.ts";
 import { systemClock } from "../../media-node/time/clock.ts";
-import { seededRandom } from "../support/random.ts";
+import { seededRandom } from "../support/seeded-random.ts";
 import { startRedisServer } from "../support/redis-server.ts";
 import { rawRedis } from "../support/redis-under-test.ts";
 

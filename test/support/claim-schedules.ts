@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { runCommand } from "../../media-node/stores/embedded/commands.ts";
 import { Keyspace, type StoredValue } from "../../media-node/stores/embedded/keyspace.ts";
 import { ClaimWorld, type ModelStore, type WorldFaults } from "./claim-world.ts";
-import { seededRandom } from "./random.ts";
+import { seededRandom } from "./seeded-random.ts";
 
 const faultsOf = (seed: number): WorldFaults => ({ inStore: seed % 2 === 1, omePeer: seed % 3 === 2 });
 
