@@ -9,6 +9,16 @@ const main = join(import.meta.dirname, "../../media-node/main.ts");
 /** A laptop's node serves a handful of viewers: four of its processes together should cost less than one browser tab. */
 const smallHeap = ["--max-semi-space-size=1", "--max-old-space-size=256"];
 
+/**
+ * How glibc keeps free memory, as infra/vm/hearth-node.service has it: large blocks go back to the system at once, and two arenas
+ * serve all threads. Left to itself it keeps several times as much as an edge needs, and more with every hour.
+ */
+export const allocatorEnv = {
+  MALLOC_ARENA_MAX: "2",
+  MALLOC_MMAP_THRESHOLD_: "131072",
+  MALLOC_TRIM_THRESHOLD_: "131072",
+} as const;
+
 export interface NodeProcessOptions {
   readonly id: string;
   readonly configPath: string;
@@ -56,7 +66,7 @@ export class NodeProcess {
       [...(this.#options.flags ?? smallHeap), main, "node", "--config", this.#options.configPath],
       {
         stdio: ["ignore", "pipe", "pipe", "ipc"],
-        env: { ...process.env, HEARTH_NODE_ID: this.id, ...this.#options.env, ...this.#place },
+        env: { ...allocatorEnv, ...process.env, HEARTH_NODE_ID: this.id, ...this.#options.env, ...this.#place },
       },
     );
     this.#child = child;

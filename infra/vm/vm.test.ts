@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { runInstaller, startNodeMirror } from "../../test/support/bare-machine.ts";
 import { repository } from "../../test/support/command.ts";
+import { allocatorEnv } from "../laptop/node-process.ts";
 import { until } from "../../test/support/until.ts";
 
 const read = (file: string): string => readFileSync(join(repository, file), "utf8");
@@ -116,6 +117,12 @@ async function startsAsTheUnitSays(root: string): Promise<void> {
     child.kill("SIGKILL");
   }
 }
+
+test("every way to start a node tells malloc the same", () => {
+  const settings = Object.entries(allocatorEnv).map(([name, value]) => `${name}=${value}`);
+  assert.ok(unit.includes(`\nEnvironment=${settings.join(" ")}\n`), "the unit");
+  assert.ok(read("infra/container/Dockerfile").includes(`\nENV ${settings.join(" ")}\n`), "the container");
+});
 
 test("systemd accepts the unit without a word, and finds it well confined", () => {
   const folder = join(scratch, "unit");

@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { allocatorEnv } from "../../infra/laptop/node-process.ts";
 import type { NodeMessage } from "../../media-node/node-message.ts";
 import type { LiveOriginMessage } from "./live-origin-process.ts";
 
@@ -72,7 +73,7 @@ export async function startEdgeUnderLoad(options: EdgeOptions = {}): Promise<Edg
     const args = ["--max-semi-space-size=2", ...(options.nodeArgs ?? []), main, "node", "--config", config];
     const edge = spawn(process.execPath, args, {
       stdio: ["ignore", "ignore", "inherit", "ipc"],
-      env: { ...process.env, ...options.env },
+      env: { ...allocatorEnv, ...process.env, ...options.env },
     });
     children.push(edge);
     const ready = await new Promise<Extract<NodeMessage, { type: "ready" }>>((resolve, reject) => {
