@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { audioTrack, frame, sound, videoTrack } from "../../test/support/fake-source.ts";
+import type { Sample } from "./sample.ts";
 import { RecentSamples } from "./recent-samples.ts";
+import type { Track } from "./track.ts";
+
+const subtitleTrack: Track = { id: 9, kind: "subtitle", codec: "webvtt", name: "", timescale: 1_000, bitrate: 0 };
+const cue = (pts: number, duration: number): Sample => {
+  return { trackId: 9, pts, dts: pts, duration, isKeyframe: true, data: Buffer.from(`${pts}`) };
+};
 
 function filled(frames: number, keepMs = 2_000, maxBytes = 1_000_000): RecentSamples {
   const recent = new RecentSamples(keepMs, maxBytes);
@@ -51,4 +58,31 @@ test("a stream without video may be joined at any frame", () => {
   for (let index = 0; index < 50; index++) recent.push(sound(index), audioTrack);
   assert.deepEqual(recent.since(0), [sound(49)]);
   assert.equal(recent.since(100).length, 6);
+});
+
+test("a cue is given to who joins for as long as it is shown, in the order cues came", () => {
+  const recent = new RecentSamples(2_000, 1_000_000);
+  recent.describe([videoTrack, subtitleTrack]);
+  recent.push(cue(0, 9_000), subtitleTrack);
+  for (let index = 0; index < 150; index++) {
+    if (index === 30) recent.push(cue(1_200, 500), subtitleTrack);
+    if (index === 60) recent.push(cue(2_400, 6_000), subtitleTrack);
+    if (index === 140) recent.push(cue(60_000, 1_000), subtitleTrack);
+    recent.push(frame(index), videoTrack);
+  }
+  const pts = (atLeastMs: number): number[] =>
+    recent.since(atLeastMs).flatMap((sample) => (sample.trackId === 9 ? [sample.pts] : []));
+  assert.deepEqual(pts(0), [0, 2_400, 60_000]);
+  assert.deepEqual(pts(2_000), [0, 2_400, 60_000]);
+  assert.deepEqual(recent.since(0)[2], frame(125), "the picture begins at a key frame as ever");
+  for (let index = 150; index < 300; index++) recent.push(frame(index), videoTrack);
+  assert.deepEqual(pts(2_000), [60_000], "what is over is forgotten");
+});
+
+test("cues of a stream without a picture yet are few", () => {
+  const recent = new RecentSamples(2_000, 1_000_000);
+  recent.describe([videoTrack, subtitleTrack]);
+  for (let index = 0; index < 1_000; index++) recent.push(cue(index, 90_000), subtitleTrack);
+  recent.push(frame(0), videoTrack);
+  assert.equal(recent.since(0).length, 257);
 });

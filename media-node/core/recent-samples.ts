@@ -1,9 +1,13 @@
 import type { Sample } from "./sample.ts";
 import { leadOf, type Track } from "./track.ts";
 
+/** Cues older than the first group that are still shown; more are no subtitles. */
+const maxLasting = 256;
+
 /**
  * The last few seconds of a stream, kept as whole groups of pictures so that a reader can start at once.
- * Bounded in bytes: when one group alone is larger, nothing is kept until the next key frame.
+ * Bounded in bytes: when one group alone is larger, nothing is kept until the next key frame. A cue is kept for as long as it
+ * is shown, so that who joins meanwhile shows it, too.
  */
 export class RecentSamples {
   readonly #keepMs: number;
@@ -14,6 +18,10 @@ export class RecentSamples {
   #starts: { index: number; timeMs: number }[] = [];
   #leadTrackId: number | undefined;
   #latestMs = Number.NEGATIVE_INFINITY;
+  /** When each cue that is kept ends. */
+  readonly #cueEnds = new Map<Sample, number>();
+  /** Cues from before the first group, oldest first. */
+  #lasting: Sample[] = [];
 
   constructor(keepMs: number, maxBytes: number) {
     this.#keepMs = keepMs;
@@ -28,6 +36,7 @@ export class RecentSamples {
   }
 
   push(sample: Sample, track: Track): void {
+    if (track.kind === "subtitle") return this.#pushCue(sample, track);
     const timeMs = (sample.dts / track.timescale) * 1000;
     const isStart = sample.trackId === this.#leadTrackId && sample.isKeyframe;
     if (isStart) {
@@ -46,7 +55,10 @@ export class RecentSamples {
     const last = this.#starts.at(-1);
     if (!last) return [];
     const start = atLeastMs <= 0 ? last : this.#startCovering(atLeastMs);
-    return this.#samples.slice(start.index);
+    const media = this.#samples.slice(start.index);
+    if (this.#cueEnds.size === 0) return media;
+    const before = [...this.#lasting, ...this.#samples.slice(0, start.index)];
+    return [...before.filter((sample) => this.#isShownAt(sample, start.timeMs)), ...media];
   }
 
   clear(): void {
@@ -54,10 +66,33 @@ export class RecentSamples {
     this.#starts = [];
     this.#bytes = 0;
     this.#latestMs = Number.NEGATIVE_INFINITY;
+    this.#cueEnds.clear();
+    this.#lasting = [];
+  }
+
+  #pushCue(cue: Sample, { timescale }: Track): void {
+    this.#cueEnds.set(cue, ((cue.pts + Math.max(cue.duration, timescale)) * 1000) / timescale);
+    this.#bytes += cue.data.length;
+    if (this.#starts.length > 0) this.#samples.push(cue);
+    else this.#addLasting(cue);
+  }
+
+  #isShownAt(sample: Sample, timeMs: number): boolean {
+    return (this.#cueEnds.get(sample) ?? Number.NEGATIVE_INFINITY) > timeMs;
+  }
+
+  #addLasting(cue: Sample): void {
+    this.#lasting.push(cue);
+    if (this.#lasting.length > maxLasting) this.#forgetCue(this.#lasting.shift()!);
+  }
+
+  #forgetCue(cue: Sample): void {
+    this.#bytes -= cue.data.length;
+    this.#cueEnds.delete(cue);
   }
 
   /** The youngest start that still covers `atLeastMs`, else the oldest there is. */
-  #startCovering(atLeastMs: number): { index: number } {
+  #startCovering(atLeastMs: number): { index: number; timeMs: number } {
     return this.#starts.findLast((start) => this.#latestMs - start.timeMs >= atLeastMs) ?? this.#starts[0]!;
   }
 
@@ -67,8 +102,20 @@ export class RecentSamples {
 
   #dropFirstGroup(): void {
     const cut = this.#starts[1]?.index ?? this.#samples.length;
-    for (const dropped of this.#samples.splice(0, cut)) this.#bytes -= dropped.data.length;
+    const dropped = this.#samples.splice(0, cut);
     this.#starts.shift();
     for (const start of this.#starts) start.index -= cut;
+    for (const sample of dropped) {
+      if (this.#cueEnds.has(sample)) this.#addLasting(sample);
+      else this.#bytes -= sample.data.length;
+    }
+    if (this.#lasting.length > 0) this.#forgetEnded();
+  }
+
+  #forgetEnded(): void {
+    const firstMs = this.#starts[0]?.timeMs ?? this.#latestMs;
+    const isOver = (cue: Sample): boolean => !this.#isShownAt(cue, firstMs);
+    for (const cue of this.#lasting) if (isOver(cue)) this.#forgetCue(cue);
+    this.#lasting = this.#lasting.filter((cue) => this.#cueEnds.has(cue));
   }
 }

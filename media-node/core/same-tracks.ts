@@ -1,7 +1,9 @@
 import type { Track } from "./track.ts";
 
-/** Whether decoders can go on without being set up anew. */
-export function haveSameTracks(before: readonly Track[], after: readonly Track[]): boolean {
+/** Whether decoders can go on without being set up anew; subtitles need none. */
+export function haveSameTracks(one: readonly Track[], other: readonly Track[]): boolean {
+  const before = one.filter(isDecoded);
+  const after = other.filter(isDecoded);
   return (
     before.length === after.length &&
     before.every((track, index) => {
@@ -15,6 +17,8 @@ export function haveSameTracks(before: readonly Track[], after: readonly Track[]
     })
   );
 }
+
+const isDecoded = ({ kind }: Track): boolean => kind !== "subtitle";
 
 export function haveSameBytes(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
   if (!a || !b) return a === b;

@@ -7,6 +7,7 @@
  * | aac | one raw frame (no ADTS header) |
  * | opus | one packet |
  * | vp8, vp9, av1, mp3, data | one frame / OBU sequence / frame / message |
+ * | webvtt | one cue (`codecs/webvtt.ts`), shown from `pts` for `duration`; it may come ahead of its time |
  */
 export interface Sample {
   readonly trackId: number;

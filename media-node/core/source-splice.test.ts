@@ -223,3 +223,44 @@ test("whatever sources follow one another, time never goes back on any track", (
     assert.ok(last.size > 0);
   }
 });
+
+const subtitleTrack = { id: 9, kind: "subtitle", codec: "webvtt", name: "", timescale: 1_000, bitrate: 0 } as const;
+const cue = (pts: number, text: string): Sample => {
+  return { trackId: 9, pts, dts: pts, duration: 500, isKeyframe: true, data: Buffer.from(text) };
+};
+const withSubtitles = (description = describedAs()): StreamDescription => {
+  return { ...description, tracks: [...description.tracks, subtitleTrack] };
+};
+
+test("cues pass in the order they come, whatever their times, and say nothing of where a source stands", () => {
+  const { splice, out, clock, discontinuities } = spliced(withSubtitles());
+  for (let index = 0; index < 25; index++) splice.push(frame(index));
+  splice.push(cue(600_000, "in ten minutes"));
+  splice.push(cue(900, "now"));
+  assert.deepEqual(
+    out.filter(({ trackId }) => trackId === 9).map(({ pts }) => pts),
+    [600_000, 900],
+  );
+  const inputMs = splice.lastInputMs;
+  clock.advance(2_000);
+  splice.push(cue(3_000, "more"));
+  assert.equal(splice.lastInputMs, inputMs, "cues alone are no media");
+  // The next origin repeats what is still shown, and says nothing new of it.
+  splice.begin(withSubtitles());
+  splice.push(cue(600_000, "in ten minutes"));
+  for (let index = 0; index < 80; index++) splice.push(frame(index));
+  splice.push(cue(3_000, "other"));
+  assert.deepEqual(
+    out.filter(({ trackId }) => trackId === 9).map(({ data }) => Buffer.from(data).toString()),
+    ["in ten minutes", "now", "more", "other"],
+  );
+  assert.equal(video(out).at(-1), 79, "times are as they were");
+  assert.ok(!discontinuities.includes(true));
+});
+
+test("a source without the subtitles of the one before is no break for decoders", () => {
+  const { splice, discontinuities } = spliced(withSubtitles());
+  for (let index = 0; index < 25; index++) splice.push(frame(index));
+  splice.begin(describedAs());
+  assert.deepEqual(discontinuities, [false]);
+});

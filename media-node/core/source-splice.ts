@@ -1,6 +1,7 @@
 import type { Clock } from "../time/clock.ts";
 import type { Sample } from "./sample.ts";
 import { haveSameBytes, haveSameTracks } from "./same-tracks.ts";
+import { SeenCues } from "./seen-cues.ts";
 import type { Stream, StreamDescription } from "./stream.ts";
 import { leadOf, type Track } from "./track.ts";
 
@@ -61,6 +62,7 @@ export class SourceSplice {
   #lastOutMs: number | undefined;
   #lastInputMs = Number.NEGATIVE_INFINITY;
   #dropped = 0;
+  readonly #seenCues = new SeenCues();
 
   constructor(stream: Stream, clock: Clock) {
     this.#stream = stream;
@@ -168,6 +170,7 @@ export class SourceSplice {
       this.#stream.publish(sample);
       return;
     }
+    if (track.kind === "subtitle") return this.#pushCue(sample, progress);
     if (this.#needsShift || (this.#isByClock && this.#isImplausible(sample.dts + progress.shift, track, nowMs))) {
       this.#shiftAll(sample, track, nowMs);
     }
@@ -183,6 +186,14 @@ export class SourceSplice {
     this.#lastInputMs = nowMs;
     this.#remember(sample, dts, track, progress);
     this.#stream.publish(progress.shift === 0 ? sample : { ...sample, dts, pts: sample.pts + progress.shift });
+  }
+
+  /** Cues come before their time and in any order: they say nothing of where the source stands. */
+  #pushCue(sample: Sample, { shift }: TrackProgress): void {
+    const pts = sample.pts + shift;
+    // Where times are shifted, nobody knows when it is shown before the first picture came.
+    if (this.#needsShift || !this.#seenCues.isNew(sample, pts)) this.#dropped++;
+    else this.#stream.publish(shift === 0 ? sample : { ...sample, pts, dts: sample.dts + shift });
   }
 
   #isKept(sample: Sample, dts: number, track: Track, nowMs: number): boolean {

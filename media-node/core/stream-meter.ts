@@ -73,6 +73,8 @@ export class StreamMeter implements StreamReader {
       meter.sinceKeyframe = 0;
       meter.lastKeyframeMs = this.#clock.nowMs();
     } else meter.sinceKeyframe++;
+    // Cues may come in any order of their times.
+    if (track.kind === "subtitle") return;
     if (sample.pts !== sample.dts) meter.hasBframes = true;
     if (meter.lastDts !== undefined && sample.dts <= meter.lastDts) meter.backwards++;
     meter.lastDts = sample.dts;

@@ -123,7 +123,8 @@ export class Stream {
     }
     this.#samples++;
     this.#bytes += sample.data.length;
-    this.#lastSampleMs = this.#clock.nowMs();
+    // Cues are no sign that the source is alive: they may come by the API.
+    if (track.kind !== "subtitle") this.#lastSampleMs = this.#clock.nowMs();
     this.#recent.push(sample, track);
     for (const reader of this.#readers) {
       try {

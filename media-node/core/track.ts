@@ -14,6 +14,20 @@ export interface AudioFormat {
   readonly channels: number;
 }
 
+/** How players list a subtitle track. */
+export interface SubtitleFormat {
+  /** As viewers read it, and as who sends cues names it. */
+  readonly label: string;
+  /** Shown where a viewer did not choose. */
+  readonly isDefault: boolean;
+  /** Players may choose it by the viewer's language. */
+  readonly isAutoSelect: boolean;
+  /** Shown also where a viewer wants none. */
+  readonly isForced: boolean;
+  /** File names of playlists that do not list it. */
+  readonly exceptPlaylists?: readonly string[];
+}
+
 /** One elementary stream. Immutable: a change arrives as a new description of the stream. */
 export interface Track {
   /** Unique in its stream and stable over restarts and failovers, 0…2³¹−1. */
@@ -31,6 +45,8 @@ export interface Track {
   /** avcC (H.264), hvcC (H.265), av1C (AV1), vpcC (VP9) or AudioSpecificConfig (AAC); absent for codecs without one, or not yet known. */
   readonly decoderConfig?: Uint8Array;
   readonly language?: string;
+  /** Absent for a subtitle track of which its origin says nothing, and for all others. */
+  readonly subtitle?: SubtitleFormat;
 }
 
 /** The track whose key frames decide where a decoder may begin: the first video, else the first audio, else the first. */

@@ -24,8 +24,12 @@ const maxAudioConfig = 64;
 /** What samples are put into: fragmented MP4, a track a file, or MPEG-TS with both tracks in one. */
 export type Packaging = "fmp4" | "mpegts";
 
-/** A track as either packaging describes it. */
-export type OutputTrack = Omit<CmafTrack, "codec"> & { readonly codec: CmafCodec | TsCodec };
+/** A track as either packaging describes it; subtitles are texts in files of their own. */
+export type OutputTrack = Omit<CmafTrack, "codec" | "kind"> &
+  (
+    | { readonly kind: "video" | "audio"; readonly codec: CmafCodec | TsCodec }
+    | { readonly kind: "subtitle"; readonly codec: "webvtt" }
+  );
 
 /** Whether this room delivers tracks of this kind at all. */
 export function isDeliverable(track: Track, packaging: Packaging): boolean {
@@ -35,7 +39,7 @@ export function isDeliverable(track: Track, packaging: Packaging): boolean {
 
 /** The codec as a playlist names it (RFC 6381). */
 export function codecsOf(track: OutputTrack): string {
-  return isCmafTrack(track) ? codecString(track) : "mp4a.40.34";
+  return isCmafTrack(track) ? codecString(track) : track.codec === "mp3" ? "mp4a.40.34" : "";
 }
 
 export function isCmafTrack(track: OutputTrack): track is CmafTrack {

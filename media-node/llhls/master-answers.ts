@@ -5,6 +5,7 @@ import type { LiveStream } from "./live-streams.ts";
 import { masterPlaylist, variantsOf } from "./master-playlist.ts";
 import { cacheControlOf, PreparedText, replyRefusal, replyStatus, replyText } from "./reply.ts";
 import { TracedExchange } from "./traced-exchange.ts";
+import { listedSubtitles } from "./subtitle-renditions.ts";
 import type { TrackOutput } from "./track-output.ts";
 import type { TsShelf } from "./ts-shelf.ts";
 import type { ViewerRequest } from "./viewer-request.ts";
@@ -64,7 +65,8 @@ export class MasterAnswers {
     const token = sessions.tokenFor(request, live, admission);
     const childQuery = `session=${token}${passedOn(target.query)}`;
     const childPath = admission?.target && { childPath: `/${target.app}/${target.stream}/` };
-    const about = { tracks: description.tracks, childQuery, ...childPath };
+    const { tracks } = description;
+    const about = { tracks, childQuery, ...childPath, subtitles: listedSubtitles(live.output, playlist, tracks) };
     const text = shelf ? await shelf.master(live.output, variants, about) : masterPlaylist(variants, about);
     const cacheControl = cacheControlOf(maxAge?.masterPlaylist, "no-cache, no-store");
     sessions.sentMaster(request, live, replyText(exchange, new PreparedText(text), cacheControl));

@@ -1,5 +1,7 @@
 import type { Playlist, Rendition, Track } from "../core/track.ts";
 import type { Packaging } from "./cmaf-track-of.ts";
+import { quotable } from "./quotable.ts";
+import { subtitleGroup, subtitleLines } from "./subtitle-renditions.ts";
 import type { TrackOutput } from "./track-output.ts";
 
 /** One line of choice in a master playlist. */
@@ -63,11 +65,13 @@ export interface MasterPlaylistOptions {
   readonly childQuery: string;
   /** Path before the children's names, for a viewer who asked under another one: `/app/stream/`. */
   readonly childPath?: string;
+  /** Of the source, as this playlist lists them. */
+  readonly subtitles?: readonly TrackOutput[];
 }
 
 /** The master playlist (RFC 8216bis §4.4.6) with measured bit rates. */
 export function masterPlaylist(variants: readonly Variant[], options: MasterPlaylistOptions): string {
-  const { tracks, childQuery, childPath = "" } = options;
+  const { tracks, childQuery, childPath = "", subtitles = [] } = options;
   const uri = (output: TrackOutput): string => `${childPath}${output.playlistUri}${childQuery && `?${childQuery}`}`;
   const lines = ["#EXTM3U", "#EXT-X-VERSION:9"];
   const audios = [...new Set(variants.filter(({ video }) => video).map(({ audio }) => audio))].filter(
@@ -84,15 +88,15 @@ export function masterPlaylist(variants: readonly Variant[], options: MasterPlay
       ),
     );
   }
+  lines.push(...subtitleLines(subtitles, tracks, uri));
+  const group = subtitles.length > 0 ? `,SUBTITLES="${subtitleGroup}"` : "";
   for (const variant of variants) {
-    lines.push(variantLine(variant, tracks), uri((variant.video ?? variant.audio)!));
+    lines.push(variantLine(variant, tracks) + group, uri((variant.video ?? variant.audio)!));
   }
   return `${lines.join("\n")}\n`;
 }
 
 const groupOf = (audio: TrackOutput): string => `audio_${audio.track.codec}`;
-/** Characters that would end a quoted string. */
-const quotable = (text: string): string => text.replaceAll(/["\r\n]/g, "");
 
 function nameOf({ trackId }: TrackOutput, tracks: readonly Track[]): string {
   return quotable(tracks.find(({ id }) => id === trackId)?.name || `Audio_${trackId}`);

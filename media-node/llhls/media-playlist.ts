@@ -57,7 +57,7 @@ export function mediaPlaylist(track: TrackOutput, options: MediaPlaylistOptions)
   let initUri = skipped > 0 ? listed[skipped - 1]!.initUri : undefined;
   for (const segment of listed.slice(skipped)) {
     for (let count = 0; count < segment.discontinuities; count++) lines.push("#EXT-X-DISCONTINUITY");
-    if (segment.initUri !== initUri) lines.push(`#EXT-X-MAP:URI="${segment.initUri}"`);
+    if (segment.initUri !== initUri && segment.initUri !== "") lines.push(`#EXT-X-MAP:URI="${segment.initUri}"`);
     initUri = segment.initUri;
     appendSegment(lines, segment, options.epochMs, !isLegacy && segment.msn >= firstWithParts);
   }

@@ -10,6 +10,7 @@ import type { RewindDisk } from "./rewind-disk.ts";
 import { RewindWindow } from "./rewind-window.ts";
 import { SegmentGrid, ticksToMs } from "./segment-grid.ts";
 import { FollowCutter, LeadCutter } from "./segmenter.ts";
+import { SubtitleOutput, subtitleTrackOf } from "./subtitle-output.ts";
 import { TrackOutput } from "./track-output.ts";
 
 export interface StreamOutputOptions {
@@ -50,6 +51,8 @@ export class StreamOutput implements StreamReader {
   readonly grid: SegmentGrid;
   readonly #options: StreamOutputOptions;
   readonly #outputs = new Map<number, TrackOutput>();
+  /** By track id. They follow the leading track's output. */
+  readonly #subtitles = new Map<number, SubtitleOutput>();
   #leads = new Map<number, LeadCutter>();
   #followers = new Map<number, FollowCutter>();
   /** Tracks whose decoder configuration has not been seen yet. */
@@ -76,11 +79,17 @@ export class StreamOutput implements StreamReader {
 
   /** Tracks with at least one part or segment to come, ascending by id. */
   get tracks(): readonly TrackOutput[] {
-    return [...this.#outputs.values()].sort((a, b) => a.trackId - b.trackId);
+    const subtitles = [...this.#subtitles.values()].map(({ output }) => output);
+    return [...this.#outputs.values(), ...subtitles].sort((a, b) => a.trackId - b.trackId);
   }
 
   track(id: number): TrackOutput | undefined {
-    return this.#outputs.get(id);
+    return this.#outputs.get(id) ?? this.#subtitles.get(id)?.output;
+  }
+
+  /** Whether a subtitle track ever had a cue. */
+  hasCues(id: number): boolean {
+    return this.#subtitles.get(id)?.hasCues ?? false;
   }
 
   get lead(): TrackOutput | undefined {
@@ -168,7 +177,7 @@ export class StreamOutput implements StreamReader {
 
   /** Forgets what was kept for rewinding. */
   forget(): void {
-    for (const output of this.#outputs.values()) output.rewind?.close();
+    for (const output of this.tracks) output.rewind?.close();
   }
 
   /** Reads no more; what is there stays servable. */
@@ -178,6 +187,8 @@ export class StreamOutput implements StreamReader {
   }
 
   onSample(sample: Sample, track: Track): void {
+    // Cues may come long before their time: it says nothing of the other tracks.
+    if (track.kind === "subtitle") return this.#subtitles.get(track.id)?.push(sample, track);
     // MP4 knows no decoding time before 0; a stream that began there has left it within a second.
     if (sample.dts < 0) return;
     try {
@@ -198,7 +209,7 @@ export class StreamOutput implements StreamReader {
     this.#ended = reason;
     this.stop();
     this.#flush();
-    for (const output of this.#outputs.values()) output.end();
+    for (const output of this.tracks) output.end();
     this.#options.onProgress();
   }
 
@@ -256,6 +267,7 @@ export class StreamOutput implements StreamReader {
   /** @param breaks discontinuities before what comes; 0 where it goes on */
   #setUp({ tracks }: StreamDescription, breaks: number): void {
     this.#discontinuities += breaks;
+    for (const track of tracks) this.#addSubtitles(track);
     const used = usedTracks(tracks, this.#packaging).filter(({ id }) => !this.#silent.has(id));
     if (breaks === 0 && used.every((track) => this.#leads.has(track.id) || this.#followers.has(track.id))) return;
     const lastMsn = Math.max(-1, ...this.tracks.map((track) => track.segments.at(-1)?.msn ?? -1));
@@ -298,6 +310,12 @@ export class StreamOutput implements StreamReader {
     this.#addCutter(track, after);
   }
 
+  #addSubtitles(track: Track): void {
+    if (track.codec !== "webvtt" || this.#packaging !== "fmp4" || this.#subtitles.has(track.id)) return;
+    const output = this.#newOutput(track.id, subtitleTrackOf(track));
+    this.#subtitles.set(track.id, new SubtitleOutput(output));
+  }
+
   #newOutput(trackId: number, cmaf: Parameters<TrackOutput["describe"]>[0]): TrackOutput {
     const { partMs, segmentMs, segmentCount, streamKey, onProgress, rewind } = this.#options;
     const { segmentCacheControl = immutable, partCacheControl = immutable } = this.#options;
@@ -314,7 +332,10 @@ export class StreamOutput implements StreamReader {
       ...caching,
       discontinuitiesBefore: this.#discontinuities,
       ...(rewind && { rewind: this.#newWindow(rewind) }),
-      onProgress: () => onProgress(output),
+      onProgress: () => {
+        if (output === this.lead) for (const subtitles of this.#subtitles.values()) subtitles.follow(output);
+        onProgress(output);
+      },
     });
     return output;
   }

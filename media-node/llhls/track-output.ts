@@ -215,8 +215,23 @@ export class TrackOutput implements SegmentSink {
     if (isFull || (isNearlyFull && this.#pendingTicks + durationTicks > maxTicks)) this.#closePart();
   }
 
-  /** Completes the open segment: what comes next opens another. */
-  closeSegment(nextStartMs?: number): void {
+  /** Adds a part of the open segment that was written elsewhere; it begins where the one before ends. */
+  addWritten(bytes: Uint8Array, durationMs: number): void {
+    const segment = this.openSegment;
+    if (!segment) return;
+    const uri = this.#partUri(segment.msn, segment.parts.length, segment.key);
+    const file = this.#fileOf([bytes], this.#options.partCacheControl);
+    segment.parts.push({ uri, file, durationMs, isIndependent: true });
+    segment.durationMs += durationMs;
+    this.#files.set(uri, file);
+    this.#progress();
+  }
+
+  /**
+   * Completes the open segment: what comes next opens another.
+   * @param written its bytes where they are not those of its parts
+   */
+  closeSegment(nextStartMs?: number, written?: Uint8Array): void {
     this.#closePart();
     const segment = this.openSegment;
     if (!segment) return;
@@ -224,7 +239,7 @@ export class TrackOutput implements SegmentSink {
     if (isGap(segment)) segment.durationMs = Math.max(1, (nextStartMs ?? segment.startMs) - segment.startMs);
     else this.#measure(segment);
     if (!this.#isKeeping) {
-      const file = this.#fileOf(segment.parts.flatMap(({ file: { pieces } }) => pieces));
+      const file = this.#fileOf(written ? [written] : segment.parts.flatMap(({ file: { pieces } }) => pieces));
       this.#files.set(segment.uri, file);
       this.rewind?.keep(segment, file, this.#files.get(segment.initUri));
     }
@@ -399,7 +414,7 @@ export class TrackOutput implements SegmentSink {
   }
 
   #fileOf(pieces: readonly Uint8Array[], cacheControl = this.#options.segmentCacheControl): PreparedFile {
-    return new PreparedFile(pieces, `${this.type}/mp4`, cacheControl);
+    return new PreparedFile(pieces, this.type === "subtitle" ? "text/vtt" : `${this.type}/mp4`, cacheControl);
   }
 
   #nameParts(): { trackId: number; type: FileTrackType; key: string } {

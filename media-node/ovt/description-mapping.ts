@@ -55,6 +55,7 @@ function toTrack(
 ): Track | undefined {
   const kind = kinds[wire.mediaType];
   const language = hearth?.languages[wire.id];
+  const subtitle = kind === "subtitle" ? hearth?.subtitles?.[wire.id] : undefined;
   const known = codecOf(generation, wire.codecId) ?? (hearth && hearthCodecOf(wire.codecId));
   const codec: Codec | undefined = kind === "data" ? "data" : known;
   if (!kind || !codec || (kindOfCodec[codec] ?? "data") !== kind) return undefined;
@@ -70,6 +71,7 @@ function toTrack(
     ...(kind === "audio" && { audio: { sampleRate: wire.samplerate, channels: channelsOf(wire.layout) } }),
     ...(wire.decoderConfig && { decoderConfig: wire.decoderConfig }),
     ...(language !== undefined && { language }),
+    ...(subtitle && { subtitle }),
   };
 }
 
@@ -117,6 +119,7 @@ export function toOvtDescription(
   const appName = `#${withoutHash(name.vhost)}#${withoutHash(name.app)}`;
   const languages: Record<string, string> = {};
   for (const { id, language } of description.tracks) if (language !== undefined) languages[id] = language;
+  const subtitles = description.tracks.flatMap(({ id, subtitle }) => (subtitle ? [[id, subtitle] as const] : []));
   return {
     appName,
     streamName: name.stream,
@@ -129,6 +132,7 @@ export function toOvtDescription(
       originId: description.originId,
       path: [...description.path, nodeId],
       languages,
+      ...(subtitles.length > 0 && { subtitles: Object.fromEntries(subtitles) }),
       discontinuities: description.discontinuities ?? 0,
     }),
   };

@@ -1,4 +1,5 @@
 import { parseTraceId } from "../cluster/trace/trace-id.ts";
+import type { SubtitleFormat } from "../core/track.ts";
 import { isList, membersOf, uintOf, type WireJson } from "./wire-json.ts";
 
 /** What a Hearth edge adds to its requests. */
@@ -23,6 +24,8 @@ export interface HearthDescription {
   readonly path: readonly string[];
   /** Track id → language tag, which OVT itself has no room for. */
   readonly languages: Readonly<Record<string, string>>;
+  /** Track id → how players list a subtitle track, for which the same holds. */
+  readonly subtitles?: Readonly<Record<string, SubtitleFormat>>;
   /** How often the stream broke off since it began at its first origin. */
   readonly discontinuities: number;
 }
@@ -68,13 +71,40 @@ export function parseHearthDescription(value: WireJson | undefined): HearthDescr
     originId,
     path,
     languages: languagesOf(members["languages"]),
+    ...(members["subtitles"] !== undefined && { subtitles: subtitlesOf(members["subtitles"]) }),
     discontinuities: uintOf(members["discontinuities"], 2 ** 31) ?? 0,
   };
 }
 
 /** Inverse of {@link parseHearthDescription}. */
 export function serializeHearthDescription(description: HearthDescription): WireJson {
-  return { ...description };
+  const { subtitles, ...rest } = description;
+  if (!subtitles) return rest;
+  return { ...rest, subtitles: Object.fromEntries(Object.entries(subtitles).map(([id, how]) => [id, { ...how }])) };
+}
+
+function subtitlesOf(value: WireJson | undefined): Record<string, SubtitleFormat> {
+  const entries = Object.entries(membersOf(value) ?? {})
+    .slice(0, 64)
+    .flatMap(([id, format]): [string, SubtitleFormat][] => {
+      const members = membersOf(format);
+      const label = text(members?.["label"]);
+      if (!members || label === undefined) return [];
+      const except = textList(members["exceptPlaylists"]);
+      return [
+        [
+          id,
+          {
+            label,
+            isDefault: members["isDefault"] === true,
+            isAutoSelect: members["isAutoSelect"] === true,
+            isForced: members["isForced"] === true,
+            ...(except && { exceptPlaylists: except }),
+          },
+        ],
+      ];
+    });
+  return Object.fromEntries(entries);
 }
 
 function languagesOf(value: WireJson | undefined): Record<string, string> {

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { connect, createServer } from "node:net";
 import type { Duplex } from "node:stream";
 import { test } from "node:test";
+import { serializeCueSample } from "../codecs/webvtt.ts";
 import { hvcConfigOf, serializeHvcConfig } from "../codecs/h265.ts";
 import type { Sample } from "../core/sample.ts";
 import type { Track } from "../core/track.ts";
@@ -88,7 +89,22 @@ const everyTrack: readonly (readonly [Omit<Track, "id" | "name" | "bitrate">, Ui
   [{ kind: "data", codec: "data", timescale: 1_000 }, fromHex("000102")],
   [{ kind: "video", codec: "av1", timescale: 90_000 }, fromHex("0a0b00000024cf7f0dbffffc64 320200ff".replace(" ", ""))],
   [{ kind: "video", codec: "vp9", timescale: 90_000 }, fromHex("824983420009f0077600")],
-  [{ kind: "subtitle", codec: "webvtt", timescale: 1_000, language: "de" }, Buffer.from("WEBVTT")],
+  [
+    {
+      kind: "subtitle",
+      codec: "webvtt",
+      timescale: 1_000,
+      language: "de",
+      subtitle: {
+        label: "Deutsch",
+        isDefault: true,
+        isAutoSelect: false,
+        isForced: true,
+        exceptPlaylists: ["small"],
+      },
+    },
+    serializeCueSample({ settings: "line:80%", text: "Grüße" }),
+  ],
 ];
 
 test("every codec, data and subtitles pass between Hearth nodes; others are spared data and subtitles unless asked for", async () => {
@@ -127,8 +143,14 @@ test("every codec, data and subtitles pass between Hearth nodes; others are spar
     expected,
   );
   assert.deepEqual(
-    result.hold.stream.description.tracks.map(({ id, kind, codec, language }) => [id, kind, codec, language]),
-    tracks.map(({ id, kind, codec, language }) => [id, kind, codec, language]),
+    result.hold.stream.description.tracks.map(({ id, kind, codec, language, subtitle }) => [
+      id,
+      kind,
+      codec,
+      language,
+      subtitle,
+    ]),
+    tracks.map(({ id, kind, codec, language, subtitle }) => [id, kind, codec, language, subtitle]),
   );
   await until(() => other.trace.media.length === 4, "video and audio");
   assert.deepEqual(

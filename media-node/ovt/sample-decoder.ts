@@ -1,5 +1,6 @@
 import { aacFrameSamples, parseAdtsFrames, serializeAacConfig } from "../codecs/aac.ts";
 import { av1ConfigOf, av1SequenceOf, startsAv1Decoding } from "../codecs/av1.ts";
+import { parseCueSample } from "../codecs/webvtt.ts";
 import { vp9ConfigOf, vp9KeyFrame } from "../codecs/vp9.ts";
 import { ProtocolError } from "../flow/errors.ts";
 import type { Sample } from "../core/sample.ts";
@@ -84,6 +85,8 @@ export class SampleDecoder {
         return this.#pushDescribed(state, media, startsAv1Decoding(media.data) ? av1ConfigOf(media.data) : undefined);
       case "aac":
         return this.#pushAac(state, media, format);
+      case "webvtt":
+        return this.#pushCue(state, media, format);
       default:
         return this.#emit(state, media.pts, media.dts, media.duration, true, media.data);
     }
@@ -142,6 +145,12 @@ export class SampleDecoder {
     }
     state.isWaiting = false;
     this.#emit(state, media.pts, media.dts, media.duration, isKeyframe, media.data);
+  }
+
+  /** @param format of older releases is none of subtitles, since they had none */
+  #pushCue(state: TrackState, media: OvtMedia, format: BitstreamFormat | undefined): void {
+    if (format !== "webvtt" || !parseCueSample(media.data)) this.#ignored++;
+    else this.#emit(state, media.pts, media.pts, media.duration, true, media.data);
   }
 
   #pushAac(state: TrackState, media: OvtMedia, format: BitstreamFormat | undefined): void {
