@@ -154,12 +154,12 @@ function openPublisher<P extends "llhls" | "hls">(
   ];
 }
 
-/** @param isApart whether the main thread has other deliveries */
+/** @param isBusy whether the main thread has other deliveries */
 async function openWebRtc(
   context: NodeContext,
   hub: StreamHub,
   admit: AdmitViewer,
-  isApart: boolean,
+  isBusy: boolean,
 ): Promise<Delivery | undefined> {
   const { config, live, clock, logger, address, group } = context;
   const { signalling } = config.bind.webrtc;
@@ -182,7 +182,7 @@ async function openWebRtc(
     throw thrown instanceof TransportError ? mediaPortTaken(thrown) : thrown;
   });
   group.add(() => mediaPort.close());
-  const threads = mediaThreads(config, isApart);
+  const threads = mediaThreads(config, isBusy);
   // It can be had, and is left to the thread that serves.
   if (threads.mainPort === undefined) await mediaPort.close();
   const port = threads.mainPort === undefined ? undefined : mediaPort;

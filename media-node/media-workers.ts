@@ -9,8 +9,11 @@ import type { MediaPortOptions } from "./webrtc/transport/open-media-port.ts";
 import { startWorkerThread } from "./webrtc/workers/start-worker.ts";
 import { WorkerPool } from "./webrtc/workers/worker-pool.ts";
 
-/** Below this many viewers a second thread would cost more than it gives. */
-const viewersPerThread = 100;
+/**
+ * Below this many viewers a second sending thread costs more than it gives: each packs the stream, wakes and warms up for
+ * itself. 400 viewers of 2.5 Mbit/s are half of a core.
+ */
+const viewersPerThread = 400;
 
 /** Which thread sends by which port. */
 interface MediaThreads {
@@ -30,12 +33,14 @@ export function mediaPorts({ bind }: ServerConfig): readonly number[] {
 }
 
 /**
- * One worker for each further core, as far as Server.xml has ports for them and its worker counts allow; the main thread
- * has the first port where it serves any viewer.
- * @param isApart the main thread has other deliveries, which must not make media late (docs/decisions/webrtc-apart.md): it
- *   takes no viewer where it need not
+ * As many workers as cores, one less where the main thread has other deliveries; as far as Server.xml has ports for them and
+ * its worker counts allow. The main thread takes no viewer where it need not (docs/decisions/webrtc-apart.md), and has the
+ * first port where it may.
+ * @param isBusy the main thread has other deliveries
  */
-export function mediaThreads(config: ServerConfig, isApart: boolean): MediaThreads {
+export function mediaThreads(config: ServerConfig, isBusy: boolean): MediaThreads {
+  // On one core a second thread moves nothing out of the way that is worth its memory.
+  const isApart = isBusy || availableParallelism() > 1;
   const ports = mediaPorts(config);
   // Port 0 is any free one, as often as wanted.
   const portCount = ports[0] === 0 ? Infinity : ports.length;
@@ -44,8 +49,8 @@ export function mediaThreads(config: ServerConfig, isApart: boolean): MediaThrea
   );
   const isMainSpared = isApart && portCount === 1 && publishers.every(({ maxStreamThreads }) => maxStreamThreads > 0);
   const ownPorts = isMainSpared ? 0 : 1;
-  // Kept apart, viewers have a thread of their own on one core, too.
-  const cores = Math.max(isApart ? 1 : 0, availableParallelism() - 1);
+  // Beside LL-HLS, viewers have a thread of their own on one core, too; signalling alone leaves nearly a core.
+  const cores = isBusy ? Math.max(1, availableParallelism() - 1) : isApart ? availableParallelism() : 0;
   const mostWanted = Math.max(0, ...publishers.map(({ maxAppThreads }) => maxAppThreads));
   return {
     mainPort: isMainSpared ? undefined : ports[0]!,

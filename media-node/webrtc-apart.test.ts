@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
+import { availableParallelism } from "node:os";
 import { test, type TestContext } from "node:test";
 import { readMetrics } from "../test/support/metrics.ts";
 import { until } from "../test/support/until.ts";
@@ -61,6 +62,11 @@ test("where there is one port, that thread has it", async (t) => {
   assert.equal((await watched(t, { ...llhls, port })).get("hearth_webrtc_workers"), 1);
 });
 
-test("WebRTC alone needs no second thread for a few viewers", async (t) => {
-  assert.equal((await watched(t, {})).get("hearth_webrtc_workers"), 0);
+test("WebRTC alone: viewers are kept away from signalling where there is a second core", async (t) => {
+  assert.equal((await watched(t, {})).get("hearth_webrtc_workers"), availableParallelism() > 1 ? 1 : 0);
+});
+
+test("StreamWorkerCount 0 keeps them in the main thread", async (t) => {
+  const metrics = await watched(t, { publisher: "<StreamWorkerCount>0</StreamWorkerCount>" });
+  assert.equal(metrics.get("hearth_webrtc_workers"), 0);
 });

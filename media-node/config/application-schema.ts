@@ -174,7 +174,7 @@ export const applicationSchema = group("A name space of streams, and what is don
       max: 128,
     }),
     StreamWorkerCount: integer(
-      "Threads beside the main one that send one WebRTC stream, at most; never more than other cores, or than further ports in `IceCandidates`. Where LLHLS or HLS is published, too, the first of them serves the first viewer. 0 keeps to the main thread.",
+      "Threads beside the main one that send one WebRTC stream, at most; never more than cores (one less where LLHLS or HLS is published, too), or than ports in `IceCandidates`. The first of them serves the first viewer, a further one begins with every 400. 0 keeps to the main thread.",
       { fallback: 8, min: 0, max: 128 },
     ),
     DelayBufferTimeMs: unused("Delay before delivery."),

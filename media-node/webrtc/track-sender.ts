@@ -32,8 +32,11 @@ interface Run {
 const maxRuns = 8;
 /** Below this no pacing is worth its delay: bits per second. */
 const minPaceRate = 8_000_000;
-/** A large frame leaves within this time, in trains: spread enough for a queue on its way, and not late. */
-const spreadMs = 8;
+/** A large frame leaves within this time, in trains: spread enough for a queue on its way, and not late. One pacing tick. */
+const spreadMs = 5;
+/** The largest take two: a burst of more would be lost in a home router's queue. */
+const hugeFrameBytes = 128_000;
+const hugeSpreadMs = 8;
 /** A train of packets that leaves at once. */
 const trainBytes = 20_000;
 /** An opening burst is repeated so often at most, and not before the first had time to arrive. */
@@ -290,7 +293,11 @@ export class TrackSender {
     const { bitrate } = this.#fanOut!;
     if (!this.#isBursting) {
       const gentle = Math.max(minPaceRate, 2.5 * bitrate);
-      return this.isGentle ? gentle : Math.max(gentle, (packets.byteLength * 8_000) / spreadMs);
+      if (this.isGentle) return gentle;
+      return Math.max(
+        gentle,
+        (packets.byteLength * 8_000) / (packets.byteLength > hugeFrameBytes ? hugeSpreadMs : spreadMs),
+      );
     }
     return Math.max(1.5 * bitrate, Math.min(maxBurstRate, Math.max(12_000_000, 4 * bitrate)));
   }

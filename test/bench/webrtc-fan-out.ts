@@ -203,7 +203,7 @@ for (const audience of audiences) await verify(audience.sinks, () => send(audien
 const master = { key: new Uint8Array(16).fill(1), salt: new Uint8Array(12).fill(2) };
 const { key, salt } = deriveSrtpKey(srtpProfiles.aes128Gcm, master, "rtp");
 const plain = await openPlainSender(
-  gcm.sinks.map(({ port }) => port),
+  gcm.sinks.map(({ port }) => ({ address: "127.0.0.1", port })),
   key,
   salt,
 );

@@ -1,7 +1,7 @@
 // What do those who watch notice when 200 others click on play within one second? How late the pictures of 50 live viewers are
 // meanwhile, and how long the newcomers wait for theirs. The crowd is a process of its own.
-// Wanted: every picture at most 40 ms late. The crowd's own handshakes would run on other machines: it yields to the edge. On
-// two cores that three processes share it fails beyond 60 ms.
+// Wanted: every picture at most 40 ms late. The crowd and the live viewers would be on other machines: they yield to the edge, and
+// the kernel says when a picture came. On two cores that four processes share it fails beyond 60 ms.
 import assert from "node:assert/strict";
 import { fork } from "node:child_process";
 import { once } from "node:events";
@@ -9,17 +9,18 @@ import { loadavg, setPriority } from "node:os";
 import { fileURLToPath } from "node:url";
 import { setTimeout as sleep } from "node:timers/promises";
 import { startEdgeUnderLoad } from "../support/edge-under-load.ts";
-import { percentile, WebRtcAudience } from "../support/webrtc-audience.ts";
+import { percentile, WebRtcAudience, yieldToEdge } from "../support/webrtc-audience.ts";
 
 const joins = Number(process.argv[2] ?? 200);
-await using edge = await startEdgeUnderLoad({ nodeArgs: ["--max-semi-space-size=2"] });
+await using edge = await startEdgeUnderLoad();
+yieldToEdge();
 using audience = new WebRtcAudience(edge);
 await audience.gather(Number(process.argv[3] ?? 50), 50);
 await sleep(1000);
 const calm = await audience.lateness(() => sleep(3000));
 const before = edge.cost.cpuSeconds;
 let waits: number[] = [];
-const crowdNiceness = 10;
+const crowdNiceness = 15;
 const crowd = fork(fileURLToPath(new URL("../support/crowd-process.ts", import.meta.url)), [
   `${edge.url.replace("http", "ws")}/app/stream`,
   String(joins),
@@ -33,11 +34,7 @@ const stormy = await audience.lateness(async () => {
 const cpuMs = (edge.cost.cpuSeconds - before) * 1000;
 crowd.disconnect();
 const failed = waits.filter((wait) => wait < 0).length;
-assert.equal(
-  audience.all.reduce((sum, { forged, lost }) => sum + forged + lost, 0),
-  0,
-  "nobody lost a packet",
-);
+assert.equal(audience.forged + audience.lost, 0, "nobody lost a packet");
 assert.equal(failed, 0, `${failed} of ${joins} joined in vain`);
 console.log(`webrtc-flash-crowd: ${joins} joins in a second, load ${loadavg()[0]!.toFixed(1)}
   pictures of the live viewers: p99 ${percentile(stormy, 0.99).toFixed(1)}, latest ${percentile(stormy, 1).toFixed(1)} ms; before ${percentile(calm, 0.99).toFixed(1)} and ${percentile(calm, 1).toFixed(1)}

@@ -1,48 +1,65 @@
-// How late are pictures when a thousand watch one stream of 2.5 Mbit/s, served by one thread and by two? One viewer in twenty is
-// read and compared with what the origin published; what the others do not read the kernel throws away. All report and
-// consent. Wanted (p99): at most 40 ms with one thread, 25 ms with two; half as much again fails, since those who measure
-// share the cores.
+// How late are pictures when a thousand watch one stream of 2.5 Mbit/s, served by one thread and by two? Everybody reads,
+// reports and consents, in a process that yields to the edge, as on machines of their own; the kernel says when a picture
+// came. One packet in a hundred is decrypted and compared with what the origin published.
+// Wanted (p99): at most 40 ms with one thread, 25 ms with two, and 10 ms for the event loop of a thread that sends; half as much
+// again fails, since all of them share two cores. Where the cores are full (less than 5 % idle), the audience is more than this
+// machine carries, with those who watch beside the edge: the bench says so and measures again with three quarters of it.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { loadavg } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { startEdgeUnderLoad } from "../support/edge-under-load.ts";
-import { percentile, WebRtcAudience } from "../support/webrtc-audience.ts";
+import { percentile, WebRtcAudience, yieldToEdge } from "../support/webrtc-audience.ts";
 
-const viewers = Number(process.argv[2] ?? 1000);
-const seconds = Number(process.argv[3] ?? 8);
-const reading = Math.ceil(viewers / 20);
+const most = Number(process.argv[2] ?? 1000);
+const seconds = Number(process.argv[3] ?? 6);
+const joinsPerSecond = 160;
 
-async function measure(threads: number): Promise<number> {
-  await using edge = await startEdgeUnderLoad({
-    nodeArgs: ["--max-semi-space-size=2"],
-    publishers: `<StreamWorkerCount>${threads - 1}</StreamWorkerCount>`,
-  });
-  using audience = new WebRtcAudience(edge);
-  const groups = 10;
-  // Readers come with the others, so that every thread has some.
-  for (let group = 0; group < groups; group++) {
-    await audience.gather(Math.round((viewers - reading) / groups), 100, true);
-    await audience.gather(Math.max(1, Math.round(reading / groups)), 100);
-  }
+/** Ticks of all cores, and of those the idle ones. */
+function machine(): { readonly all: number; readonly idle: number } {
+  const ticks = /^cpu +(.*)$/m.exec(readFileSync("/proc/stat", "utf8"))![1]!.split(" ").map(Number);
+  return { all: ticks.slice(0, 8).reduce((sum, some) => sum + some, 0), idle: ticks[3]! };
+}
+
+interface Result {
+  readonly p99: number;
+  readonly idleShare: number;
+}
+
+async function measure(threads: number, viewers: number): Promise<Result> {
+  await using edge = await startEdgeUnderLoad({ publishers: `<StreamWorkerCount>${threads}</StreamWorkerCount>` });
+  yieldToEdge();
+  using audience = new WebRtcAudience(edge, { tickMs: 2 });
+  await audience.gather(viewers, joinsPerSecond);
   await sleep(1500);
   assert.equal(audience.ports, threads, `${audience.ports} threads serve`);
   const before = edge.cost.cpuSeconds;
+  const then = machine();
   const lateness = await audience.lateness(() => sleep(seconds * 1000));
+  const now = machine();
   const cpu = (edge.cost.cpuSeconds - before) / seconds;
-  assert.equal(
-    audience.all.reduce((sum, { forged }) => sum + forged, 0),
-    0,
-  );
-  assert.ok(lateness.length > reading * seconds * 20, `${lateness.length} pictures`);
+  const idleShare = (now.idle - then.idle) / (now.all - then.all);
+  assert.equal(audience.forged, 0, "every payload looked at was the origin's");
+  assert.ok(audience.checked > viewers * seconds, `${audience.checked} packets compared`);
+  assert.ok(lateness.length > viewers * seconds * 25, `${lateness.length} pictures`);
   const [p50, p99] = [percentile(lateness, 0.5), percentile(lateness, 0.99)];
   console.log(
-    `  ${threads} thread${threads > 1 ? "s" : ""}: p50 ${p50.toFixed(1)}, p99 ${p99.toFixed(1)} ms late, ${(cpu * 100).toFixed(0)} % of a core`,
+    `  ${viewers} viewers, ${threads} thread${threads > 1 ? "s" : ""}: p50 ${p50.toFixed(1)}, p99 ${p99.toFixed(1)} ms late, ${audience.lost} packets lost; the edge ${(cpu * 100).toFixed(0)} % of a core, the machine ${(idleShare * 100).toFixed(0)} % idle`,
   );
-  return p99;
+  return { p99, idleShare };
 }
 
-console.log(`webrtc-thousand: ${viewers} viewers, load ${loadavg()[0]!.toFixed(1)}`);
-const one = await measure(1);
-const two = await measure(2);
-console.log(`  two threads are ${(one / two).toFixed(1)} times as punctual`);
-assert.ok(one <= 60 && two <= 37.5, "pictures come too late");
+/** As many as the machine carries, a thousand at most. */
+async function largest(threads: number, viewers: number): Promise<Result & { readonly viewers: number }> {
+  const result = await measure(threads, viewers);
+  if (result.idleShare >= 0.05 || viewers < most / 4) return { ...result, viewers };
+  console.log(`  ${viewers} viewers beside their edge are more than this machine carries`);
+  return largest(threads, Math.round(viewers * 0.75));
+}
+
+console.log(`webrtc-thousand: load ${loadavg()[0]!.toFixed(1)}`);
+const one = await largest(1, most);
+const two = await largest(2, one.viewers);
+console.log(`  two threads are ${(one.p99 / two.p99).toFixed(1)} times as punctual`);
+assert.ok(one.p99 <= 60, "pictures of one thread come too late");
+assert.ok(two.p99 <= 37.5, "pictures of two threads come too late");

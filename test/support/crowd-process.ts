@@ -8,7 +8,7 @@ setInterval(() => {
 }, 2);
 const joining = Array.from({ length: Number(count) }, async (_, i) => {
   await new Promise((resolve) => setTimeout(resolve, (i * 1000) / Number(perSecond)));
-  const options = { checkEvery: 1000, isGenuine: () => true, isDeaf: true };
+  const options = { checkEvery: 1000, isGenuine: () => true };
   return LoadViewer.join(url!, options, (viewer) => crowd.add(viewer));
 });
 const joined = await Promise.allSettled(joining);

@@ -12,30 +12,34 @@ export interface LiveOriginMessage {
   /** SHA-1 of each payload, base64. */
   readonly payloads: readonly string[];
   readonly bitrate: number;
+  /** Of the clip that it plays again and again: when each sample is due, and the payload bytes of its packets; then its end. */
+  readonly pattern: readonly { readonly atMs: number; readonly sizes: readonly number[] }[];
 }
 
 const epochMs = Date.now() - 60_000;
 /** As an origin does for whoever joins. */
 const burstMs = 3_000;
 
-function payloadsOf(clip: Clip): string[] {
+function packetsOf(clip: Clip): Buffer[][] {
   const slab = new PacketSlab();
   const packetizers = clip.tracks.map(({ codec, decoderConfig }) =>
     createPacketizer(codec, { maxPacketBytes: 1200, decoderConfig })!,
   );
-  return clip.samples.flatMap(({ trackId, data }) => {
+  return clip.samples.map(({ trackId, data }) => {
     slab.begin(0);
     packetizers[trackId]!.packetize(data, slab);
-    return Array.from({ length: slab.count }, (_, i) => createHash("sha1").update(slab.payload(i)).digest("base64"));
+    return Array.from({ length: slab.count }, (_, i) => Buffer.from(slab.payload(i)));
   });
+}
+
+function timeOfSample(clip: Clip, index: number): number {
+  const { dts, trackId } = loopedSample(clip, index, 0);
+  return (dts * 1000) / clip.tracks[trackId]!.timescale;
 }
 
 function play(clip: Clip, source: FedSource): void {
   const nowMs = (): number => performance.timeOrigin + performance.now() - epochMs;
-  const timeOf = (index: number): number => {
-    const { dts, trackId } = loopedSample(clip, index, 0);
-    return (dts * 1000) / clip.tracks[trackId]!.timescale;
-  };
+  const timeOf = (index: number): number => timeOfSample(clip, index);
   let index = Math.floor((nowMs() - burstMs) / clip.durationMs) * clip.samples.length;
   while (timeOf(index) < nowMs() - burstMs) index++;
   while (!(loopedSample(clip, index, 0).isKeyframe && loopedSample(clip, index, 0).trackId === 0)) index--;
@@ -54,6 +58,7 @@ const clip = await makeClip({
   audio: "opus",
   videoArgs: ["-profile:v", "baseline", "-bf", "0", "-sc_threshold", "0", ...rate],
 });
+const packets = packetsOf(clip);
 const bytes = clip.samples.reduce((sum, { data }) => sum + data.length, 0);
 const source = new FedSource({
   tracks: clip.tracks.map((track) => (track.kind === "audio" ? { ...track, bitrate: 128_000 } : track)),
@@ -75,7 +80,11 @@ const server = createServer({ noDelay: true }, (socket) => node.publisher.accept
 server.listen(0, "127.0.0.1", () => {
   const message: LiveOriginMessage = {
     port: portOf(server),
-    payloads: payloadsOf(clip),
+    payloads: packets.flat().map((payload) => createHash("sha1").update(payload).digest("base64")),
+    pattern: [
+      ...packets.map((some, i) => ({ atMs: timeOfSample(clip, i), sizes: some.map(({ length }) => length) })),
+      { atMs: clip.durationMs, sizes: [] },
+    ],
     bitrate: (bytes * 8000) / clip.durationMs,
   };
   process.send!(message);

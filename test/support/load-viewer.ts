@@ -1,4 +1,4 @@
-// A viewer that costs little, so that hundreds fit beside the node they measure: OvenMediaEngine's signalling, ICE checks,
+// A viewer that costs little, so that a thousand fit beside the node they measure: OvenMediaEngine's signalling, ICE checks,
 // DTLS, receiver reports, consent; RTP headers are read in the clear and only a sample of the payloads is decrypted, by an
 // independent SRTP.
 import { createHash, randomBytes } from "node:crypto";
@@ -11,7 +11,7 @@ import { OpensslDtls, type DtlsConnection } from "../../media-node/webrtc/native
 import { newCertificate } from "../../media-node/webrtc/transport/certificate.ts";
 import { saltLengthOf } from "../../media-node/webrtc/transport/srtp-keys.ts";
 import { parseStun, serializeStun, stunAttributes, stunTypes } from "../../media-node/webrtc/transport/stun.ts";
-import { PolledSocket } from "./polled-socket.ts";
+import { ViewerSocket } from "./viewer-socket.ts";
 import { beginsKeyframe } from "./whep-viewer.ts";
 
 const library = loadNativeLibrary();
@@ -30,10 +30,8 @@ export interface LoadViewerOptions {
   readonly checkEvery: number;
   /** Whether a payload, by its SHA-1 in base64, is one of the stream's. */
   readonly isGenuine: (digest: string) => boolean;
-  /** From its first picture on nothing is read: the kernel throws away what does not fit. It still reports and consents. */
-  readonly isDeaf?: boolean;
-  /** The last packet of a picture came: its RTP timestamp, and when. */
-  readonly onPicture?: (timestamp: number, nowMs: number, viewer: LoadViewer) => void;
+  /** The last packet of a picture came: its RTP timestamp, and when the kernel had it. */
+  readonly onPicture?: (timestamp: number, atMs: number, viewer: LoadViewer) => void;
 }
 
 /** One received RTP stream, from the headers alone. */
@@ -74,7 +72,7 @@ export class LoadViewer {
   readonly #streams = new Map<number, Received>();
   readonly #opening: Buffer[] = [];
   #web!: WebSocket;
-  readonly #socket = new PolledSocket(1 << 20);
+  readonly #socket = new ViewerSocket((...datagrams) => this.#take(...datagrams));
   #dtls: DtlsConnection | undefined;
   #srtp!: SrtpSession;
   #srtcp!: SrtcpSession;
@@ -113,7 +111,7 @@ export class LoadViewer {
   tick(nowMs: number): void {
     if (this.isOver || this.#remote.port === 0) return;
     this.#nowMs = nowMs;
-    if (!this.#options.isDeaf || Number.isNaN(this.firstPictureMs)) this.#socket.drain(this.#take);
+    this.#socket.drain(nowMs);
     if (nowMs >= this.#nextCheckMs) {
       this.#nextCheckMs = nowMs + (this.#isConnected ? consentMs * (0.8 + Math.random() * 0.4) : repeatCheckMs);
       this.#check();
@@ -124,11 +122,6 @@ export class LoadViewer {
       this.#nextReportMs = nowMs + reportMs * (0.5 + Math.random());
       this.#report();
     }
-  }
-
-  /** See {@link PolledSocket.takesTrains}. */
-  set takesTrains(isTaking: boolean) {
-    this.#socket.takesTrains = isTaking;
   }
 
   /** Of the node's media socket that serves it. */
@@ -254,13 +247,12 @@ export class LoadViewer {
     );
   }
 
-  readonly #take = (bytes: Buffer): void => this.#receive(bytes);
-
-  #receive(bytes: Buffer): void {
-    const first = bytes[0]!;
-    if (first >= 128 && this.#isConnected) this.#receiveMedia(bytes);
-    else if (first < 4) this.#receiveStun(bytes);
-    else if (first >= 20 && first <= 63) this.#receiveDtls(bytes);
+  #take(bytes: Buffer, start: number, end: number, segment: number, atMs: number): void {
+    const first = bytes[start]!;
+    if (first >= 128 && this.#isConnected) {
+      for (let at = start; at < end; at += segment) this.#receiveMedia(bytes, at, Math.min(at + segment, end), atMs);
+    } else if (first < 4) this.#receiveStun(bytes.subarray(start, end));
+    else if (first >= 20 && first <= 63) this.#receiveDtls(bytes.subarray(start, end));
   }
 
   #receiveStun(bytes: Buffer): void {
@@ -294,30 +286,30 @@ export class LoadViewer {
     this.#nextReportMs = performance.now() + 100 * Math.random();
   }
 
-  #receiveMedia(bytes: Buffer): void {
-    const second = bytes[1]!;
+  /** Only what headers say, unless its turn has come to be looked at. */
+  #receiveMedia(bytes: Buffer, at: number, end: number, atMs: number): void {
+    const second = bytes[at + 1]!;
     if (second >= 192 && second <= 223) return;
     this.lastMs = this.#nowMs;
     this.packets++;
-    this.bytes += bytes.length;
-    const ssrc = bytes.readUInt32BE(8);
-    this.#count(ssrc, bytes.readUInt16BE(2));
+    this.bytes += end - at;
+    const ssrc = wordAt(bytes, at + 8);
+    this.#count(ssrc, bytes[at + 2]! * 256 + bytes[at + 3]!);
     if (ssrc !== this.#videoSsrc) return;
-    if (Number.isNaN(this.firstPictureMs)) this.#open(bytes);
+    if (Number.isNaN(this.firstPictureMs)) this.#open(bytes.subarray(at, end));
     else if (--this.#untilChecked <= 0) {
       this.#untilChecked = this.#options.checkEvery;
-      this.#verify(bytes);
+      this.#verify(bytes.subarray(at, end));
     }
-    if (!this.#hasKeyframe) this.#hasKeyframe = beginsKeyframe((this.#verify(bytes)?.[0] ?? 0) & 31);
-    if (second & 0x80) this.#onPicture(bytes);
+    if (!this.#hasKeyframe) this.#hasKeyframe = beginsKeyframe((this.#verify(bytes.subarray(at, end))?.[0] ?? 0) & 31);
+    if (second & 0x80) this.#onPicture(wordAt(bytes, at + 4), atMs);
   }
 
-  #onPicture(bytes: Buffer): void {
-    const nowMs = performance.now();
-    this.#options.onPicture?.(bytes.readUInt32BE(4), nowMs, this);
+  #onPicture(timestamp: number, atMs: number): void {
+    this.#options.onPicture?.(timestamp, atMs, this);
     if (!this.#hasKeyframe) return;
-    if (this.#lastPictureMs !== undefined) this.longestGapMs = Math.max(this.longestGapMs, nowMs - this.#lastPictureMs);
-    this.#lastPictureMs = nowMs;
+    if (this.#lastPictureMs !== undefined) this.longestGapMs = Math.max(this.longestGapMs, atMs - this.#lastPictureMs);
+    this.#lastPictureMs = atMs;
   }
 
   #count(ssrc: number, sequence: number): void {
@@ -375,3 +367,6 @@ export class LoadViewer {
     this.#send(this.#srtcp.encrypt(Buffer.from(packet)));
   }
 }
+
+const wordAt = (bytes: Buffer, at: number): number =>
+  ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;

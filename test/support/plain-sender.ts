@@ -5,14 +5,34 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
+/** Packets that go to every viewer at one time. */
+export interface PlainEvent {
+  /** After the beginning of the pattern. */
+  readonly atMs: number;
+  /** Payload bytes of each packet, 1,200 at most. */
+  readonly sizes: readonly number[];
+}
+
+export interface PlainCost {
+  /** Packets, over all viewers. */
+  readonly packets: number;
+  readonly cpuMicroseconds: number;
+  readonly bytes: number;
+}
+
 export interface PlainSender extends AsyncDisposable {
   /** Sends frames for so many CPU milliseconds, or one frame for 0. @returns CPU microseconds for one packet to one viewer */
   send(cpuMs: number): Promise<number>;
+  /** Sends `events` in time to all viewers, again and again for `ms`; the last event only says when the first comes again. */
+  pace(events: readonly PlainEvent[], ms: number): Promise<PlainCost>;
 }
 
-/** @returns undefined where there is no C compiler or no libcrypto */
+/**
+ * @param viewers IPv4 addresses and ports
+ * @returns undefined where there is no C compiler or no libcrypto
+ */
 export async function openPlainSender(
-  ports: readonly number[],
+  viewers: readonly { readonly address: string; readonly port: number }[],
   key: Uint8Array,
   salt: Uint8Array,
 ): Promise<PlainSender | undefined> {
@@ -32,13 +52,27 @@ export async function openPlainSender(
   }
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   child.stdin.on("error", () => {});
-  child.stdin.write(`${ports.join("\n")}\n0\n`);
-  const send = async (cpuMs: number): Promise<number> => {
-    child.stdin.write(`${cpuMs}\n`);
+  for (const { address, port } of [...viewers, { address: "0.0.0.0", port: 0 }]) {
+    child.stdin.write(`${Buffer.from(address.split(".").map(Number)).readUInt32BE()} ${port}\n`);
+  }
+  const ask = async (command: string): Promise<PlainCost> => {
+    child.stdin.write(`${command}\n`);
     const line = await lines.next();
-    const [packets, microseconds] = String(line.value).split(" ").map(Number);
-    return microseconds! / packets!;
+    const [packets, cpuMicroseconds, bytes] = String(line.value).split(" ").map(Number);
+    return { packets: packets!, cpuMicroseconds: cpuMicroseconds!, bytes: bytes! };
   };
   if (child.exitCode !== null) return undefined;
-  return { send, [Symbol.asyncDispose]: dispose };
+  return {
+    send: async (cpuMs) => {
+      const { packets, cpuMicroseconds } = await ask(`L ${cpuMs}`);
+      return cpuMicroseconds / packets;
+    },
+    pace: (events, ms) => {
+      for (const { atMs, sizes } of events) {
+        child.stdin.write(`E ${Math.round(atMs * 1000)} ${sizes.length} ${sizes.join(" ")}\n`);
+      }
+      return ask(`P ${ms}`);
+    },
+    [Symbol.asyncDispose]: dispose,
+  };
 }

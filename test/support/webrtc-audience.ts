@@ -1,10 +1,17 @@
 // Viewers of one edge, polled together, and how late their pictures are.
+import { setPriority } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { EdgeUnderLoad } from "./edge-under-load.ts";
 import { LoadViewer } from "./load-viewer.ts";
 
 export const percentile = (values: readonly number[], share: number): number =>
   values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))] ?? Number.NaN;
+
+/** Viewers have machines of their own: where they share the edge's, they take what it leaves. What they measure is timed by the kernel. */
+export function yieldToEdge(): void {
+  const niceness = 10;
+  setPriority(niceness);
+}
 
 export class WebRtcAudience implements Disposable {
   readonly all: LoadViewer[] = [];
@@ -16,26 +23,24 @@ export class WebRtcAudience implements Disposable {
   readonly #soonest = new Map<number, number>();
   #late: { readonly port: number; readonly delay: number }[] | undefined;
 
-  constructor(edge: EdgeUnderLoad) {
+  constructor(edge: EdgeUnderLoad, { tickMs = 1 } = {}) {
     this.#url = `${edge.url.replace("http", "ws")}/app/stream`;
     this.#genuine = new Set(edge.origin.payloads);
     this.#ticking = setInterval(() => {
       const nowMs = performance.now();
       for (const viewer of this.#waiting) viewer.tick(nowMs);
-    }, 1);
+    }, tickMs);
   }
 
   /** Resolves when all of them have their first picture. */
-  async gather(count: number, perSecond: number, isDeaf = false): Promise<void> {
+  async gather(count: number, perSecond: number): Promise<void> {
     const joining: Promise<LoadViewer>[] = [];
     const isGenuine = (digest: string): boolean => this.#genuine.has(digest);
-    const onPicture = (timestamp: number, nowMs: number, viewer: LoadViewer): void =>
-      this.#came(timestamp, nowMs, viewer);
+    const onPicture = (timestamp: number, atMs: number, viewer: LoadViewer): void =>
+      this.#came(timestamp, atMs, viewer);
     for (let i = 0; i < count; i++) {
       joining.push(
-        LoadViewer.join(this.#url, { checkEvery: 100, isGenuine, isDeaf, onPicture }, (viewer) =>
-          this.#waiting.add(viewer),
-        ),
+        LoadViewer.join(this.#url, { checkEvery: 100, isGenuine, onPicture }, (viewer) => this.#waiting.add(viewer)),
       );
       await sleep(1000 / perSecond);
     }
@@ -57,17 +62,45 @@ export class WebRtcAudience implements Disposable {
     return new Set(this.all.map(({ remotePort }) => remotePort)).size;
   }
 
-  [Symbol.dispose](): void {
-    clearInterval(this.#ticking);
-    for (const viewer of this.#waiting) viewer.close();
+  /** Decrypted and compared with what the origin published. */
+  get checked(): number {
+    return this.#sum(({ checked }) => checked);
   }
 
-  #came(timestamp: number, nowMs: number, { remotePort: port }: LoadViewer): void {
+  get forged(): number {
+    return this.#sum(({ forged }) => forged);
+  }
+
+  get lost(): number {
+    return this.#sum(({ lost }) => lost);
+  }
+
+  get bytes(): number {
+    return this.#sum(({ bytes }) => bytes);
+  }
+
+  /** All close the page. */
+  dismiss(): void {
+    for (const viewer of this.#waiting) viewer.close();
+    this.#waiting.clear();
+    this.all.length = 0;
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#ticking);
+    this.dismiss();
+  }
+
+  #sum(of: (viewer: LoadViewer) => number): number {
+    return this.all.reduce((total, viewer) => total + of(viewer), 0);
+  }
+
+  #came(timestamp: number, atMs: number, { remotePort: port }: LoadViewer): void {
     if (!this.#late) return;
     // Every thread has a time line of its own; its zero is where its soonest picture was.
     const first = this.#firstTimestamps.get(port) ?? timestamp;
     this.#firstTimestamps.set(port, first);
-    const delay = nowMs - ((timestamp - first) | 0) / 90;
+    const delay = atMs - ((timestamp - first) | 0) / 90;
     this.#soonest.set(port, Math.min(delay, this.#soonest.get(port) ?? Infinity));
     this.#late.push({ port, delay });
   }
