@@ -2,7 +2,8 @@ import { ProtocolError } from "../flow/errors.ts";
 import {
   attributeOf,
   attributesOf,
-  formatParametersOf,
+  formatsOf,
+  parseFormatParameters,
   parseSdp,
   rtpMapsOf,
   type SdpMedia,
@@ -58,6 +59,10 @@ export interface RemoteDescription {
   readonly bundle: readonly string[];
   readonly media: readonly RemoteMedia[];
 }
+
+/** There are 128 payload types, and a handful of words of feedback for each. */
+const maxFormats = 128;
+const maxFeedback = 1_024;
 
 /** Codecs that protect or repeat others. */
 const helpers = new Set(["rtx", "red", "ulpfec", "flexfec-03", "telephone-event", "cn"]);
@@ -148,40 +153,41 @@ const staticCodecs = new Map([
 
 function codecsOf(media: SdpMedia): RtpCodec[] {
   const maps = new Map(rtpMapsOf(media).map((map) => [map.payloadType, map]));
+  const fmtps = formatsOf(media);
+  const feedback = feedbackOf(media);
   const rtxOf = new Map<number, number>();
   for (const { payloadType, encoding } of maps.values()) {
     if (encoding.toLowerCase() !== "rtx") continue;
-    const apt = Number.parseInt(formatParametersOf(media, payloadType).get("apt") ?? "", 10);
+    const apt = Number.parseInt(parseFormatParameters(fmtps.get(payloadType) ?? "").get("apt") ?? "", 10);
     if (Number.isInteger(apt)) rtxOf.set(apt, payloadType);
   }
-  return media.formats.flatMap((format) => {
+  return media.formats.slice(0, maxFormats).flatMap((format) => {
     const payloadType = Number(format);
     const map = maps.get(payloadType);
     const encoding = map?.encoding ?? staticCodecs.get(payloadType);
     if (encoding === undefined || payloadType > 127 || helpers.has(encoding.toLowerCase())) return [];
+    const fmtp = fmtps.get(payloadType) ?? "";
     return [
       {
         payloadType,
         encoding,
         clockRate: map?.clockRate ?? 8_000,
         channels: map?.channels,
-        parameters: formatParametersOf(media, payloadType),
-        fmtp: fmtpOf(media, payloadType),
-        feedback: feedbackOf(media, payloadType),
+        parameters: parseFormatParameters(fmtp),
+        fmtp,
+        feedback: feedback.flatMap(([type, value]) => (type === "*" || Number(type) === payloadType ? [value] : [])),
         rtxPayloadType: rtxOf.get(payloadType),
       },
     ];
   });
 }
 
-function fmtpOf(media: SdpMedia, payloadType: number): string {
-  const line = attributesOf(media, "fmtp").find((value) => Number.parseInt(value, 10) === payloadType) ?? "";
-  return line.replace(/^\d+\s*/, "");
-}
-
-function feedbackOf(media: SdpMedia, payloadType: number): string[] {
-  return attributesOf(media, "rtcp-fb").flatMap((value) => {
-    const match = /^(\*|\d{1,3})\s+(.+)$/.exec(value);
-    return match && (match[1] === "*" || Number(match[1]) === payloadType) ? [match[2]!.trim()] : [];
-  });
+/** Every `a=rtcp-fb` with the payload type it is for, or `*`. */
+function feedbackOf(media: SdpMedia): [payloadType: string, value: string][] {
+  const found: [string, string][] = [];
+  for (const { key, value = "" } of media.attributes) {
+    const match = key === "rtcp-fb" && found.length < maxFeedback ? /^(\*|\d{1,3})\s+(.+)$/.exec(value) : undefined;
+    if (match) found.push([match[1]!, match[2]!.trim()]);
+  }
+  return found;
 }

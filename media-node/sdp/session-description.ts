@@ -135,9 +135,24 @@ export function rtpMapsOf(media: SdpMedia): RtpMap[] {
 
 /** Format parameters of a payload type, keys lower-cased, values as written (never coerced to numbers). */
 export function formatParametersOf(media: SdpMedia, payloadType: number): Map<string, string> {
-  const line = attributesOf(media, "fmtp").find((value) => Number.parseInt(value, 10) === payloadType) ?? "";
+  return parseFormatParameters(formatsOf(media).get(payloadType) ?? "");
+}
+
+/** Every `a=fmtp` by its payload type, as written behind it; of several the first. */
+export function formatsOf(media: SdpMedia): Map<number, string> {
+  const formats = new Map<number, string>();
+  for (const { key, value = "" } of media.attributes) {
+    if (key !== "fmtp") continue;
+    const payloadType = Number.parseInt(value, 10);
+    if (!formats.has(payloadType)) formats.set(payloadType, value.replace(/^\d+\s*/, ""));
+  }
+  return formats;
+}
+
+/** As {@link formatParametersOf}, of what stands behind the payload type. */
+export function parseFormatParameters(text: string): Map<string, string> {
   const parameters = new Map<string, string>();
-  for (const item of line.replace(/^\d+\s*/, "").split(";")) {
+  for (const item of text.split(";")) {
     const equals = item.indexOf("=");
     const key = (equals < 0 ? item : item.slice(0, equals)).trim().toLowerCase();
     if (key) parameters.set(key, equals < 0 ? "" : item.slice(equals + 1).trim());

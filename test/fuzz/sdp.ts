@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { ProtocolError } from "../../media-node/flow/errors.ts";
 import { acceptMedia } from "../../media-node/sdp/codec-choice.ts";
 import { parseRemoteDescription } from "../../media-node/sdp/remote-description.ts";
@@ -20,7 +20,9 @@ export function fuzz(input: Uint8Array): void {
   }
 }
 
-/** What random changes start from: the recorded offer of a GStreamer peer. */
-export const seeds: readonly string[] = [
-  readFileSync(new URL("../fixtures/sdp/gstreamer-offer.sdp", import.meta.url), "utf8"),
-];
+const folder = new URL("../fixtures/sdp/", import.meta.url);
+
+/** What random changes start from: the recorded offers of players. */
+export const seeds: readonly string[] = readdirSync(folder)
+  .filter((file) => file.endsWith(".sdp"))
+  .map((file) => readFileSync(new URL(file, folder), "utf8"));
