@@ -25,6 +25,7 @@ import { advertisedAddresses } from "./public-address.ts";
 import { oncePerSetting, publishedBy } from "./published-by.ts";
 import { applicationFor } from "./pull-planner.ts";
 import { defaultWebRtcConfig, type WebRtcConfig } from "./webrtc/config.ts";
+import { JoinQueue } from "./webrtc/join-queue.ts";
 import { newCertificate } from "./webrtc/transport/certificate.ts";
 import { openMediaPort } from "./webrtc/transport/open-media-port.ts";
 import type { StreamStats } from "./webrtc/stream-counters.ts";
@@ -190,6 +191,7 @@ async function openWebRtc(
   const workers = openMediaWorkers(context, hub, threads, shared);
   const guests: WebRtcGuest[] = [];
   const times = newTimes();
+  const joins = new JoinQueue(clock);
   const open = oncePerSetting((setting: WebRtcConfig): WebRtcGuest => {
     const guest = createWebRtc({
       hub: sound.hub,
@@ -199,6 +201,7 @@ async function openWebRtc(
       logger,
       times,
       workers,
+      joins,
       config: setting,
     });
     guests.push(guest);

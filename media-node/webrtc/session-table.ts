@@ -1,3 +1,4 @@
+import type { AdmitViewer } from "../core/guest.ts";
 import { streamKey } from "../core/stream-name.ts";
 import type { Stream } from "../core/stream.ts";
 import type { StreamHold, StreamHub } from "../core/stream-hub.ts";
@@ -8,6 +9,7 @@ import type { Clock } from "../time/clock.ts";
 import type { WebRtcConfig } from "./config.ts";
 import type { MediaPort } from "./media-port.ts";
 import { watchFirstMedia } from "./first-media.ts";
+import type { JoinQueue } from "./join-queue.ts";
 import { playableTracksOf, type PlayableTracks } from "./playable-tracks.ts";
 import { randomToken, type RandomBytes } from "./random.ts";
 import { playablePlaylistOf, type PlayablePlaylist } from "./renditions.ts";
@@ -37,6 +39,13 @@ export interface RoomOptions {
   readonly defer: (run: () => void) => void;
   /** Threads that take viewers beside this one; the caller closes it. */
   readonly workers?: WorkerPool | undefined;
+}
+
+/** What those who take viewers in share besides. */
+export interface DoorOptions extends RoomOptions {
+  readonly admit: AdmitViewer;
+  /** Where viewers wait for their turn. */
+  readonly joins: JoinQueue;
 }
 
 interface StreamEntry {

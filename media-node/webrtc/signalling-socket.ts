@@ -5,10 +5,11 @@ import { messageOf, ProtocolError } from "../flow/errors.ts";
 import type { Logger } from "../flow/logger.ts";
 import { parseRemoteDescription } from "../sdp/remote-description.ts";
 import { atWallTime, type Clock, type Timer } from "../time/clock.ts";
+import { sleep } from "../time/sleep.ts";
 import { acceptAnswer, candidatesFor, createOffer, type LocalOffer } from "./negotiation.ts";
 import { randomUint32 } from "./random.ts";
 import { switchableRenditions, type PlayablePlaylist, type PlayableRendition } from "./renditions.ts";
-import type { RoomOptions, SessionTable } from "./session-table.ts";
+import type { DoorOptions, SessionTable } from "./session-table.ts";
 import { SignallingDialogue, type SignallingEvent } from "./signalling-dialogue.ts";
 import {
   failureMessage,
@@ -31,6 +32,7 @@ const silenceMs = 60_000;
 /** More than this is no player. */
 const maxMessagesAtOnce = 200;
 const maxMessagesPerSecond = 5;
+const roomMs = 250;
 /** A socket that does not take our few messages is not being read. */
 const maxBufferedBytes = 1024 * 1024;
 
@@ -54,7 +56,7 @@ interface Offered {
 export class SignallingSocket {
   readonly #socket: WebSocket;
   readonly #target: ViewerTarget;
-  readonly #options: RoomOptions;
+  readonly #options: DoorOptions;
   readonly #table: SessionTable;
   readonly #log: Logger;
   readonly #dialogue = new SignallingDialogue();
@@ -72,7 +74,7 @@ export class SignallingSocket {
     asked: ViewerTarget,
     { target = asked, endsAtMs }: Admitted,
     table: SessionTable,
-    options: RoomOptions,
+    options: DoorOptions,
   ) {
     this.#socket = socket;
     this.#target = target;
@@ -185,7 +187,9 @@ export class SignallingSocket {
       gate.hold.release();
       return this.#fail(404, `Cannot create offer: ${playlist.refusal}`, closeCodes.notFound);
     }
-    if (this.#table.refusal || !this.#table.hasPlace) {
+    const hasTurn = await this.#turn();
+    if (this.#gone.signal.aborted) return gate.hold.release();
+    if (!hasTurn || this.#table.refusal || !this.#table.hasPlace || gate.hold.stream.isClosed) {
       gate.hold.release();
       return this.#fail(503, "This node takes no new viewers", closeCodes.tryLater);
     }
@@ -198,6 +202,18 @@ export class SignallingSocket {
       session.close({ code: "internal", message: messageOf(thrown) });
       throw thrown;
     }
+  }
+
+  /** Players take a refusal as final: where a crowd is too large to wait in, they wait for room, as long as for a stream. */
+  async #turn(): Promise<boolean> {
+    const { joins, config } = this.#options;
+    const { signal } = this.#gone;
+    const deadlineMs = this.#clock.nowMs() + config.holdMs;
+    while (!(await joins.turn(this.#target.remoteAddress, signal))) {
+      if (signal.aborted || this.#clock.nowMs() >= deadlineMs) return false;
+      await sleep(this.#clock, roomMs, signal);
+    }
+    return true;
   }
 
   #offer(session: ViewerPlace, playlist: PlayablePlaylist, transport: string | null): void {

@@ -2,6 +2,7 @@ import type { StreamHold, StreamHub, StreamRequest } from "../core/stream-hub.ts
 import type { StreamName } from "../core/stream-name.ts";
 import type { Stream } from "../core/stream.ts";
 import type { Clock } from "../time/clock.ts";
+import { sleep } from "../time/sleep.ts";
 import { isOrderKnown } from "./playable-tracks.ts";
 
 /** A hold on a stream that can be offered; or why not. */
@@ -74,18 +75,6 @@ function pictureKnown(stream: Stream, clock: Clock, waitMs: number, signal: Abor
     function done(): void {
       timer.cancel();
       leave();
-      signal.removeEventListener("abort", done);
-      resolve();
-    }
-  });
-}
-
-function sleep(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = clock.after(ms, done);
-    signal.addEventListener("abort", done, { once: true });
-    function done(): void {
-      timer.cancel();
       signal.removeEventListener("abort", done);
       resolve();
     }

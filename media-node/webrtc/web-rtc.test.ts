@@ -10,6 +10,7 @@ import { MemoryLogger, settle, TestHub } from "../../test/support/webrtc-room.ts
 import type { AdmitViewer } from "../core/guest.ts";
 import type { StreamDescription } from "../core/stream.ts";
 import type { WebRtcConfig } from "./config.ts";
+import { JoinQueue } from "./join-queue.ts";
 import { createWebRtc, type WebRtcGuest } from "./web-rtc.ts";
 
 const fingerprint = `sha-256 ${Array.from({ length: 32 }, () => "AB").join(":")}`;
@@ -65,6 +66,7 @@ interface Node {
   readonly port: MemoryMediaPort;
   readonly guest: WebRtcGuest;
   readonly logger: MemoryLogger;
+  readonly joins: JoinQueue;
 }
 
 async function node(
@@ -76,7 +78,8 @@ async function node(
   const logger = new MemoryLogger();
   const admit: AdmitViewer = options.admit ?? (() => Promise.resolve({ isAdmitted: true }));
   const config = options.config ?? {};
-  const guest = createWebRtc({ hub: hub.hub, port, admit, clock: hub.clock, logger, config });
+  const joins = new JoinQueue(hub.clock);
+  const guest = createWebRtc({ hub: hub.hub, port, admit, clock: hub.clock, logger, config, joins });
   const door = new HttpDoor(guest);
   const url = await door.open();
   context.after(async () => {
@@ -88,7 +91,7 @@ async function node(
       [],
     );
   });
-  return { url, hub, port, guest, logger };
+  return { url, hub, port, guest, logger, joins };
 }
 
 function post(url: string, body = offer, headers: Record<string, string> = {}): Promise<Response> {
@@ -342,6 +345,50 @@ test("WHEP: a full or draining node says 503 with Retry-After; draining ends its
   assert.equal(port.peers[0]!.state, "closed");
   assert.equal((await post(`${url}/app/live/whep`)).status, 503);
   assert.equal(guest.stats.ended.drain, 1);
+});
+
+/** As a crowd from this machine does: nobody else finds room to wait for a turn. */
+async function crowd({ joins }: Node): Promise<AbortController> {
+  const controller = new AbortController();
+  for (let i = 0; i < 600; i++) void joins.turn("127.0.0.1", controller.signal);
+  await settle();
+  return controller;
+}
+
+test("WHEP: who comes in too large a crowd is told to come again, 503 with Retry-After", async (t) => {
+  const one = await node(t);
+  const others = await crowd(one);
+  const refused = await post(`${one.url}/app/live/whep`);
+  assert.equal(refused.status, 503);
+  assert.equal(refused.headers.get("retry-after"), "2");
+  assert.deepEqual([one.port.peers.length, one.hub.viewers], [0, {}]);
+  others.abort();
+  one.hub.clock.advance(100);
+  assert.equal((await post(`${one.url}/app/live/whep`)).status, 201);
+});
+
+test("signalling: in a crowd an offer comes later; a player is not refused", async (t) => {
+  const one = await node(t);
+  await crowd(one);
+  const player = new Player(`${one.url}/app/live`);
+  await player.send({ command: "request_offer" });
+  await until(() => one.hub.viewers["webrtc"] === 1);
+  await settle();
+  assert.equal(player.messages.length, 0);
+  // Two seconds of turns, and one look in between.
+  for (let i = 0; i < 400 && player.messages.length === 0; i++) {
+    one.hub.clock.advance(5);
+    await settle();
+  }
+  await player.message(0);
+  assert.equal(player.messages[0]!.command, "offer");
+  const gone = new Player(`${one.url}/app/live`);
+  await crowd(one);
+  await gone.send({ command: "request_offer" });
+  await until(() => one.hub.viewers["webrtc"] === 2);
+  gone.socket.close();
+  await until(() => one.hub.viewers["webrtc"] === 1);
+  player.socket.close();
 });
 
 test("WHEP: who knows the session's URL may end it, whoever may watch by then", async (t) => {

@@ -10,9 +10,10 @@ import { messageOf } from "../flow/errors.ts";
 import type { Logger } from "../flow/logger.ts";
 import type { Clock } from "../time/clock.ts";
 import { defaultWebRtcConfig, type WebRtcConfig } from "./config.ts";
+import { JoinQueue } from "./join-queue.ts";
 import type { MediaPort } from "./media-port.ts";
 import type { RandomBytes } from "./random.ts";
-import { SessionTable, type RoomOptions, type ViewerTimes } from "./session-table.ts";
+import { SessionTable, type DoorOptions, type ViewerTimes } from "./session-table.ts";
 import { SignallingSocket } from "./signalling-socket.ts";
 import type { StreamStats } from "./stream-counters.ts";
 import { Whep } from "./whep.ts";
@@ -29,6 +30,8 @@ export interface WebRtcOptions {
   readonly random?: RandomBytes;
   /** Threads that take viewers beside this one; closed by the caller. */
   readonly workers?: WorkerPool | undefined;
+  /** Shared by the guests of one thread; default its own. */
+  readonly joins?: JoinQueue;
   /** Where waiting times are kept. */
   readonly times?: ViewerTimes;
 }
@@ -56,7 +59,7 @@ export interface WebRtcGuest extends HttpGuest {
 
 /** Serves WHEP and OvenMediaEngine's signalling for the hub's streams, and sends their media through `port`. */
 export function createWebRtc(options: WebRtcOptions): WebRtcGuest {
-  const room: RoomOptions & { readonly admit: AdmitViewer } = {
+  const room: DoorOptions = {
     hub: options.hub,
     port: options.port,
     admit: options.admit,
@@ -65,6 +68,7 @@ export function createWebRtc(options: WebRtcOptions): WebRtcGuest {
     random: options.random ?? randomBytes,
     config: { ...defaultWebRtcConfig, ...options.config },
     times: options.times,
+    joins: options.joins ?? new JoinQueue(options.clock),
     defer: setImmediate,
     workers: options.workers,
   };
@@ -94,7 +98,7 @@ export function createWebRtc(options: WebRtcOptions): WebRtcGuest {
 /** WebSocket upgrades, admitted before the handshake so that a refusal is an HTTP answer. */
 class SignallingDoor {
   readonly #table: SessionTable;
-  readonly #room: RoomOptions & { readonly admit: AdmitViewer };
+  readonly #room: DoorOptions;
   readonly #sockets = new Set<SignallingSocket>();
   // No compression: its memory per socket is many times that of these few messages.
   readonly #server = new WebSocketServer({
@@ -108,7 +112,7 @@ class SignallingDoor {
   readonly #traces = new WeakMap<IncomingMessage, string>();
   #isClosed = false;
 
-  constructor(table: SessionTable, room: RoomOptions & { readonly admit: AdmitViewer }) {
+  constructor(table: SessionTable, room: DoorOptions) {
     this.#table = table;
     this.#room = room;
     this.#server.on("headers", (headers, request) => {

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { traceHeader } from "../cluster/trace/trace-id.ts";
-import type { Admitted, AdmitViewer, ViewerTarget } from "../core/guest.ts";
+import type { Admitted, ViewerTarget } from "../core/guest.ts";
 import type { StreamHold } from "../core/stream-hub.ts";
 import { messageOf, ProtocolError } from "../flow/errors.ts";
 import { parseRemoteDescription, type RemoteDescription } from "../sdp/remote-description.ts";
@@ -8,7 +8,7 @@ import { atWallTime, type Timer } from "../time/clock.ts";
 import { acceptOffer, candidatesFor, createAnswer } from "./negotiation.ts";
 import { randomToken } from "./random.ts";
 import { switchableRenditions } from "./renditions.ts";
-import type { RoomOptions, SessionTable } from "./session-table.ts";
+import type { DoorOptions, SessionTable } from "./session-table.ts";
 import { passGate } from "./stream-gate.ts";
 import type { ViewerPlace } from "./viewer-place.ts";
 
@@ -18,6 +18,7 @@ const bodyMs = 10_000;
 const deletedMs = 30_000;
 const maxDeleted = 10_000;
 const retryAfterSeconds = 2;
+const crowded = "too many viewers come at the same time";
 /** Third path segment of session URLs: this and the session's id. */
 const sessionPrefix = "whep-";
 
@@ -44,13 +45,13 @@ interface WhepSession {
 
 /** WHEP (draft-ietf-wish-whep): one POST, one session, ended by DELETE on the URL that the POST was answered with. */
 export class Whep {
-  readonly #options: RoomOptions & { readonly admit: AdmitViewer };
+  readonly #options: DoorOptions;
   readonly #table: SessionTable;
   readonly #sessions = new Map<string, WhepSession>();
   /** Sessions ended by DELETE; a Map keeps them in order of their end. */
   readonly #deleted = new Map<string, Timer>();
 
-  constructor(table: SessionTable, options: RoomOptions & { readonly admit: AdmitViewer }) {
+  constructor(table: SessionTable, options: DoorOptions) {
     this.#table = table;
     this.#options = options;
   }
@@ -87,6 +88,7 @@ export class Whep {
     if (request.method === "GET" || request.method === "HEAD") return { status: 204 };
     if (request.method !== "POST") return notAllowed("OPTIONS, GET, HEAD, POST");
     if (this.#table.refusal) return tryLater(503, "this node takes no new viewers");
+    if (this.#options.joins.isFull(target.remoteAddress)) return tryLater(503, crowded);
     if (mediaType(request) !== "application/sdp") return { status: 415, body: "send application/sdp" };
     const body = await readBody(request, this.#options);
     if (typeof body !== "string") return body;
@@ -116,9 +118,18 @@ export class Whep {
     await prepared;
     if (gate.kind === "not-found") return { status: 404, body: gate.reason };
     if (gate.kind === "not-yet") return tryLater(409, gate.reason);
+    const hasTurn = await this.#options.joins.turn(asked.remoteAddress, signal);
+    if (!hasTurn && !signal.aborted) {
+      gate.hold.release();
+      return tryLater(503, crowded);
+    }
     if (signal.aborted || this.#table.refusal || !this.#table.hasPlace) {
       gate.hold.release();
       return tryLater(503, "this node takes no new viewers");
+    }
+    if (gate.hold.stream.isClosed) {
+      gate.hold.release();
+      return tryLater(409, "the stream ended");
     }
     return this.#open(gate.hold, offer, asked, admission);
   }
@@ -266,7 +277,7 @@ function mediaType(request: IncomingMessage): string {
 }
 
 /** Reads a body within its limits of size and time. */
-function readBody(request: IncomingMessage, { clock }: RoomOptions): Promise<string | Answer> {
+function readBody(request: IncomingMessage, { clock }: DoorOptions): Promise<string | Answer> {
   return new Promise((resolve) => {
     const chunks: Buffer[] = [];
     let bytes = 0;

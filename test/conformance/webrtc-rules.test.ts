@@ -29,6 +29,8 @@ const files = {
   players: "test/e2e/webrtc-players.test.ts",
   routed: "test/e2e/webrtc-players-routed.test.ts",
   probes: "test/conformance/webrtc-probes.test.ts",
+  floods: "test/conformance/webrtc-floods.test.ts",
+  joins: `${room}/join-queue.test.ts`,
   routerPlayers: "test/e2e/playback.test.ts",
   threads: "test/interop/webrtc-threads.test.ts",
   relay: "functions/signalling/signalling-relay.test.ts",
@@ -126,6 +128,8 @@ const outsider = [
   "no probe of an outsider hurts a session, is answered with more than it was, or leaves anything behind",
 ] as const;
 const ownAddress = ["door", "from the viewer's own address, plain, old and invented records change nothing"] as const;
+const crowdTold = ["room", "WHEP: who comes in too large a crowd is told to come again, 503 with Retry-After"] as const;
+const crowdHeld = ["room", "signalling: in a crowd an offer comes later; a player is not refused"] as const;
 const strangers = [
   "door",
   "who knows no user fragment or no password gets no answer, and leaves nothing behind",
@@ -371,23 +375,35 @@ const rules: Readonly<Record<string, Held>> = {
   ],
   "W1 spoofed STUN and DTLS": [outsider, ownAddress, strangers],
   "W2 no reflection": [
+    ["floods", "whoever is not proven gets no more bytes than were sent, and no more answers than requests"],
     strangers,
     outsider,
     ["door", "a handshake that stops after the first flight gets at most three times what it sent"],
   ],
   "W3 fingerprints": [
+    ["floods", "${name}: viewers with another certificate than the signalled one get no keys and no packet"],
     ["door", "${name}: another certificate than the signalled one gets no keys and no packet"],
     ["dtls", "${engine.name}: a CertificateVerify, Certificate or Finished changed on the way gives no keys"],
     ["dtls", "${engine.name}: somebody else's certificate without its key gives no keys"],
   ],
   "W4 consent": [["door", "a thousand viewers that vanish are gone after 35 s, and nothing of them remains"]],
-  "W5 floods": [outsider, ["door", "one address opens a bounded number of unproven TCP connections"]],
+  "W5 floods": [
+    outsider,
+    ["floods", "junk on the port costs nobody who watches a packet"],
+    ["door", "one address opens a bounded number of unproven TCP connections"],
+  ],
   "W6 replays": [
+    ["floods", "a viewer's handshake and report, replayed from its own address, change nothing and are not answered"],
     ownAddress,
     ["replay", "each index is accepted once, however they are shuffled within the window"],
     ["srtp", "${crypto.name}, profile ${profile}: SRTCP goes both ways, once, unchanged only"],
   ],
   "W7 handshakes queue": [
+    crowdTold,
+    crowdHeld,
+    ["joins", "a few viewers do not wait; of a crowd two are let in every 5 ms, in the order they came"],
+    ["joins", "who finds no room to wait is refused at once; one address fills half of it"],
+    ["floods", "of more players than can be let in the first are served, and the rest are told when to come again"],
     ["queue", "a crowd is worked off in order, in slices of 2 ms"],
     ["queue", "what exceeds its bound is dropped and counted; closing forgets the rest"],
   ],

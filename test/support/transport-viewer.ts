@@ -55,6 +55,9 @@ export class TransportViewer {
   bytesOut = 0;
   /** Receives, but says nothing by itself. */
   isSilent = false;
+  /** What it sent, while {@link keepsSent}. */
+  readonly sent: Uint8Array[] = [];
+  keepsSent = false;
   /** The TCP connection was closed by the other side. */
   isEnded = false;
   /**
@@ -71,6 +74,8 @@ export class TransportViewer {
   #srtcp: SrtcpSession | undefined;
   #srtp: SrtpSession | undefined;
   profile: SrtpProfile | undefined;
+  /** Its first DTLS flight. */
+  hello: readonly Uint8Array[] = [];
   readonly #waiting: { readonly isDone: () => unknown; readonly done: () => void }[] = [];
 
   readonly #isCmOnly: boolean;
@@ -110,6 +115,7 @@ export class TransportViewer {
 
   send(bytes: Uint8Array): void {
     this.bytesOut += bytes.length;
+    if (this.keepsSent) this.sent.push(Uint8Array.from(bytes));
     if (this.#tcp) {
       const length = Buffer.alloc(2);
       length.writeUInt16BE(bytes.length);
@@ -141,6 +147,7 @@ export class TransportViewer {
     this.#dtls = (this.#isCmOnly ? cmClient : client).open();
     const flight = this.#dtls.start();
     for (const datagram of flight) this.send(datagram);
+    this.hello = flight;
     return flight;
   }
 
