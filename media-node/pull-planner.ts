@@ -8,6 +8,10 @@ import type { StreamName } from "./core/stream-name.ts";
 
 /** The application as declared, or as it would be made from the template `*`. */
 export function applicationFor(vhost: VhostConfig, app: string): ApplicationConfig | undefined {
+  // Most have the name that is written down, and every request of a viewer asks.
+  for (const application of vhost.applications) {
+    if (application.name === app && !application.isTemplate) return application;
+  }
   const choice = findApplication(vhost, app);
   return choice.kind === "application" ? choice.application : undefined;
 }

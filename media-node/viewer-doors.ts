@@ -76,13 +76,34 @@ const portsOf = (deliveries: readonly Delivery[], kind: "port" | "tlsPort"): num
   ...new Set(deliveries.flatMap(({ ports }) => ports[kind] ?? [])),
 ];
 
+/** Hosts whose virtual host is remembered; they are what strangers say. */
+const maxHosts = 1_000;
+
+/** The name of a host's virtual host, looked for once for as long as a configuration holds. */
+function vhostsByHost(live: NodeContext["live"]): (host: string) => string | undefined {
+  let config = live.now;
+  const known = new Map<string, string | undefined>();
+  return (host) => {
+    if (config !== live.now || known.size >= maxHosts) known.clear();
+    config = live.now;
+    if (known.has(host)) return known.get(host);
+    const choice = chooseVhost(config, host);
+    const name = choice.kind === "vhost" ? choice.vhost.name : undefined;
+    known.set(host, name);
+    return name;
+  };
+}
+
 /** What all doors have in common. */
 function doorOf({ config, live, logger, address }: NodeContext, state: () => NodeState) {
+  const vhostOf = vhostsByHost(live);
   return {
     ...(address !== undefined && { address }),
     resolve: (host: string, path: string) => {
-      const choice = chooseVhost(live.now, host);
-      return choice.kind === "vhost" ? { vhost: choice.vhost.name, ...splitPath(path) } : undefined;
+      const vhost = vhostOf(host);
+      if (vhost === undefined) return undefined;
+      const { app, stream, file } = splitPath(path);
+      return { vhost, app, stream, file };
     },
     scheme: config.hearth.publicUrl?.startsWith("https:") ? ("https" as const) : ("http" as const),
     trustedProxies: () => live.now.hearth.trustedProxies,

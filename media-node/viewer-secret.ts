@@ -3,7 +3,7 @@ import type { ServerConfig, VhostConfig } from "./config/server-config.ts";
 
 /** For guards without a key of their own: then no other node knows it, and viewers stay where they began. */
 const ownSecret = randomBytes(32).toString("hex");
-const made = new WeakMap<VhostConfig, string>();
+const made = new WeakMap<VhostConfig, string | undefined>();
 
 /**
  * What signs LL-HLS viewers' tokens where the cluster has no secret: made of the keys of the virtual host's guards, so that
@@ -13,13 +13,17 @@ export function viewerSecretOf({ vhosts }: ServerConfig, name: string): string |
   const vhost = vhosts.find((candidate) => candidate.name === name);
   if (!vhost) return undefined;
   const known = made.get(vhost);
-  if (known !== undefined) return known;
+  if (known !== undefined || made.has(vhost)) return known;
+  made.set(vhost, secretOf(vhost));
+  return made.get(vhost);
+}
+
+function secretOf(vhost: VhostConfig): string | undefined {
   const guards = [vhost.signedPolicy, vhost.admissionWebhooks].filter((guard) => guard?.publishers.includes("llhls"));
   if (guards.length === 0) return undefined;
   const keys = guards.map((guard) => guard?.secretKey ?? "");
   const secret = createHash("sha256")
-    .update(JSON.stringify(["hearth llhls viewers", name, keys]))
+    .update(JSON.stringify(["hearth llhls viewers", vhost.name, keys]))
     .digest("hex");
-  made.set(vhost, keys.every((key) => key === "") ? ownSecret : secret);
-  return made.get(vhost);
+  return keys.every((key) => key === "") ? ownSecret : secret;
 }

@@ -12,7 +12,6 @@ import { sendProblem } from "./http-answers.ts";
 import { Http2Side } from "./http2-side.ts";
 import { exchangeOf } from "./node-exchange.ts";
 import { PlainConnection, type PlainDoor } from "./plain-connection.ts";
-import type { RequestHead } from "./request-head.ts";
 import { targetOf, type RequestLine, type ResolveTarget } from "./request-target.ts";
 
 export interface HttpServerOptions {
@@ -156,10 +155,8 @@ class ViewerDoor implements HttpServer, PlainDoor {
     return false;
   }
 
-  serve(exchange: PlainExchange, { url, headers }: RequestHead, socket: Socket): boolean {
-    const { localPort, remoteAddress, remotePort } = socket;
-    const header = (name: string): string | undefined => headers.get(name);
-    return this.#serve(exchange, { url, authority: headers.get("host"), localPort, remoteAddress, remotePort, header });
+  serve(exchange: PlainExchange & RequestLine): boolean {
+    return this.#serve(exchange, exchange);
   }
 
   later(connection: PlainConnection): void {
@@ -213,7 +210,8 @@ class ViewerDoor implements HttpServer, PlainDoor {
   #serve(exchange: PlainExchange, line: RequestLine): boolean {
     try {
       const target = this.#targetOf(line);
-      return target !== undefined && this.#options.guests.some((guest) => guest.serve?.(exchange, target) === true);
+      if (target) for (const guest of this.#options.guests) if (guest.serve?.(exchange, target) === true) return true;
+      return false;
     } catch (thrown) {
       this.#options.logger.error("a request failed", { error: messageOf(thrown) });
       exchange.send(500, ["Content-Length", "0"]);

@@ -2,7 +2,8 @@ import { STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 import type { AnswerBody, PlainExchange } from "../core/guest.ts";
 import { isComing } from "./node-exchange.ts";
-import { parseRequestHead, type RequestHead } from "./request-head.ts";
+import { parseRequestHead, repeatRequestHead, type HeadFields, type RequestHead } from "./request-head.ts";
+import type { RequestLine } from "./request-target.ts";
 
 /** What a connection needs of its door. */
 export interface PlainDoor {
@@ -11,7 +12,7 @@ export interface PlainDoor {
   /** `Date`, as of {@link nowSeconds}. */
   readonly date: string;
   /** Offers a request to the guests; false when none takes it. */
-  serve(exchange: PlainExchange, head: RequestHead, socket: Socket): boolean;
+  serve(exchange: PlainExchange & RequestLine): boolean;
   /** Has the connection {@link PlainConnection.readNext} when others had a turn: it sent requests ahead. */
   later(connection: PlainConnection): void;
   /** Takes a connection over, from the bytes on that were put back into it. */
@@ -88,7 +89,8 @@ export class PlainConnection {
   #unread: Buffer | undefined;
   #exchange: Exchange | undefined;
   /** Of the request before. */
-  #head: RequestHead | undefined;
+  #fields: HeadFields | undefined;
+  readonly peer: Peer;
   /** When the phase began that {@link sweep} limits: reading a head, or waiting for one. */
   #sinceSeconds: number;
   /** By then everything written must have been taken. */
@@ -106,6 +108,8 @@ export class PlainConnection {
     this.#socket = socket;
     this.#door = door;
     this.#sinceSeconds = door.nowSeconds;
+    const { localPort, remoteAddress, remotePort } = socket;
+    this.peer = { localPort, remoteAddress, remotePort };
     socket.on("data", this.#onData);
     socket.on("drain", this.#onDrain);
     socket.on("end", this.#onEnd);
@@ -164,24 +168,27 @@ export class PlainConnection {
     const bytes = this.#unread;
     if (!bytes || this.#isHandedOver || this.#socket.destroyed) return;
     if (this.#exchange || this.#socket.writableLength > maxUnsentBytes) return this.#wait();
-    const end = bytes.indexOf(endOfHead);
-    if (end < 0) {
-      if (this.#hasEnded) this.#socket.end();
-      else if (bytes.length > maxHeadBytes || !mayBePlain(bytes)) this.#handOver();
-      return;
-    }
-    const head = end > maxHeadBytes ? undefined : parseRequestHead(bytes.toString("latin1", 0, end), this.#head);
-    if (!head) return this.#handOver();
-    this.#head = head;
-    this.#unread = bytes.length > end + 4 ? bytes.subarray(end + 4) : undefined;
+    const head = (this.#fields && repeatRequestHead(bytes, this.#fields)) ?? this.#parseHead(bytes);
+    if (head === "unfinished") return;
+    if (!head || head.size > maxHeadBytes) return this.#handOver();
+    this.#fields = head.fields;
+    this.#unread = bytes.length > head.size ? bytes.subarray(head.size) : undefined;
     const exchange = new Exchange(head, this);
     this.#exchange = exchange;
-    if (!this.#door.serve(exchange, head, this.#socket)) {
+    if (!this.#door.serve(exchange)) {
       this.#exchange = undefined;
       this.#unread = bytes;
       return this.#handOver();
     }
     if (this.#exchange && this.#unread) this.#wait();
+  }
+
+  #parseHead(bytes: Buffer): RequestHead | "unfinished" | undefined {
+    const end = bytes.indexOf(endOfHead);
+    if (end >= 0) return end > maxHeadBytes ? undefined : parseRequestHead(bytes, end + endOfHead.length);
+    if (this.#hasEnded) this.#socket.end();
+    else if (bytes.length > maxHeadBytes || !mayBePlain(bytes)) return undefined;
+    return "unfinished";
   }
 
   /** Reads no more until there is room: what a client sends ahead stays in its own socket. */
@@ -208,7 +215,8 @@ export class PlainConnection {
   answer(exchange: Exchange, status: number, headers: readonly string[], body: AnswerBody): void {
     if (this.#exchange !== exchange) return;
     const socket = this.#socket;
-    const { method, keepsAlive } = exchange.head;
+    const { method } = exchange;
+    const { keepsAlive } = exchange.fields;
     const { date } = this.#door;
     if (isComing(body)) {
       socket.write(headText(status, headers, date, keepsAlive), "latin1");
@@ -257,12 +265,12 @@ export class PlainConnection {
   }
 
   /** All of an answer was written: goes on with the next request. */
-  #answered({ head }: Exchange, bytes: number): void {
+  #answered({ fields }: Exchange, bytes: number): void {
     const socket = this.#socket;
     this.#exchange = undefined;
     this.#sinceSeconds = this.#door.nowSeconds;
     this.#owe(bytes);
-    if (!head.keepsAlive) {
+    if (!fields.keepsAlive) {
       socket.end();
       return;
     }
@@ -290,28 +298,47 @@ function mayBePlain(bytes: Buffer): boolean {
   return "GET /".startsWith(start) || "HEAD ".startsWith(start);
 }
 
-class Exchange implements PlainExchange {
-  readonly head: RequestHead;
+/** The two ends of a connection, as they were when it was made. */
+type Peer = Pick<RequestLine, "localPort" | "remoteAddress" | "remotePort">;
+
+class Exchange implements PlainExchange, RequestLine {
+  readonly method: "GET" | "HEAD";
+  readonly url: string;
+  readonly fields: HeadFields;
   readonly #connection: PlainConnection;
   #listener: (() => void) | undefined;
   #more: (() => void)[] | undefined;
   #isOver = false;
 
-  constructor(head: RequestHead, connection: PlainConnection) {
-    this.head = head;
+  constructor({ method, url, fields }: RequestHead, connection: PlainConnection) {
+    this.method = method;
+    this.url = url;
+    this.fields = fields;
     this.#connection = connection;
-  }
-
-  get method(): string {
-    return this.head.method;
   }
 
   get isOver(): boolean {
     return this.#isOver;
   }
 
+  get authority(): string | undefined {
+    return this.fields.host;
+  }
+
+  get localPort(): number | undefined {
+    return this.#connection.peer.localPort;
+  }
+
+  get remoteAddress(): string | undefined {
+    return this.#connection.peer.remoteAddress;
+  }
+
+  get remotePort(): number | undefined {
+    return this.#connection.peer.remotePort;
+  }
+
   header(name: string): string | undefined {
-    return this.head.headers.get(name);
+    return this.fields.headers.get(name);
   }
 
   send(status: number, headers: readonly string[], body: AnswerBody = []): void {

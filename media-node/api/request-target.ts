@@ -18,7 +18,7 @@ export interface RequestLine {
   readonly remoteAddress: string | undefined;
   readonly remotePort: number | undefined;
   /** @param name in lower case */
-  readonly header: (name: string) => string | undefined;
+  header(name: string): string | undefined;
 }
 
 /** Host names are at most 255 characters; more is an attack or a mistake. */
@@ -37,11 +37,13 @@ export function targetOf(
   const { url } = line;
   const mark = url.indexOf("?");
   const authority = line.authority ?? `localhost:${line.localPort}`;
-  if (authority.length > maxHostLength || !/^[\w.\-[\]:]+$/.test(authority)) return undefined;
-  const name = resolve(hostOf(authority), mark < 0 ? url : url.slice(0, mark));
-  const rawQuery = mark < 0 ? "" : url.slice(mark + 1);
+  const host = hostOf(authority);
+  const name = host === undefined ? undefined : resolve(host, mark < 0 ? url : url.slice(0, mark));
   if (!name) return undefined;
-  const { address, isTls } = viewerAddress(line.remoteAddress ?? "", line.header, trustedProxies);
+  const rawQuery = mark < 0 ? "" : url.slice(mark + 1);
+  const peer = line.remoteAddress ?? "";
+  if (trustedProxies.length === 0) return new Target(name, rawQuery, `${scheme}://${authority}`, peer, line);
+  const { address, isTls } = viewerAddress(peer, (header) => line.header(header), trustedProxies);
   const seen = isTls === undefined ? scheme : isTls ? "https" : "http";
   return new Target(name, rawQuery, `${seen}://${authority}`, address, line);
 }
@@ -71,9 +73,8 @@ class Target implements ViewerTarget {
     this.app = app;
     this.stream = stream;
     this.file = file;
-    const { rawQuery, traceId } = takeTraceId(asked);
-    this.rawQuery = rawQuery;
-    this.#trace = traceId;
+    if (asked === "") this.rawQuery = asked;
+    else ({ rawQuery: this.rawQuery, traceId: this.#trace } = takeTraceId(asked));
     this.baseUrl = baseUrl;
     this.remoteAddress = remoteAddress;
     this.#line = line;
@@ -96,7 +97,13 @@ class Target implements ViewerTarget {
   }
 }
 
-/** `host:port` → `host`; IPv6 literals keep their brackets. */
-function hostOf(authority: string): string {
-  return authority.replace(/:\d*$/, "");
+/** Most requests say the same as the one before. */
+let known: { readonly authority: string; readonly host: string } | undefined;
+
+/** `host:port` → `host`; IPv6 literals keep their brackets. Undefined for what is no host. */
+function hostOf(authority: string): string | undefined {
+  if (known?.authority === authority) return known.host;
+  if (authority.length > maxHostLength || !/^[\w.\-[\]:]+$/.test(authority)) return undefined;
+  known = { authority, host: authority.replace(/:\d*$/, "") };
+  return known.host;
 }

@@ -38,6 +38,7 @@ export class AdmittedSessions {
   }
 
   saw(token: string): void {
+    if (this.#sessions.size === 0) return;
     const session = this.#sessions.get(token);
     if (session) session.seenMs = this.#clock.nowMs();
   }

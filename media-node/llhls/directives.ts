@@ -1,3 +1,5 @@
+import type { QueryValues } from "./query-values.ts";
+
 /** What a viewer asks of a media playlist (RFC 8216bis §6.2.5), with OvenMediaEngine's additions. */
 export interface Directives {
   /** Answer when this segment is complete, or when {@link part} of it is there. */
@@ -21,7 +23,7 @@ const wholeNumber = /^\d{1,15}$/;
  * @returns undefined for directives that no answer satisfies: the request is a bad one
  */
 export function parseDirectives(
-  query: URLSearchParams,
+  query: QueryValues,
   defaults: DirectiveDefaults = { isLegacy: false, isRewind: true },
 ): Directives | undefined {
   const msn = query.get("_HLS_msn");
@@ -29,17 +31,16 @@ export function parseDirectives(
   if (msn === null && part !== null) return undefined;
   if ((msn !== null && !wholeNumber.test(msn)) || (part !== null && !wholeNumber.test(part))) return undefined;
   const skip = query.get("_HLS_skip");
-  return {
-    ...(msn !== null && { msn: Number(msn) }),
-    ...(part !== null && { part: Number(part) }),
-    isDelta: skip === "YES" || skip === "v2",
-    isLegacy: choiceOf(query, "_HLS_legacy") ?? defaults.isLegacy,
-    isRewind: choiceOf(query, "_HLS_rewind") ?? defaults.isRewind,
-  };
+  const isDelta = skip === "YES" || skip === "v2";
+  const isLegacy = choiceOf(query, "_HLS_legacy") ?? defaults.isLegacy;
+  const isRewind = choiceOf(query, "_HLS_rewind") ?? defaults.isRewind;
+  if (msn === null) return { isDelta, isLegacy, isRewind };
+  if (part === null) return { msn: Number(msn), isDelta, isLegacy, isRewind };
+  return { msn: Number(msn), part: Number(part), isDelta, isLegacy, isRewind };
 }
 
 /** `YES` or `NO`, in any case; undefined for everything else. */
-export function choiceOf(query: URLSearchParams, key: "_HLS_legacy" | "_HLS_rewind"): boolean | undefined {
+export function choiceOf(query: QueryValues, key: "_HLS_legacy" | "_HLS_rewind"): boolean | undefined {
   const value = query.get(key)?.toUpperCase();
   return value === "YES" ? true : value === "NO" ? false : undefined;
 }

@@ -29,14 +29,30 @@ const sliceSize = 32;
 /** How often limits of holding are looked at. */
 const sweepMs = 250;
 
+/** How many are held of one address or session. */
+interface Count {
+  held: number;
+}
+
+/** One request that is held, and who it counts for. */
+interface Held {
+  /** Undefined once it was answered or forgotten. */
+  request: HeldRequest | undefined;
+  readonly untilMs: number;
+  readonly address: Count;
+  readonly session: Count | undefined;
+}
+
 /** Requests that wait, of all streams: bounded, released in slices, forgotten when their client goes. */
 export class HeldRequests {
   readonly #options: HeldRequestsOptions;
-  readonly #groups = new Map<object, Map<HeldRequest, number>>();
-  readonly #perAddress = new Map<string, number>();
-  readonly #perSession = new Map<string, number>();
+  /** By what they wait for; those that were forgotten meanwhile go at the next look. */
+  readonly #groups = new Map<object, Held[]>();
+  readonly #perAddress = new Map<string, Count>();
+  readonly #perSession = new Map<string, Count>();
   readonly #dirty = new Set<object>();
-  #ready: HeldRequest[] = [];
+  #ready: Held[] = [];
+  #released = 0;
   #isReleasing = false;
   #isScanPlanned = false;
   #sweeper: Timer | undefined;
@@ -58,17 +74,19 @@ export class HeldRequests {
   hold(group: object, request: HeldRequest, holdMs: number): (() => void) | undefined {
     const { limits, clock } = this.#options;
     if (this.#total >= limits.total) return undefined;
-    if ((this.#perAddress.get(request.address) ?? 0) >= limits.perAddress) return undefined;
-    if (request.session && (this.#perSession.get(request.session) ?? 0) >= limits.perSession) return undefined;
-    const members = this.#groups.get(group) ?? new Map<HeldRequest, number>();
-    this.#groups.set(group, members);
-    members.set(request, clock.nowMs() + holdMs);
-    this.#count(request, 1);
+    const address = countIn(this.#perAddress, request.address);
+    if (address.held >= limits.perAddress) return undefined;
+    const session = request.session ? countIn(this.#perSession, request.session) : undefined;
+    if (session && session.held >= limits.perSession) return undefined;
+    const held: Held = { request, untilMs: clock.nowMs() + holdMs, address, session };
+    const members = this.#groups.get(group);
+    if (members) members.push(held);
+    else this.#groups.set(group, [held]);
+    this.#count(held, 1);
     this.#sweeper ??= clock.after(sweepMs, () => this.#sweep());
     return () => {
-      if (this.#take(group, request)) return;
-      const index = this.#ready.indexOf(request);
-      if (index >= 0) this.#ready.splice(index, 1);
+      if (held.request) this.#count(held, -1);
+      held.request = undefined;
     };
   }
 
@@ -84,58 +102,73 @@ export class HeldRequests {
   /** Lets everyone go as expired, and stops. */
   close(): void {
     this.#sweeper?.cancel();
-    for (const [group, members] of this.#groups) {
-      for (const request of members.keys()) if (this.#take(group, request)) request.release("expired");
-    }
-    for (const request of this.#ready.splice(0)) request.release("expired");
+    const all = [...this.#groups.values(), this.#ready.splice(0)].flat();
+    this.#groups.clear();
+    for (const held of all) this.#release(held, "expired");
   }
 
   #scan(): void {
     this.#isScanPlanned = false;
     for (const group of this.#dirty) {
-      for (const request of this.#groups.get(group)?.keys() ?? []) {
-        if (request.isReady() && this.#take(group, request)) this.#ready.push(request);
-      }
+      this.#sift(group, ({ request }) => request!.isReady(), this.#ready);
     }
     this.#dirty.clear();
     if (!this.#isReleasing) this.#releaseSlice();
   }
 
+  /** Moves those members of a group that fit; forgets those that were forgotten. */
+  #sift(group: object, fits: (held: Held) => boolean, into: Held[]): void {
+    const members = this.#groups.get(group) ?? [];
+    let kept = 0;
+    for (const held of members) {
+      if (!held.request) continue;
+      if (fits(held)) into.push(held);
+      else members[kept++] = held;
+    }
+    members.length = kept;
+    if (kept === 0) this.#groups.delete(group);
+  }
+
   #releaseSlice(): void {
-    const slice = this.#ready.splice(0, sliceSize);
-    for (const request of slice) request.release("ready");
-    this.#isReleasing = this.#ready.length > 0;
+    const ready = this.#ready;
+    const end = Math.min(ready.length, this.#released + sliceSize);
+    while (this.#released < end) this.#release(ready[this.#released++]!, "ready");
+    this.#isReleasing = end < ready.length;
     if (this.#isReleasing) this.#options.yieldLoop(() => this.#releaseSlice());
+    else this.#ready = [];
+    if (!this.#isReleasing) this.#released = 0;
+  }
+
+  #release(held: Held, outcome: "ready" | "expired"): void {
+    const { request } = held;
+    if (!request) return;
+    held.request = undefined;
+    this.#count(held, -1);
+    request.release(outcome);
   }
 
   #sweep(): void {
     this.#sweeper = undefined;
     const nowMs = this.#options.clock.nowMs();
-    for (const [group, members] of this.#groups) {
-      for (const [request, untilMs] of members) {
-        if (untilMs <= nowMs && this.#take(group, request)) request.release("expired");
-      }
+    const expired: Held[] = [];
+    for (const group of this.#groups.keys()) this.#sift(group, ({ untilMs }) => untilMs <= nowMs, expired);
+    for (const held of expired) this.#release(held, "expired");
+    for (const counts of [this.#perAddress, this.#perSession]) {
+      for (const [key, { held }] of counts) if (held === 0) counts.delete(key);
     }
     if (this.#total > 0) this.#sweeper = this.#options.clock.after(sweepMs, () => this.#sweep());
   }
 
-  #take(group: object, request: HeldRequest): boolean {
-    const members = this.#groups.get(group);
-    if (!members?.delete(request)) return false;
-    if (members.size === 0) this.#groups.delete(group);
-    this.#count(request, -1);
-    return true;
-  }
-
-  #count({ address, session }: HeldRequest, by: 1 | -1): void {
+  #count({ address, session }: Held, by: 1 | -1): void {
     this.#total += by;
-    addTo(this.#perAddress, address, by);
-    if (session) addTo(this.#perSession, session, by);
+    address.held += by;
+    if (session) session.held += by;
   }
 }
 
-function addTo(counts: Map<string, number>, key: string, by: number): void {
-  const count = (counts.get(key) ?? 0) + by;
-  if (count > 0) counts.set(key, count);
-  else counts.delete(key);
+/** One that counts nobody stays until the next sweep: most who wait for a part soon wait for the next one. */
+function countIn(counts: Map<string, Count>, key: string): Count {
+  let count = counts.get(key);
+  if (!count) counts.set(key, (count = { held: 0 }));
+  return count;
 }

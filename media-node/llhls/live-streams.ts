@@ -73,11 +73,16 @@ export class LiveStreams {
     this.#sweeper = every(options.clock, 1_000, () => this.#sweep());
   }
 
-  /** A stream that is here, ended or not. */
+  /** A stream that is here, ended or not; who asks keeps it here. */
   find(name: StreamName): LiveStream | undefined {
-    const live = this.#live.get(nameOf(name));
+    const live = this.look(name);
     if (live) live.lastRequestMs = this.#options.clock.nowMs();
     return live;
+  }
+
+  /** The same for who does not ask for it. */
+  look(name: StreamName): LiveStream | undefined {
+    return this.#live.get(nameOf(name));
   }
 
   /** The stream, pulled if need be. An ended one is begun anew. */

@@ -117,7 +117,7 @@ class LlHlsGuest implements LlHls {
     this.#sessions = sessions;
     this.#master = new MasterAnswers({ config, admit, sessions, waiting, shelf, playlistOf });
     this.#media = new MediaAnswers({ config, clock, sessions, waiting, targetSeconds });
-    this.#ts = shelf && new TsAnswers({ config, sessions, waiting, shelf });
+    this.#ts = shelf && new TsAnswers({ clock, config, sessions, waiting, shelf });
   }
 
   get stats(): LlHlsStats {
@@ -157,13 +157,14 @@ class LlHlsGuest implements LlHls {
   }
 
   serve(exchange: PlainExchange, target: ViewerTarget): boolean {
+    if (this.#answerNow(exchange, target)) return true;
     const name = this.#nameOf(target);
     if (!name) return false;
     if (exchange.method === "OPTIONS") replyOptions(exchange);
     else if (exchange.method !== "GET" && exchange.method !== "HEAD") {
       replyStatus(exchange, 405, { Allow: "OPTIONS, GET, HEAD" });
     } else if (this.#isClosed) replyStatus(exchange, 503, { "Retry-After": "1" });
-    else if (!this.#answerNow(exchange, target, name)) {
+    else {
       this.#answer(exchange, target, name).catch((thrown: unknown) => {
         this.#options.logger.error("llhls request failed", { error: messageOf(thrown) });
         replyStatus(exchange, 500);
@@ -182,24 +183,23 @@ class LlHlsGuest implements LlHls {
     return secret ?? secretOf?.(vhost);
   }
 
-  /** Nearly all requests: for what is there, or will be in a moment. @returns false where it takes more than a look */
-  #answerNow(exchange: PlainExchange, target: ViewerTarget, name: FileName | TsFileName): boolean {
-    if (name.kind === "master" || name.kind === "ts-media" || name.kind === "ts-segment") return false;
-    const live = this.#streams.find(target);
-    if (!live || !(live.wasPlayable || live.isPlayable()) || name.key.split("-", 1)[0] !== live.output.streamKey)
-      return false;
-    const track = live.output.track(name.trackId);
-    if (!track) return false;
-    if (name.kind === "media") {
-      if (name.key !== live.output.streamKey || name.type !== track.type) return false;
-      live.output.publish(true);
-      this.#media.answer(viewerRequest(exchange, target, false, this.#options.clock.nowMs()), live, track);
-      return true;
-    }
-    const file = track.file(target.file);
-    if (!file) return false;
+  /**
+   * Nearly all requests: for what is there under that very name, or will be in a moment.
+   * @returns false where it takes more than a look
+   */
+  #answerNow(exchange: PlainExchange, target: ViewerTarget): boolean {
+    const { clock, config } = this.#options;
+    if (this.#isClosed || config.mpegTs || (exchange.method !== "GET" && exchange.method !== "HEAD")) return false;
+    const live = this.#streams.look(target);
+    if (!live || !(live.wasPlayable || live.isPlayable())) return false;
+    const file = live.output.file(target.file);
+    const track = file ? undefined : live.output.tracks.find(({ playlistUri }) => playlistUri === target.file);
+    if (!file && !track) return false;
+    const nowMs = clock.nowMs();
+    live.lastRequestMs = nowMs;
     live.output.publish(true);
-    this.#sessions.sent(live, replyFile(exchange, file));
+    if (file) this.#sessions.sent(live, replyFile(exchange, file));
+    if (track) this.#media.answer(viewerRequest(exchange, target, false, nowMs), live, track);
     return true;
   }
 

@@ -10,6 +10,7 @@ import type { RewindSegment } from "./rewind-window.ts";
 import { partTargetMs, type TrackOutput } from "./track-output.ts";
 import { maxHoldMs, type ViewerRequest } from "./viewer-request.ts";
 import type { ViewerSessions } from "./viewer-sessions.ts";
+import type { Viewer } from "./viewers.ts";
 import type { WaitingRoom } from "./waiting-room.ts";
 
 export interface MediaAnswersOptions {
@@ -28,6 +29,8 @@ export class MediaAnswers {
   readonly #options: MediaAnswersOptions;
   readonly #texts: PlaylistTexts;
   readonly #defaults: DirectiveDefaults;
+  /** Said of playlists: without directives, with them, and with them to one viewer. */
+  readonly #caching: Record<"plain" | "shared" | "own", string>;
 
   constructor(options: MediaAnswersOptions) {
     const { config, targetSeconds } = options;
@@ -37,13 +40,17 @@ export class MediaAnswers {
       partHoldBackMs: Math.max(config.partHoldBackMs ?? 0, 3 * partTargetMs(config.partMs)),
       hasPreloadHint: config.hasPreloadHint ?? true,
     });
+    const { chunklist, chunklistWithDirectives } = config.maxAge ?? {};
+    const shared = cacheControlOf(chunklistWithDirectives, `max-age=${6 * targetSeconds}`);
+    const own = shared.startsWith("max-age") ? `private, ${shared}` : shared;
+    this.#caching = { plain: cacheControlOf(chunklist, "no-cache"), shared, own };
     this.#defaults = { isLegacy: config.isLegacyByDefault ?? false, isRewind: config.rewind?.isDefault ?? true };
   }
 
   async open(request: ViewerRequest, name: FileName & { kind: "media" }): Promise<void> {
-    const { exchange, target } = request;
+    const { exchange } = request;
     // Nothing is pulled for who may not watch.
-    if (!parseDirectives(target.query, this.#defaults)) return replyStatus(exchange, 400);
+    if (!parseDirectives(request.query, this.#defaults)) return replyStatus(exchange, 400);
     if (!this.#options.sessions.mayHaveMedia(request)) return replyStatus(exchange, 401);
     const live = await this.#options.waiting.playable(request, () =>
       replyStatus(exchange, 503, { "Retry-After": "1" }),
@@ -56,38 +63,36 @@ export class MediaAnswers {
 
   answer(request: ViewerRequest, live: LiveStream, track: TrackOutput): void {
     const { clock, sessions, targetSeconds, waiting } = this.#options;
-    const { exchange, session, target } = request;
+    const { exchange, query, session } = request;
     const nowMs = clock.nowMs();
-    const directives = parseDirectives(target.query, this.#defaults);
+    const directives = parseDirectives(query, this.#defaults);
     if (!directives) return replyStatus(exchange, 400);
     if (!sessions.mayHaveMedia(request, live)) return replyStatus(exchange, 401);
     if (live.viewers.isEnded(session)) return replyStatus(exchange, 403);
     // Players who come from another edge are ahead of one that is still taking in what its origin remembers.
-    const isFromElsewhere = session !== "" && !live.viewers.has(session);
-    const isCatchingUp = isFromElsewhere && nowMs - live.beganMs < catchUpMs;
-    sessions.saw(live, request);
+    const isYoung = nowMs - live.beganMs < catchUpMs;
+    const isCatchingUp = isYoung && session !== "" && !live.viewers.has(session);
+    const viewer = sessions.saw(live, request, nowMs);
     const readiness = readinessOf(track, directives, isCatchingUp);
     if (readiness === "never") return replyStatus(exchange, 400);
-    const send = (): void => this.#sendMedia(request, live, track, directives);
+    const send = (): void => this.#sendMedia(request, live, track, directives, viewer);
     if (readiness === "now") return send();
     const holdMs = Math.min(maxHoldMs, 3_000 * targetSeconds);
     const isReady = (): boolean => readinessOf(track, directives, isCatchingUp) !== "later";
     waiting.hold(request, track, holdMs, isReady, send);
   }
 
-  #sendMedia(request: ViewerRequest, live: LiveStream, track: TrackOutput, directives: Directives): void {
-    const { config, sessions, targetSeconds } = this.#options;
-    const { exchange, session } = request;
-    const { chunklist, chunklistWithDirectives } = config.maxAge ?? {};
-    const withDirectives = cacheControlOf(chunklistWithDirectives, `max-age=${6 * targetSeconds}`);
-    const cacheControl =
-      directives.msn === undefined
-        ? cacheControlOf(chunklist, "no-cache")
-        : session === "" || !withDirectives.startsWith("max-age")
-          ? withDirectives
-          : `private, ${withDirectives}`;
+  #sendMedia(
+    { exchange, session }: ViewerRequest,
+    live: LiveStream,
+    track: TrackOutput,
+    directives: Directives,
+    viewer: Viewer | undefined,
+  ): void {
+    const { plain, shared, own } = this.#caching;
+    const cacheControl = directives.msn === undefined ? plain : session === "" ? shared : own;
     const text = this.#texts.media(live.output, track, directives);
-    sessions.sentMedia(request, live, replyText(exchange, text, cacheControl));
+    this.#options.sessions.sentMedia(viewer, live, replyText(exchange, text, cacheControl));
   }
 
   /** Answers with a segment that left the live window, from the disk. */

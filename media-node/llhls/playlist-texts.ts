@@ -25,10 +25,7 @@ export class PlaylistTexts {
   }
 
   media(stream: StreamOutput, track: TrackOutput, { isDelta, isLegacy, isRewind }: Directives): PreparedText {
-    const siblings = stream.tracks.filter((other) => other !== track && other.type === track.type);
-    // Reports on siblings are part of the text.
-    const own = track.version + (track.rewind?.version ?? 0);
-    const version = siblings.reduce((sum, sibling) => sum + sibling.version, own);
+    const version = versionOf(stream, track);
     let prepared = this.#prepared.get(track);
     if (!prepared) this.#prepared.set(track, (prepared = { version, texts: [] }));
     if (prepared.version !== version) {
@@ -36,8 +33,20 @@ export class PlaylistTexts {
       prepared.texts.length = 0;
     }
     const kind = (isDelta ? 1 : 0) + (isLegacy ? 2 : 0) + (isRewind ? 4 : 0);
+    const known = prepared.texts[kind];
+    if (known) return known;
+    const siblings = stream.tracks.filter((other) => isSibling(other, track));
     const { epochMs } = stream.stream.description;
     const options = { ...this.#options, epochMs, siblings, isDelta, isLegacy, isRewind };
-    return (prepared.texts[kind] ??= new PreparedText(mediaPlaylist(track, options)));
+    return (prepared.texts[kind] = new PreparedText(mediaPlaylist(track, options)));
   }
+}
+
+const isSibling = (other: TrackOutput, track: TrackOutput): boolean => other !== track && other.type === track.type;
+
+/** Reports on siblings are part of the text. */
+function versionOf(stream: StreamOutput, track: TrackOutput): number {
+  let version = track.version + (track.rewind?.version ?? 0);
+  for (const other of stream.tracks) if (isSibling(other, track)) version += other.version;
+  return version;
 }

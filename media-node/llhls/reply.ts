@@ -15,8 +15,8 @@ export const playlistType = "application/vnd.apple.mpegurl";
 export class PreparedText {
   readonly plain: Buffer;
   #gzipped: Buffer | undefined;
-  /** By cache rule and coding: names and values in turn, as Node takes them without looking at each again. */
-  readonly #headers = new Map<string, string[]>();
+  /** By cache rule, for either coding: names and values in turn, as Node takes them without looking at each again. */
+  readonly #headers = { plain: new Map<string, string[]>(), gzipped: new Map<string, string[]>() };
 
   constructor(text: string) {
     this.plain = Buffer.from(text);
@@ -28,14 +28,14 @@ export class PreparedText {
   }
 
   headers(cacheControl: string, isGzipped: boolean): string[] {
-    const key = `${isGzipped} ${cacheControl}`;
-    let headers = this.#headers.get(key);
+    const made = isGzipped ? this.#headers.gzipped : this.#headers.plain;
+    let headers = made.get(cacheControl);
     if (headers) return headers;
     const { length } = isGzipped ? this.gzipped : this.plain;
     headers = [...cors, "Content-Type", playlistType, ...cacheLines(cacheControl), "Content-Length", String(length)];
     headers.push("Vary", "Accept-Encoding");
     if (isGzipped) headers.push("Content-Encoding", "gzip");
-    this.#headers.set(key, headers);
+    made.set(cacheControl, headers);
     return headers;
   }
 }

@@ -5,7 +5,7 @@ import type { Sample } from "../core/sample.ts";
 import type { Stream, StreamDescription, StreamReader } from "../core/stream.ts";
 import type { Track } from "../core/track.ts";
 import { isDeliverable, outputTrackOf, type Packaging } from "./cmaf-track-of.ts";
-import { immutable } from "./reply.ts";
+import { immutable, type PreparedFile } from "./reply.ts";
 import type { RewindDisk } from "./rewind-disk.ts";
 import { RewindWindow } from "./rewind-window.ts";
 import { SegmentGrid, ticksToMs } from "./segment-grid.ts";
@@ -53,6 +53,7 @@ export class StreamOutput implements StreamReader {
   readonly #outputs = new Map<number, TrackOutput>();
   /** By track id. They follow the leading track's output. */
   readonly #subtitles = new Map<number, SubtitleOutput>();
+  #sorted: readonly TrackOutput[] = [];
   #leads = new Map<number, LeadCutter>();
   #followers = new Map<number, FollowCutter>();
   /** Tracks whose decoder configuration has not been seen yet. */
@@ -79,8 +80,12 @@ export class StreamOutput implements StreamReader {
 
   /** Tracks with at least one part or segment to come, ascending by id. */
   get tracks(): readonly TrackOutput[] {
-    const subtitles = [...this.#subtitles.values()].map(({ output }) => output);
-    return [...this.#outputs.values(), ...subtitles].sort((a, b) => a.trackId - b.trackId);
+    // Asked at every request, and a track that came stays.
+    if (this.#sorted.length !== this.#outputs.size + this.#subtitles.size) {
+      const subtitles = [...this.#subtitles.values()].map(({ output }) => output);
+      this.#sorted = [...this.#outputs.values(), ...subtitles].sort((a, b) => a.trackId - b.trackId);
+    }
+    return this.#sorted;
   }
 
   track(id: number): TrackOutput | undefined {
@@ -90,6 +95,15 @@ export class StreamOutput implements StreamReader {
   /** Whether a subtitle track ever had a cue. */
   hasCues(id: number): boolean {
     return this.#subtitles.get(id)?.hasCues ?? false;
+  }
+
+  /** A file of any track. */
+  file(name: string): PreparedFile | undefined {
+    for (const track of this.tracks) {
+      const file = track.file(name);
+      if (file) return file;
+    }
+    return undefined;
   }
 
   get lead(): TrackOutput | undefined {

@@ -1,3 +1,4 @@
+import type { Clock } from "../time/clock.ts";
 import type { LlHlsConfig } from "./ll-hls-config.ts";
 import { cacheControlOf, replyFile, replyStatus, replyText } from "./reply.ts";
 import type { TsFileName } from "./ts-names.ts";
@@ -7,6 +8,7 @@ import type { ViewerSessions } from "./viewer-sessions.ts";
 import type { WaitingRoom } from "./waiting-room.ts";
 
 export interface TsAnswersOptions {
+  readonly clock: Clock;
   readonly config: LlHlsConfig;
   readonly sessions: ViewerSessions;
   readonly waiting: WaitingRoom;
@@ -22,7 +24,7 @@ export class TsAnswers {
   }
 
   async answer(request: ViewerRequest, name: Exclude<TsFileName, { kind: "master" }>): Promise<void> {
-    const { config, sessions, shelf, waiting } = this.#options;
+    const { clock, config, sessions, shelf, waiting } = this.#options;
     const { exchange, session } = request;
     const isList = name.kind === "ts-media";
     // Nothing is pulled for who may not watch.
@@ -39,8 +41,8 @@ export class TsAnswers {
       return;
     }
     if (live.viewers.isEnded(session)) return replyStatus(exchange, 403);
-    sessions.saw(live, request);
+    const viewer = sessions.saw(live, request, clock.nowMs());
     const cacheControl = cacheControlOf(config.maxAge?.chunklist, "no-cache");
-    sessions.sentMedia(request, live, replyText(exchange, shelf.media(live.output, variant), cacheControl));
+    sessions.sentMedia(viewer, live, replyText(exchange, shelf.media(live.output, variant), cacheControl));
   }
 }

@@ -1,9 +1,11 @@
 import type { PlainExchange, ViewerTarget } from "../core/guest.ts";
+import { queryValuesOf, type QueryValues } from "./query-values.ts";
 
 /** One request on its way. */
 export interface ViewerRequest {
   readonly exchange: PlainExchange;
   readonly target: ViewerTarget;
+  readonly query: QueryValues;
   /** Whether it is for a master playlist: where a viewer begins. */
   readonly isMaster: boolean;
   /** As the viewer sent it, `""` if there was none. */
@@ -22,6 +24,7 @@ export function viewerRequest(
   isMaster: boolean,
   beganMs: number,
 ): ViewerRequest {
-  const session = target.query.get("session") ?? "";
-  return { exchange, target, isMaster, session, beganMs, deadlineMs: beganMs + maxHoldMs };
+  const query = queryValuesOf(target);
+  const session = query.get("session") ?? "";
+  return { exchange, target, query, isMaster, session, beganMs, deadlineMs: beganMs + maxHoldMs };
 }

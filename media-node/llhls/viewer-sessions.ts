@@ -8,6 +8,7 @@ import { AdmittedSessions } from "./admitted-sessions.ts";
 import type { LiveStream } from "./live-streams.ts";
 import { createViewerTokens, type ViewerTokens } from "./viewer-token.ts";
 import type { ViewerRequest } from "./viewer-request.ts";
+import { sawMedia, type Viewer } from "./viewers.ts";
 
 export interface ViewerSessionsOptions {
   readonly clock: Clock;
@@ -78,10 +79,11 @@ export class ViewerSessions {
     this.#admitted.settle(admission);
   }
 
-  saw(live: LiveStream, { session, target }: ViewerRequest): void {
-    if (session.length > maxSessionLength || session === "") return;
-    live.viewers.saw(session, this.#options.clock.nowMs(), target.remoteAddress);
+  /** @returns whom the request counts for, if for anybody */
+  saw(live: LiveStream, { session, target }: ViewerRequest, nowMs: number): Viewer | undefined {
+    if (session.length > maxSessionLength || session === "") return undefined;
     this.#admitted.saw(session);
+    return live.viewers.saw(session, nowMs, target.remoteAddress);
   }
 
   /** A master playlist was sent. */
@@ -91,9 +93,10 @@ export class ViewerSessions {
   }
 
   /** A playlist with media was sent. */
-  sentMedia({ session }: ViewerRequest, live: LiveStream, bytes: number): void {
+  sentMedia(viewer: Viewer | undefined, live: LiveStream, bytes: number): void {
     this.sent(live, bytes);
-    const waitedMs = live.viewers.sawMedia(session, this.#options.clock.nowMs());
+    if (!viewer || viewer.hasMedia) return;
+    const waitedMs = sawMedia(viewer, this.#options.clock.nowMs());
     if (waitedMs !== undefined) this.#options.times?.firstMedia.observe(waitedMs / 1_000);
   }
 

@@ -8,7 +8,8 @@ const maxRemembered = 100_000;
 /** Viewers that an operator sent away and that may not come back with the same token. */
 const maxEnded = 10_000;
 
-interface Viewer {
+/** Who watches, as long as this is so. */
+export interface Viewer {
   readonly address: string;
   /** Of the request for its master playlist; undefined for who came with the token of another node. */
   readonly trace: string | undefined;
@@ -38,22 +39,19 @@ export class Viewers {
 
   /** True when an operator sent this viewer away. */
   isEnded(token: string): boolean {
-    return this.#ended.has(token);
+    return this.#ended.size > 0 && this.#ended.has(token);
   }
 
-  saw(token: string, nowMs: number, address = "", trace?: string): void {
+  /** @returns undefined when no more are remembered */
+  saw(token: string, nowMs: number, address = "", trace?: string): Viewer | undefined {
     const known = this.#viewers.get(token);
     if (known) known.seenMs = nowMs;
-    else if (this.#viewers.size < maxRemembered)
-      this.#viewers.set(token, { address, trace, sinceMs: nowMs, seenMs: nowMs, hasMedia: false });
-  }
-
-  /** To be told of every playlist with media. @returns at the viewer's first one, how long it waited since it was first seen */
-  sawMedia(token: string, nowMs: number): number | undefined {
-    const viewer = this.#viewers.get(token);
-    if (!viewer || viewer.hasMedia) return undefined;
-    viewer.hasMedia = true;
-    return nowMs - viewer.sinceMs;
+    else if (this.#viewers.size < maxRemembered) {
+      const viewer = { address, trace, sinceMs: nowMs, seenMs: nowMs, hasMedia: false };
+      this.#viewers.set(token, viewer);
+      return viewer;
+    }
+    return known;
   }
 
   /** A viewer was sent to another node. */
@@ -95,4 +93,11 @@ export class Viewers {
     if (this.#ended.size >= maxEnded) this.#ended.delete(this.#ended.values().next().value!);
     this.#ended.add(token);
   }
+}
+
+/** To be told of every playlist with media. @returns at the viewer's first one, how long it waited since it was first seen */
+export function sawMedia(viewer: Viewer, nowMs: number): number | undefined {
+  if (viewer.hasMedia) return undefined;
+  viewer.hasMedia = true;
+  return nowMs - viewer.sinceMs;
 }

@@ -11,8 +11,15 @@ export interface SplitPath {
  * @param path without query, beginning with `/`; hand in the raw request target, not `URL.pathname`, which resolves dots
  */
 export function splitPath(path: string): SplitPath {
-  const [, app = "", stream = "", file = ""] = path.split("/", 4);
-  return { app, stream, file };
+  const app = path.indexOf("/") + 1;
+  const stream = app === 0 ? 0 : path.indexOf("/", app) + 1;
+  const file = stream === 0 ? 0 : path.indexOf("/", stream) + 1;
+  const end = file === 0 ? -1 : path.indexOf("/", file);
+  return {
+    app: app === 0 ? "" : path.slice(app, stream === 0 ? undefined : stream - 1),
+    stream: stream === 0 ? "" : path.slice(stream, file === 0 ? undefined : file - 1),
+    file: file === 0 ? "" : path.slice(file, end < 0 ? undefined : end),
+  };
 }
 
 /** Longer names fit no store key, no label and no player. */
