@@ -76,6 +76,10 @@ class AgreedSource implements Source {
     this.#renewal = every(agreement.clock, renewEveryMs, () => void (this.#isDue = true));
   }
 
+  get hopMs(): number | undefined {
+    return this.#source.hopMs;
+  }
+
   get description(): StreamDescription {
     return { ...this.#source.description, epochMs: hearthEpochMs, isEpochShared: true };
   }

@@ -12,7 +12,7 @@ import type {
 } from "./config/server-config.ts";
 import type { AdmitViewer, HttpGuest, ViewerTarget } from "./core/guest.ts";
 import type { StreamHub } from "./core/stream-hub.ts";
-import type { StreamName } from "./core/stream-name.ts";
+import { streamKey, type StreamName } from "./core/stream-name.ts";
 import { SettingError, TransportError } from "./flow/errors.ts";
 import { Histogram } from "./flow/histogram.ts";
 import { llHlsMetrics } from "./ll-hls-metrics.ts";
@@ -24,6 +24,7 @@ import { openOpusSound } from "./opus-sound.ts";
 import { advertisedAddresses } from "./public-address.ts";
 import { oncePerSetting, publishedBy } from "./published-by.ts";
 import { applicationFor } from "./pull-planner.ts";
+import type { DelayOf } from "./stream-metrics.ts";
 import { defaultWebRtcConfig, type WebRtcConfig } from "./webrtc/config.ts";
 import { JoinQueue } from "./webrtc/join-queue.ts";
 import { newCertificate } from "./webrtc/transport/certificate.ts";
@@ -39,8 +40,10 @@ export interface Delivery {
   /** Of the HTTP servers it is reached at; as configured, so 0 is any free one. At least one of them is there. */
   readonly ports: HttpPorts;
   readonly guest: HttpGuest;
-  /** Tells viewers to ask the router again. */
-  readonly drain?: () => void;
+  /** What delivery adds to a stream's age for those who watch it this way now; undefined when nobody does. */
+  readonly delay?: { readonly label: string; readonly of: DelayOf };
+  /** Tells viewers to ask the router again, the last one when `withinMs` are over; 0 = all now. */
+  readonly drain?: (withinMs: number) => void;
   /** Gets a stream ready for viewers who are about to come from another node; says whether it is. */
   readonly warm?: (name: StreamName, signal: AbortSignal) => Promise<boolean>;
   /** A request was answered with another node's address. */
@@ -116,6 +119,7 @@ function openPublisher<P extends "llhls" | "hls">(
   const { live, clock, logger, secret, group } = context;
   const settings = publishersOf(context).flatMap((publishers) => publishers[publisher] ?? []);
   if (!isOpen(ports) || settings.length === 0) return [];
+  const own: LlHls[] = [];
   const open = oncePerSetting((config: LlHlsConfig): LlHls => {
     const guest = createLlHls({
       hub,
@@ -129,6 +133,7 @@ function openPublisher<P extends "llhls" | "hls">(
     });
     group.add((reason) => guest.close(reason));
     guests.push(guest);
+    own.push(guest);
     return guest;
   });
   // Who may read the answers is followed answer by answer.
@@ -148,6 +153,7 @@ function openPublisher<P extends "llhls" | "hls">(
       guest: answered,
       times,
       drain: () => guests.forEach((one) => one.drain()),
+      delay: { label: publisher, of: (name) => first(own, (one) => one.holdBackMs(name)) },
       // Who has no such publisher for the stream has nothing to get ready.
       warm: async (name, signal) => (await guest.guestFor(name)?.warm(name, signal)) ?? true,
       sentOn: (target) => guest.guestFor(target)?.sentOn(target),
@@ -221,8 +227,9 @@ async function openWebRtc(
     ports: signalling,
     guest: withAnswerHeaders(guest, (target) => webRtcRules(live.now, target)),
     times,
-    statsOf: (stream) => guests.map(({ stats }) => stats.streams[stream]).find((stats) => stats !== undefined),
-    drain: () => guests.forEach((one) => one.drain()),
+    delay: { label: "webrtc", of: halfRoundTrip(guests) },
+    statsOf: (stream) => first(guests, ({ stats }) => stats.streams[stream]),
+    drain: (withinMs) => guests.forEach((one) => one.drain(withinMs)),
     egressBytes: () => (port?.stats["bytesOut"] ?? 0) + (workers.stats.port["bytesOut"] ?? 0),
     metrics: [...webRtcMetrics(() => guests.map(({ stats }) => stats), workers), ...sound.metrics],
   };
@@ -254,6 +261,22 @@ function webRtcRules(config: ServerConfig, target: ViewerTarget): AnswerRules | 
 function publishersFor({ vhosts }: ServerConfig, { vhost, app }: ViewerTarget): PublishersConfig | undefined {
   const found = vhosts.find(({ name }) => name === vhost);
   return found && applicationFor(found, app)?.publishers;
+}
+
+/** One way to a viewer; a player's own buffer is not known here. */
+const halfRoundTrip =
+  (guests: readonly WebRtcGuest[]): DelayOf =>
+  (name) => {
+    const stats = first(guests, (one) => one.stats.streams[streamKey(name)]);
+    return stats && stats.viewers > 0 ? stats.roundTripMs / 2 : undefined;
+  };
+
+function first<T, R>(all: readonly T[], of: (one: T) => R | undefined): R | undefined {
+  for (const one of all) {
+    const found = of(one);
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }
 
 const newTimes = () => ({ join: new Histogram(), firstMedia: new Histogram() });

@@ -21,7 +21,7 @@ function node({ isRouted = true, areOthersReady = true, isOrigin = false, drainT
       announce: () => void said.push("announce"),
       redirect: () => void said.push("redirect"),
       othersReady: () => ready.promise,
-      tellViewers: () => void said.push("tell viewers"),
+      tellViewers: (withinMs) => void said.push(`tell viewers within ${withinMs} ms`),
       giveUpStreams: async () => {
         if (isOrigin) said.push("give up streams");
         return isOrigin;
@@ -60,7 +60,7 @@ test("tells the router at once, and the viewers when no router can send more of 
   assert.deepEqual(said, ["announce", "redirect"]);
   clock.advance(200);
   await settle();
-  assert.deepEqual(said, ["announce", "redirect", "tell viewers"]);
+  assert.deepEqual(said, ["announce", "redirect", "tell viewers within 9000 ms"]);
   clock.advance(100);
   assert.equal(await outcomeNow(drained), "everybody-moved");
 });
@@ -74,9 +74,9 @@ test("viewers are told when other nodes are ready for them, and not much later w
   assert.deepEqual(quick.said, ["announce", "redirect"]);
   quick.othersAreReady();
   await settle();
-  assert.deepEqual(quick.said, ["announce", "redirect", "tell viewers"]);
+  assert.deepEqual(quick.said, ["announce", "redirect", "tell viewers within 9000 ms"]);
   quick.clock.advance(3_000);
-  assert.deepEqual(quick.said, ["announce", "redirect", "tell viewers"], "once");
+  assert.deepEqual(quick.said, ["announce", "redirect", "tell viewers within 9000 ms"], "once");
 
   const slow = node({ areOthersReady: false });
   slow.serve();
@@ -84,7 +84,7 @@ test("viewers are told when other nodes are ready for them, and not much later w
   slow.clock.advance(5_400);
   assert.deepEqual(slow.said, ["announce", "redirect"]);
   slow.clock.advance(200);
-  assert.deepEqual(slow.said, ["announce", "redirect", "tell viewers"]);
+  assert.deepEqual(slow.said, ["announce", "redirect", "tell viewers within 9000 ms"]);
   assert.equal(await outcomeNow(drained), "everybody-moved");
 });
 
@@ -94,7 +94,7 @@ test("a node that no router knows tells its viewers at once", async () => {
   void lifecycle.drain();
   clock.advance(0);
   await settle();
-  assert.deepEqual(said, ["announce", "redirect", "tell viewers"]);
+  assert.deepEqual(said, ["announce", "redirect", "tell viewers within 9000 ms"]);
   lifecycle.stop();
 });
 

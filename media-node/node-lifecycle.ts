@@ -21,8 +21,8 @@ export interface DrainSteps {
   readonly redirect: () => void;
   /** Resolves when other nodes are ready for the viewers, or have had their time for it; never rejects. */
   readonly othersReady: () => Promise<void>;
-  /** Tells viewers who hold a connection to ask the router again. */
-  readonly tellViewers: () => void;
+  /** Tells viewers who hold a connection to ask the router again, the last one when `withinMs` are over. */
+  readonly tellViewers: (withinMs: number) => void;
   /** Takes back what this node is the origin of; resolves, never rejects, to whether another origin may want it now. */
   readonly giveUpStreams: () => Promise<boolean>;
 }
@@ -33,6 +33,8 @@ export type DrainOutcome = "everybody-moved" | "out-of-time";
 const routerMemoryMs = 2_500;
 /** Nobody waits longer than this for other nodes to get ready. */
 const othersReadyMs = 3_000;
+/** Of the time to drain, for telling the viewers one after the other; the rest is for the last of them to move. */
+const tellShare = 0.3;
 /** Origins on standby, OvenMediaEngine's too, ask for a stream every 2.5 s; the rest is for the answer. */
 const standbyMs = 3_000;
 /**
@@ -108,7 +110,7 @@ export class NodeLifecycle {
   #tell(steps: DrainSteps): void {
     if (this.#hasTold) return;
     this.#hasTold = true;
-    steps.tellViewers();
+    steps.tellViewers(this.#options.drainTimeoutMs * tellShare);
   }
 
   #look(steps: DrainSteps, sinceMs: number): void {

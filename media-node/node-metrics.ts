@@ -7,7 +7,7 @@ import type { NodeLifecycle } from "./node-lifecycle.ts";
 import type { NodeReport } from "./node-report.ts";
 import { pullMetrics } from "./pull-metrics.ts";
 import type { StreamClaims } from "./stream-claims.ts";
-import { streamMetrics, viewersByProtocol } from "./stream-metrics.ts";
+import { streamMetrics, viewersByProtocol, type DelayOf } from "./stream-metrics.ts";
 import { runningTimers, type Clock } from "./time/clock.ts";
 import { version } from "./version.ts";
 
@@ -70,7 +70,7 @@ export function nodeMetrics(options: NodeMetricsOptions): Metric[] {
       read: () => counted("level", events.counts),
     },
     ...pullMetrics(hub),
-    ...streamMetrics(hub, book, clock),
+    ...streamMetrics(hub, book, clock, delaysOf(deliveries)),
     ...deliveries.flatMap(({ metrics }) => metrics ?? []),
   ];
 }
@@ -94,6 +94,9 @@ export function nodeHistograms(deliveries: readonly Delivery[]): HistogramMetric
     },
   ];
 }
+
+const delaysOf = (deliveries: readonly Delivery[]): ReadonlyMap<string, DelayOf> =>
+  new Map(deliveries.flatMap(({ delay }) => (delay ? [[delay.label, delay.of] as const] : [])));
 
 const counted = (label: string, counts: Readonly<Record<string, number>>): MetricReading =>
   Object.entries(counts).map(([key, value]) => ({ labels: { [label]: key }, value }));

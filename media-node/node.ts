@@ -129,7 +129,9 @@ async function wire(context: NodeContext, options: NodeOptions, events: EventLog
     nodeId: id,
     plan: planPulls(configNow, (vhost) => stores.storeOf(vhost)),
     openers: openersOf(context, (vhost) => stores.storeOf(vhost)),
-    recentMs: recentMsOf(config),
+    get recentMs() {
+      return recentMsOf(live.now);
+    },
   });
   group.add((reason) => hub.close(reason));
   const book = new StatisticsBook(hub, clock);
@@ -148,6 +150,7 @@ async function wire(context: NodeContext, options: NodeOptions, events: EventLog
     storeOf: (vhost) => stores.storeOf(vhost),
     vhosts: () => live.now.vhosts.map(({ name }) => name),
     warm,
+    spreadMs: () => Math.min(report.viewers * spreadPerViewerMs, live.now.hearth.drainTimeoutMs / 10),
     onSentOn: (target) => deliveries.forEach(({ sentOn }) => sentOn?.(target)),
     clock,
     logger,
@@ -214,8 +217,8 @@ async function wire(context: NodeContext, options: NodeOptions, events: EventLog
   const announceNow = (): void => {
     for (const announcer of announcers) announcer.announce();
   };
-  const tellViewers = (): void => {
-    for (const { drain } of deliveries) drain?.();
+  const tellViewers = (withinMs: number): void => {
+    for (const { drain } of deliveries) drain?.(withinMs);
   };
   lifecycle.serve({
     viewers: viewersNow,
@@ -230,7 +233,7 @@ async function wire(context: NodeContext, options: NodeOptions, events: EventLog
   // Closing begins here: the router is told before viewers are, so that they are not sent back.
   group.add(() => {
     lifecycle.leave();
-    tellViewers();
+    tellViewers(0);
   });
   logger.info("node serves", { url, ovtPort: ovt.port });
   tell({ type: "ready", id, url, tlsUrl, ovtPort: ovt.port, operatorPort });
@@ -249,6 +252,8 @@ async function wire(context: NodeContext, options: NodeOptions, events: EventLog
   };
 }
 
+/** A drain's redirects, so that the nodes that take the viewers get a hundred a second. */
+const spreadPerViewerMs = 10;
 /** Loading a store's client holds the thread for a tenth of a second: who comes as the doors open is answered before it. */
 const firstAfterMs = 50;
 

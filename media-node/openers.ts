@@ -9,11 +9,19 @@ import { recentMsOf } from "./recent-media.ts";
 
 /** What can be pulled, by scheme. A new way in is one line here. */
 export function openersOf(
-  { config, clock, logger, id, secret }: NodeContext,
+  { live, clock, logger, id, secret, group }: NodeContext,
   storeOf: (vhost: string) => EpochStore | undefined,
 ): ReadonlyMap<string, OpenSource> {
-  const recentMs = recentMsOf(config);
-  const link = { dial: dialTcp, clock, logger, nodeId: id, recentMs, ...(secret !== undefined && { secret }) };
+  const link = {
+    dial: dialTcp,
+    clock,
+    logger,
+    nodeId: id,
+    get recentMs() {
+      return recentMsOf(live.now);
+    },
+    ...(secret !== undefined && { secret }),
+  };
   const openOvt = withAgreedEpoch(openOvtSource(link), { storeOf, clock, logger });
   const openRtsp = onFirstUse(async () => {
     const { openRtspSource } = await import("./rtsp/rtsp-source.ts");
@@ -23,17 +31,43 @@ export function openersOf(
     const { openLoopSource } = await import("./file/loop-source.ts");
     return openLoopSource({ clock, readFile: async (path) => new Uint8Array(await readFile(path)) });
   });
-  return new Map([
+  const later: readonly (readonly [RegExp, ReadLater])[] = [
+    [/^rtsps?$/i, openRtsp],
+    [/^file$/i, openFile],
+  ];
+  const readRuled = (): void => {
+    const schemes = live.now.vhosts.flatMap(({ origins }) => origins.rules.map(({ scheme }) => scheme));
+    for (const [pattern, { read }] of later) if (schemes.some((scheme) => pattern.test(scheme))) read();
+  };
+  const timer = clock.after(readAfterMs, readRuled);
+  group.add(() => timer.cancel());
+  group.add(live.addListener(readRuled));
+  return new Map<string, OpenSource>([
     ["ovt", openOvt],
     ["ovts", openOvt],
-    ["rtsp", openRtsp],
-    ["rtsps", openRtsp],
-    ["file", openFile],
+    ["rtsp", openRtsp.open],
+    ["rtsps", openRtsp.open],
+    ["file", openFile.open],
   ]);
 }
 
-/** An edge, which pulls by OVT, has its doors open sooner without what reads cameras and files. */
-function onFirstUse(load: () => Promise<OpenSource>): OpenSource {
+/**
+ * The doors are open by then. To read what pulls cameras holds the thread for 10 to 30 ms: where rules name them that is not
+ * left until the first pull, when others watch.
+ */
+const readAfterMs = 500;
+
+interface ReadLater {
+  readonly open: OpenSource;
+  readonly read: () => void;
+}
+
+/** An edge, which pulls by OVT, has its doors open sooner without what reads cameras and files, and may never need it. */
+function onFirstUse(load: () => Promise<OpenSource>): ReadLater {
   let opener: Promise<OpenSource> | undefined;
-  return async (url, options) => (await (opener ??= load()))(url, options);
+  return {
+    open: async (url, options) => (await (opener ??= load()))(url, options),
+    // Who pulls is told of a failure.
+    read: () => void (opener ??= load()).catch(() => {}),
+  };
 }

@@ -16,7 +16,7 @@ const name = { vhost: "default", app: "app", stream: "live" };
 const key = await importSigningKey("a secret for tests only");
 
 /** A node `self` that drains, with one LL-HLS viewer, and peers that answer when the test says so. */
-async function draining(peers: readonly string[]) {
+async function draining(peers: readonly string[], spreadMs = 0) {
   const room = new TestHub();
   const { clock } = room;
   await room.hub.acquire(name, { protocol: "llhls" });
@@ -39,6 +39,7 @@ async function draining(peers: readonly string[]) {
     storeOf: () => store,
     vhosts: () => ["default"],
     warm: new WarmPeers({ nodeId: "self", key, hub: room.hub, clock, logger: silentLogger, post }),
+    spreadMs: () => spreadMs,
     onSentOn: ({ query }) => void sentOn.push(query.get("session") ?? ""),
     clock,
     logger: silentLogger,
@@ -77,6 +78,27 @@ test("viewers are sent to the peer that has their stream at hand", async () => {
   second!.answer(200);
   await redirects.warmed;
   for (let i = 0; i < 3; i++) assert.equal(await ask(`session=${i}`), second!.url.host);
+  redirects.stop();
+});
+
+test("viewers are sent on one after the other, who comes for the first time at once", async () => {
+  const { clock, redirects, asked, ask } = await draining(["a"], 2_000);
+  asked[0]!.answer(200);
+  await redirects.warmed;
+  const sessions = Array.from({ length: 100 }, (_, at) => `session=viewer-${at}`);
+  const moved = async (): Promise<number> => {
+    const answers = await Promise.all(sessions.map((query) => ask(query)));
+    return answers.filter((host) => host !== undefined).length;
+  };
+  clock.advance(2_400);
+  assert.equal(await moved(), 0);
+  clock.advance(1_100);
+  const half = await moved();
+  assert.ok(half > 30 && half < 70, `${half} of 100 in half the time`);
+  const ticket = await signTicket(key, { node: "self", name, protocol: "llhls" }, clock.wallMs());
+  assert.equal(await ask(`rt=${ticket}`), "a.test");
+  clock.advance(1_000);
+  assert.equal(await moved(), 100);
   redirects.stop();
 });
 

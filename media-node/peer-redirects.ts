@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { chooseNode } from "./cluster/node-choice/choose-node.ts";
 import { ClusterViewReader, recordKey, type ClusterView } from "./cluster/node-choice/cluster-view.ts";
+import { hashText } from "./cluster/node-choice/rendezvous.ts";
 import { RecentAssignments } from "./cluster/node-choice/recent-assignments.ts";
 import { StoreUnavailable, type ClusterReader, type NodeRecord } from "./cluster/store/contract.ts";
 import type { SigningKey } from "./cluster/ticket/signing-key.ts";
@@ -21,6 +22,8 @@ export interface PeerRedirectsOptions {
   readonly warm: Pick<WarmPeers, "warm" | "isPending" | "coldFor">;
   /** A viewer's request was answered with another node's address. */
   readonly onSentOn: (target: ViewerTarget) => void;
+  /** Asked once: in this time viewers are sent on one after the other, not all with the next part. Default: at once. */
+  readonly spreadMs?: () => number;
   /** Those that there are now. */
   readonly vhosts: () => readonly string[];
   readonly clock: Clock;
@@ -62,6 +65,7 @@ export class PeerRedirects implements HttpGuest {
   #timer: Timer | undefined;
   #warming: Promise<void> | undefined;
   #startedMs = Number.POSITIVE_INFINITY;
+  #spreadMs = 0;
 
   constructor(options: PeerRedirectsOptions) {
     this.#options = options;
@@ -83,6 +87,7 @@ export class PeerRedirects implements HttpGuest {
   start(): void {
     if (this.#timer) return;
     this.#startedMs = this.#options.clock.nowMs();
+    this.#spreadMs = this.#options.spreadMs?.() ?? 0;
     this.#warming = this.#read().then(() => this.#options.warm.warm((vhost) => this.#views.get(vhost), warmWithinMs));
     this.#timer = every(this.#options.clock, readEveryMs, () => void this.#read());
   }
@@ -111,8 +116,9 @@ export class PeerRedirects implements HttpGuest {
   }
 
   #sendOn(target: ViewerTarget, protocol: ViewerProtocol, answer: (location: string) => void): boolean {
-    const hasSettled = this.#options.clock.nowMs() - this.#startedMs >= settleMs;
-    const canMove = hasSettled && this.#views.size > 0 && !this.#options.warm.isPending(recordKey(target));
+    const sinceMs = this.#options.clock.nowMs() - this.#startedMs;
+    const isTheirTurn = sinceMs >= settleMs + turnOf(target) * this.#spreadMs;
+    const canMove = isTheirTurn && this.#views.size > 0 && !this.#options.warm.isPending(recordKey(target));
     const peer = canMove ? this.#peerFor(target, protocol) : undefined;
     if (!peer || !this.#isMovable(target, protocol)) return false;
     this.#locationAt(peer, target, protocol).then(answer, (thrown: unknown) =>
@@ -186,6 +192,12 @@ export class PeerRedirects implements HttpGuest {
       }
     }
   }
+}
+
+/** When a viewer's turn is, from 0 to 1; who comes for the first time has not to wait. */
+function turnOf({ query }: ViewerTarget): number {
+  const session = query.get("session");
+  return session === null ? 0 : (hashText(session) >>> 0) / 2 ** 32;
 }
 
 /** For readers in other origins, and no cache: the next request may have to go elsewhere. */

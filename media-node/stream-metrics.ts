@@ -1,7 +1,7 @@
 import type { Metric, MetricReading } from "./api/metrics.ts";
 import type { BookEntry, StatisticsBook } from "./core/statistics-book.ts";
 import type { ListedStream, StreamHub } from "./core/stream-hub.ts";
-import { streamKey } from "./core/stream-name.ts";
+import { streamKey, type StreamName } from "./core/stream-name.ts";
 import type { Clock } from "./time/clock.ts";
 import { isViewerProtocol } from "./viewer-protocols.ts";
 
@@ -16,11 +16,18 @@ interface Measured {
   readonly entry: BookEntry | undefined;
 }
 
-/** `hearth_stream_…`, for the busiest streams. */
+/** Milliseconds that delivery adds to a stream's age before a viewer sees it; undefined where that is not known now. */
+export type DelayOf = (name: StreamName) => number | undefined;
+
+/**
+ * `hearth_stream_…`, for the busiest streams.
+ * @param delays by protocol as viewers ask
+ */
 export function streamMetrics(
   hub: Pick<StreamHub, "list">,
   book: Pick<StatisticsBook, "stream">,
   clock: Clock,
+  delays: ReadonlyMap<string, DelayOf> = new Map(),
 ): Metric[] {
   const busiest = oncePerScrape(clock, () => busiestOf(hub, book));
   const each = (name: string, help: string, of: (measured: Measured) => number | undefined): Metric => ({
@@ -48,6 +55,23 @@ export function streamMetrics(
     each("age_seconds", "Age of the newest sample by the clock of its source: glass to node", ({ listed, entry }) =>
       ageSecondsOf(listed, entry, clock),
     ),
+    each("hop_seconds", "From the node before this one to here, by their clocks", ({ listed }) => {
+      const hopMs = listed.pull?.hopMs;
+      return hopMs === undefined ? undefined : hopMs / 1_000;
+    }),
+    {
+      name: "hearth_stream_glass_to_glass_seconds",
+      help: "Age of what viewers see, by protocol: the stream's, and what delivery adds; a WebRTC player's own buffer left out",
+      read: () =>
+        busiest().flatMap(({ stream, measured }) => {
+          const ageSeconds = ageSecondsOf(measured.listed, measured.entry, clock);
+          if (ageSeconds === undefined) return [];
+          return [...delays].flatMap(([protocol, delayOf]) => {
+            const delayMs = delayOf(measured.listed.stream.name);
+            return delayMs === undefined ? [] : [{ labels: { stream, protocol }, value: ageSeconds + delayMs / 1_000 }];
+          });
+        }),
+    },
     each("frames_per_second", "Pictures received in the last second", ({ entry }) => videoOf(entry)?.framerate),
     each("group_frames", "Pictures of the last whole group", ({ entry }) => videoOf(entry)?.groupLength),
     each(

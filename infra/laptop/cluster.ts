@@ -27,6 +27,8 @@ export interface LaptopOptions {
   readonly onLog?: (node: string, line: string) => void;
   /** Further settings for every node. */
   readonly nodeEnv?: Readonly<Record<string, string>>;
+  /** Of the nodes' runtime, instead of those that keep a laptop's cluster small. */
+  readonly nodeFlags?: readonly string[];
 }
 
 export interface LaptopCluster {
@@ -144,7 +146,7 @@ async function expectRedis(url: string): Promise<void> {
 
 function makeNodes(
   env: Readonly<Record<string, string>>,
-  { onLog, redisUrl, edges = 2 }: LaptopOptions,
+  { onLog, redisUrl, edges = 2, nodeFlags }: LaptopOptions,
   source: { live: () => void; failed: (reason: string) => void },
 ): Map<string, NodeProcess> {
   // In a shared Redis there may be another laptop's nodes.
@@ -155,6 +157,7 @@ function makeNodes(
       id,
       configPath: join(here, config),
       env,
+      ...(nodeFlags && { flags: nodeFlags }),
       onLog: (line) => onLog?.(id, line),
       onMessage: (message) => {
         if (message.type !== "prewarm") return;

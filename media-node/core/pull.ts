@@ -124,6 +124,11 @@ export class Pull {
     return this.#search.fromOf(this.#url);
   }
 
+  /** See {@link Source.hopMs}; of the source in use. */
+  get hopMs(): number | undefined {
+    return this.#source?.hopMs;
+  }
+
   /** Sources lost. */
   get failovers(): number {
     return this.#failovers;

@@ -86,3 +86,15 @@ test("cues of a stream without a picture yet are few", () => {
   recent.push(frame(0), videoTrack);
   assert.equal(recent.since(0).length, 257);
 });
+
+test("keeps more or less from now on, when it is told so", () => {
+  const recent = filled(100);
+  assert.equal(recent.since(10_000).length, filled(100).since(10_000).length);
+  const before = recent.since(10_000).length;
+  recent.keep(1_000);
+  recent.push(frame(100), videoTrack);
+  assert.ok(recent.since(10_000).length < before, "what is too old went with the next key frame");
+  recent.keep(60_000);
+  for (let index = 101; index < 300; index++) recent.push(frame(index), videoTrack);
+  assert.ok(recent.since(60_000).length >= 200, "nothing more is dropped");
+});

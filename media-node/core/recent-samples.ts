@@ -10,7 +10,7 @@ const maxLasting = 256;
  * is shown, so that who joins meanwhile shows it, too.
  */
 export class RecentSamples {
-  readonly #keepMs: number;
+  #keepMs: number;
   readonly #maxBytes: number;
   #samples: Sample[] = [];
   #bytes = 0;
@@ -26,6 +26,15 @@ export class RecentSamples {
   constructor(keepMs: number, maxBytes: number) {
     this.#keepMs = keepMs;
     this.#maxBytes = maxBytes;
+  }
+
+  get keepMs(): number {
+    return this.#keepMs;
+  }
+
+  /** From now on: what is too old goes with the next key frame, what is missing fills up. */
+  keep(keepMs: number): void {
+    this.#keepMs = keepMs;
   }
 
   /** The first video track, else the first audio track, else whatever there is, decides where a reader may start. */

@@ -17,6 +17,11 @@ export interface Source {
   readonly description: StreamDescription;
   /** Begins delivering to `sink`; called once. Samples may follow in the same turn. */
   start(sink: SourceSink): void;
+  /**
+   * Milliseconds that media lately took from the upstream node to here, where that node tells: its clock's error and this
+   * one's are in it.
+   */
+  readonly hopMs?: number | undefined;
   /** Asks the upstream for a key frame, where its protocol can. */
   requestKeyframe?(trackId: number): void;
   /** Lets go of the upstream; resolves when its sockets and timers are gone. May be called twice. */

@@ -205,6 +205,8 @@ export class StreamHub {
 
   /** To be called when the rules have changed: pulls ask for their plans again, one after the other. Never rejects. */
   async replan(): Promise<void> {
+    const { recentMs } = this.#options;
+    if (recentMs !== undefined) for (const { stream } of this.#entries.values()) stream.keepRecent(recentMs);
     this.#unknown.clear();
     for (const { pull } of this.#entries.values()) {
       if (pull?.plan.from === "rule") await pull.replan().catch(() => {});

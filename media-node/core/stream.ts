@@ -109,6 +109,16 @@ export class Stream {
     };
   }
 
+  /** See {@link StreamOptions.recentMs}. */
+  get recentMs(): number {
+    return this.#recent.keepMs;
+  }
+
+  /** Keeps so much recent media from now on. */
+  keepRecent(recentMs: number): void {
+    this.#recent.keep(recentMs);
+  }
+
   track(id: number): Track | undefined {
     return this.#tracks.get(id);
   }

@@ -16,6 +16,7 @@ import { cacheControlOf, immutable, replyFile, replyOptions, replyStatus } from 
 import { RewindDisk, type RewindDiskStats } from "./rewind-disk.ts";
 import { SlicedWork } from "./sliced-work.ts";
 import { isKeyOf } from "./stream-key.ts";
+import { partTargetMs } from "./track-output.ts";
 import { TsAnswers } from "./ts-answers.ts";
 import { parseTsFileName, type TsFileName } from "./ts-names.ts";
 import { TsShelf } from "./ts-shelf.ts";
@@ -61,6 +62,8 @@ export interface LlHls extends HttpGuest {
   warm(name: StreamName, signal: AbortSignal): Promise<boolean>;
   /** The request was answered with another node's address: its viewer counts no more. */
   sentOn(target: ViewerTarget): void;
+  /** How far behind the newest media those play who watch a stream now; undefined when nobody does. */
+  holdBackMs(name: StreamName): number | undefined;
   /** The node goes: viewers count for as long as players wait between two requests, and no longer. */
   drain(): void;
   /** Answers what is held, lets every stream go. */
@@ -116,7 +119,8 @@ class LlHlsGuest implements LlHls {
     this.#streams = streams;
     this.#sessions = sessions;
     this.#master = new MasterAnswers({ config, admit, sessions, waiting, shelf, playlistOf });
-    this.#media = new MediaAnswers({ config, clock, sessions, waiting, targetSeconds });
+    const partHoldBackMs = partHoldBackMsOf(config);
+    this.#media = new MediaAnswers({ config, clock, sessions, waiting, targetSeconds, partHoldBackMs });
     this.#ts = shelf && new TsAnswers({ clock, config, sessions, waiting, shelf });
   }
 
@@ -141,6 +145,14 @@ class LlHlsGuest implements LlHls {
   sentOn(target: ViewerTarget): void {
     const session = target.query.get("session");
     if (session !== null) this.#streams.moved(target, session);
+  }
+
+  holdBackMs(name: StreamName): number | undefined {
+    const live = this.#streams.look(name);
+    if (!live || live.viewers.count(this.#options.clock.nowMs()) === 0) return undefined;
+    const { mpegTs } = this.#options.config;
+    // RFC 8216bis §4.4.3.8: HOLD-BACK is three target durations where no parts are listed.
+    return mpegTs ? 3_000 * targetSecondsOf(this.#options.config) : partHoldBackMsOf(this.#options.config);
   }
 
   drain(): void {
@@ -212,6 +224,9 @@ class LlHlsGuest implements LlHls {
     else await this.#media.answerFile(request, name);
   }
 }
+
+const partHoldBackMsOf = ({ partHoldBackMs = 0, partMs }: LlHlsConfig): number =>
+  Math.max(partHoldBackMs, 3 * partTargetMs(partMs));
 
 /** No segment is longer than two cells of the grid. */
 const targetSecondsOf = ({ segmentMs }: LlHlsConfig): number => Math.ceil((2 * segmentMs) / 1000);

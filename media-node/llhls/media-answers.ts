@@ -7,7 +7,7 @@ import { PlaylistTexts } from "./playlist-texts.ts";
 import { readinessOf } from "./readiness.ts";
 import { cacheControlOf, rangeOf, replyFile, replyStatus, replyText, type PreparedFile } from "./reply.ts";
 import type { RewindSegment } from "./rewind-window.ts";
-import { partTargetMs, type TrackOutput } from "./track-output.ts";
+import type { TrackOutput } from "./track-output.ts";
 import { maxHoldMs, type ViewerRequest } from "./viewer-request.ts";
 import type { ViewerSessions } from "./viewer-sessions.ts";
 import type { Viewer } from "./viewers.ts";
@@ -19,6 +19,7 @@ export interface MediaAnswersOptions {
   readonly sessions: ViewerSessions;
   readonly waiting: WaitingRoom;
   readonly targetSeconds: number;
+  readonly partHoldBackMs: number;
 }
 
 /** Recent media of an origin is here within this time. */
@@ -33,11 +34,11 @@ export class MediaAnswers {
   readonly #caching: Record<"plain" | "shared" | "own", string>;
 
   constructor(options: MediaAnswersOptions) {
-    const { config, targetSeconds } = options;
+    const { config, targetSeconds, partHoldBackMs } = options;
     this.#options = options;
     this.#texts = new PlaylistTexts({
       targetSeconds,
-      partHoldBackMs: Math.max(config.partHoldBackMs ?? 0, 3 * partTargetMs(config.partMs)),
+      partHoldBackMs,
       hasPreloadHint: config.hasPreloadHint ?? true,
     });
     const { chunklist, chunklistWithDirectives } = config.maxAge ?? {};

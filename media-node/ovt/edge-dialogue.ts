@@ -1,5 +1,6 @@
 import { ProtocolError } from "../flow/errors.ts";
 import { ovtCode, parseOvtResponse, serializeOvtRequest, type OvtResponse } from "./ovt-message.ts";
+import { parsePulse, pulseApplication } from "./hearth-extension.ts";
 import { parseOvtMedia, type OvtMedia } from "./ovt-media.ts";
 import { OvtReader } from "./ovt-reader.ts";
 import type { WireJson } from "./wire-json.ts";
@@ -11,6 +12,8 @@ export interface EdgeEvents {
   /** Play was answered; media follows. */
   onPlaying(): void;
   onMedia(media: OvtMedia): void;
+  /** The origin's wall clock, Unix ms, when it sent this; see `hearth-extension.ts`. */
+  onPulse(wallMs: number): void;
   /** The origin said something while playing that nobody asked for. */
   onUnexpectedMessage(response: OvtResponse): void;
   /** Our stop was answered. */
@@ -139,6 +142,10 @@ export class OvtEdgeDialogue {
   }
 
   #onResponse(response: OvtResponse): void {
+    if (this.#phase === "playing" && response.application === pulseApplication) {
+      const wallMs = parsePulse(response.contents);
+      return wallMs === undefined ? undefined : this.#events.onPulse(wallMs);
+    }
     const awaited = { describing: "describe", starting: "play", stopping: "stop" }[this.#phase as string];
     if (awaited === undefined) return this.#onUnexpected(response);
     if (response.code !== ovtCode.ok && this.#phase !== "stopping") throw new OvtRefusal(response);

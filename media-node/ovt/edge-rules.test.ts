@@ -33,7 +33,14 @@ async function receive(origin: ScriptedOrigin): Promise<{ source: Source; sample
 }
 
 test("a request is one write, and nothing is asked before the answer to what was asked first", () => {
-  const events = { onDescribed() {}, onPlaying() {}, onMedia() {}, onUnexpectedMessage() {}, onStopped() {} };
+  const events = {
+    onDescribed() {},
+    onPlaying() {},
+    onMedia() {},
+    onPulse() {},
+    onUnexpectedMessage() {},
+    onStopped() {},
+  };
   const dialogue = new OvtEdgeDialogue({ target: `ovt://o:9000/app/s?${"q".repeat(3_900)}` }, events);
   dialogue.describe(0, 0);
   assert.ok(dialogue.takeOutput()!.length > 3_900);

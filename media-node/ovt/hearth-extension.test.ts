@@ -9,7 +9,7 @@ import { OvtPublisher } from "./ovt-publisher.ts";
 import type { WireJson } from "./wire-json.ts";
 
 const trace = "4bf92f3577b34da6a3ce929d0e0e4736";
-const request: HearthRequest = { nodeId: "edge", via: ["edge"], recentMs: 6_000, token: "t", trace };
+const request: HearthRequest = { nodeId: "edge", via: ["edge"], recentMs: 6_000, token: "t", trace, wantsPulse: true };
 
 const overTheWire = (value: unknown): WireJson => JSON.parse(JSON.stringify(value)) as WireJson;
 

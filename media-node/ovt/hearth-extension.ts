@@ -13,6 +13,23 @@ export interface HearthRequest {
   readonly token?: string;
   /** The trace id of the viewer's request that began the pull: for the origin's log alone. */
   readonly trace?: string;
+  /** It wants pulses ({@link pulseApplication}). */
+  readonly wantsPulse: boolean;
+}
+
+/**
+ * What an origin says between media now and then to the edges that asked for it: its wall clock, behind everything that was
+ * sent before. How long it was on its way is how long media is.
+ */
+export const pulseApplication = "x_hearth_pulse";
+export const pulseEveryMs = 1_000;
+
+export const serializePulse = (wallMs: number): WireJson => ({ wallMs });
+
+/** @returns the origin's wall clock; undefined when it makes no sense */
+export function parsePulse(contents: WireJson | undefined): number | undefined {
+  const wallMs = membersOf(contents)?.["wallMs"];
+  return typeof wallMs === "number" && Number.isFinite(wallMs) ? wallMs : undefined;
 }
 
 /** What a Hearth origin adds to a description, so that every node agrees on a stream's time and identity. */
@@ -48,13 +65,14 @@ export function parseHearthRequest(value: WireJson | undefined): HearthRequest |
     recentMs: uintOf(members["recentMs"], maxRecentMs) ?? 0,
     ...(token !== undefined && { token }),
     ...(trace !== undefined && { trace }),
+    wantsPulse: members["wantsPulse"] === true,
   };
 }
 
 /** Inverse of {@link parseHearthRequest}. */
 export function serializeHearthRequest(request: HearthRequest): WireJson {
-  const { nodeId, via, recentMs, token, trace } = request;
-  return { nodeId, via, recentMs, token, trace };
+  const { nodeId, via, recentMs, token, trace, wantsPulse } = request;
+  return { nodeId, via, recentMs, token, trace, wantsPulse };
 }
 
 /** @returns undefined when the origin is no Hearth node, or what it says makes no sense */

@@ -5,10 +5,11 @@ import type { LogFields, Logger } from "../flow/logger.ts";
 import type { StreamHold, StreamHub, StreamRequest } from "../core/stream-hub.ts";
 import type { StreamName } from "../core/stream-name.ts";
 import type { Clock } from "../time/clock.ts";
+import { pulseApplication, pulseEveryMs, serializePulse } from "./hearth-extension.ts";
 import { toOvtDescription, withoutHash } from "./description-mapping.ts";
 import { OvtOriginDialogue, type OriginLimits, type OriginRequest } from "./origin-dialogue.ts";
 import { serializeOvtDescription, type OvtDescription } from "./ovt-description.ts";
-import { ovtCode } from "./ovt-message.ts";
+import { ovtCode, serializeOvtResponse } from "./ovt-message.ts";
 import { withoutQueryKey } from "./ovt-url.ts";
 import { tokenQueryKey, type PeerGuard } from "./peer-guard.ts";
 import { SendQueue } from "./send-queue.ts";
@@ -64,6 +65,9 @@ interface Session {
   readonly queue: SendQueue;
   readonly tap: OutletTap;
   reportedDrops: number;
+  readonly wantsPulse: boolean;
+  /** When it was last told the time. */
+  pulseMs: number;
 }
 
 /** What is handed to the socket before it must take some; the rest waits in the session's queue, which has limits. */
@@ -127,9 +131,10 @@ export class OriginConnection {
     this.#pump();
   }
 
-  /** Ends what is overdue; called a few times a second. */
+  /** Ends what is overdue, and tells an edge the time; called a few times a second. */
   tick(nowMs: number): void {
     if (this.#connection.destroyed) return;
+    this.#tellTime(nowMs);
     const isStalled = this.#connection.writableLength > 0 && nowMs - this.#lastProgressMs >= this.#host.stallMs;
     if (isStalled) this.#abandon("OVT_STALLED");
     else if (this.#endByMs !== undefined && nowMs >= this.#endByMs) this.#connection.destroy();
@@ -242,7 +247,16 @@ export class OriginConnection {
     };
     const { app, stream } = hold.stream.name;
     const fields = { app, stream, peer: request.hearth?.nodeId ?? "other", ...traceIn(request) };
-    this.#session = { hold, fields, outlet, queue, tap, reportedDrops: 0 };
+    this.#session = {
+      hold,
+      fields,
+      outlet,
+      queue,
+      tap,
+      reportedDrops: 0,
+      wantsPulse: request.hearth?.wantsPulse ?? false,
+      pulseMs: -Infinity,
+    };
     this.#host.onSession(this);
     stats.sessionsStarted++;
     stats.sessionsLive++;
@@ -281,6 +295,17 @@ export class OriginConnection {
     if (this.#connection.writableLength === 0) this.#lastProgressMs = this.#host.clock.nowMs();
     this.#host.stats.bytesSent += bytes.length;
     this.#connection.write(bytes);
+  }
+
+  /** Only in line with media: an edge that is behind hears nothing, which tells it as much. */
+  #tellTime(nowMs: number): void {
+    const session = this.#session;
+    if (!session?.wantsPulse || this.#endByMs !== undefined || nowMs - session.pulseMs < pulseEveryMs) return;
+    if (!session.queue.isEmpty || this.#connection.writableLength >= maxSocketBytes) return;
+    session.pulseMs = nowMs;
+    const wallMs = this.#host.clock.wallMs();
+    const pulse = { id: 0, application: pulseApplication, code: ovtCode.ok, message: "ok" };
+    this.#write(serializeOvtResponse({ ...pulse, contents: serializePulse(wallMs) }, wallMs));
   }
 
   #onDrain(): void {

@@ -7,7 +7,7 @@ import type { Track } from "../core/track.ts";
 import type { Clock, Timer } from "../time/clock.ts";
 import { toStreamDescription } from "./description-mapping.ts";
 import { OvtEdgeDialogue, OvtRefusal } from "./edge-dialogue.ts";
-import { parseHearthDescription, serializeHearthRequest } from "./hearth-extension.ts";
+import { parseHearthDescription, pulseEveryMs, serializeHearthRequest } from "./hearth-extension.ts";
 import { parseOvtDescription, type OvtDescription } from "./ovt-description.ts";
 import { secureAsEdge } from "./link-tls.ts";
 import { signLinkToken } from "./link-token.ts";
@@ -40,6 +40,8 @@ const firstMediaTimeoutMs = 3_000;
 const evidenceTimeoutMs = 500;
 /** A token is used at once; what is left is room for clocks that differ. */
 const tokenLifeMs = 60_000;
+/** Pulses come every second, as the origin finds the time. */
+const overdueMs = 1.5 * pulseEveryMs;
 /** What may arrive before the generation is clear or the pull takes delivery. */
 const maxHeldBytes = 32 * 1024 * 1024;
 
@@ -74,6 +76,7 @@ function extensionFor(
     nodeId,
     via: [...via, nodeId],
     recentMs,
+    wantsPulse: true,
     ...(secret !== undefined && { token: signLinkToken(secret, link) }),
     ...(trace !== undefined && { trace }),
   });
@@ -102,6 +105,7 @@ class OvtSource implements Source {
   readonly #formats = new Map<number, number>();
   #timer: Timer | undefined;
   #mediaTimer: Timer | undefined;
+  #pulse: { readonly hopMs: number; readonly atMs: number } | undefined;
   #isClosing = false;
   #isAnswered = false;
   #failure: unknown;
@@ -120,6 +124,7 @@ class OvtSource implements Source {
         onDescribed: (contents) => this.#onDescribed(contents),
         onPlaying: () => this.#onPlaying(),
         onMedia: (media) => this.#onMedia(media),
+        onPulse: (wallMs) => this.#onPulse(wallMs),
         onUnexpectedMessage: (response) => this.#onUnexpected(response),
         onStopped: () => this.#letGo(),
       },
@@ -139,6 +144,13 @@ class OvtSource implements Source {
 
   get description(): StreamDescription {
     return this.#description!;
+  }
+
+  get hopMs(): number | undefined {
+    if (!this.#pulse) return undefined;
+    const { hopMs, atMs } = this.#pulse;
+    // One that is overdue is on its way for at least that long.
+    return Math.max(hopMs, this.#options.clock.nowMs() - atMs - overdueMs);
   }
 
   /** Resolves when the stream is described, playing, and every number in it is understood. */
@@ -261,6 +273,11 @@ class OvtSource implements Source {
     const tracks = before.tracks.map((track) => (track.id === changed.id ? changed : track));
     this.#description = { ...before, tracks };
     this.#sink?.onDescription(this.#description);
+  }
+
+  #onPulse(originMs: number): void {
+    const { clock } = this.#options;
+    this.#pulse = { hopMs: clock.wallMs() - originMs, atMs: clock.nowMs() };
   }
 
   #onUnexpected({ application, code }: OvtResponse): void {

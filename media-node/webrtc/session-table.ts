@@ -80,6 +80,11 @@ export class SessionTable {
     return this.#sessions.size;
   }
 
+  /** Those that are open now. */
+  get sessions(): readonly ViewerPlace[] {
+    return [...this.#sessions];
+  }
+
   get stats(): { readonly opened: number; readonly ended: Readonly<Record<string, number>> } {
     return { opened: this.#opened, ended: this.#ended };
   }

@@ -341,7 +341,7 @@ test("WHEP: a full or draining node says 503 with Retry-After; draining ends its
   assert.equal(full.status, 503);
   assert.ok(full.headers.has("retry-after"));
   port.peers[0]!.connect();
-  guest.drain();
+  guest.drain(0);
   assert.equal(port.peers[0]!.state, "closed");
   assert.equal((await post(`${url}/app/live/whep`)).status, 503);
   assert.equal(guest.stats.ended.drain, 1);
@@ -596,7 +596,7 @@ test("signalling: drain sends stop, and a request after it closes the socket wit
   const { url, guest } = await node(t);
   const player = new Player(`${url}/app/live`);
   const id = await player.play();
-  guest.drain();
+  guest.drain(0);
   assert.deepEqual(await player.message(3), { command: "stop", id, peer_id: 0 });
   assert.equal(guest.stats.sessions, 0);
   await player.send({ command: "request_offer" });

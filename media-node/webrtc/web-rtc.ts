@@ -10,6 +10,7 @@ import { messageOf } from "../flow/errors.ts";
 import type { Logger } from "../flow/logger.ts";
 import type { Clock } from "../time/clock.ts";
 import { defaultWebRtcConfig, type WebRtcConfig } from "./config.ts";
+import { Departure } from "./departure.ts";
 import { JoinQueue } from "./join-queue.ts";
 import type { MediaPort } from "./media-port.ts";
 import type { RandomBytes } from "./random.ts";
@@ -50,8 +51,11 @@ export interface WebRtcStats {
 
 /** WebRTC delivery, ready to be mounted. */
 export interface WebRtcGuest extends HttpGuest {
-  /** Takes nobody new: OvenPlayers are told to ask again, through the router; WHEP sessions are ended. */
-  drain(): void;
+  /**
+   * Takes nobody new: OvenPlayers are told to ask again, through the router; WHEP sessions are ended.
+   * @param withinMs one after the other, the last by then; 0 = all now
+   */
+  drain(withinMs: number): void;
   /** Ends every session and socket. */
   close(reason: CloseReason): Promise<void>;
   readonly stats: WebRtcStats;
@@ -75,15 +79,17 @@ export function createWebRtc(options: WebRtcOptions): WebRtcGuest {
   const table = new SessionTable(room);
   const whep = new Whep(table, room);
   const door = new SignallingDoor(table, room);
+  const departure = new Departure(room.clock);
   return {
     handle: (request, response, target) => whep.handle(request, response, target),
     upgrade: (request, socket, head, target) => door.upgrade(request, socket, head, target),
-    drain() {
+    drain(withinMs) {
       table.drain();
-      door.stopAll({ code: "drain" });
-      table.close({ code: "drain" });
+      const count = door.size + Math.max(0, table.size - door.size);
+      departure.begin(leaversOf(door, table), count, withinMs);
     },
     close(reason) {
+      departure.cancel();
       door.close(reason);
       table.close(reason);
       whep.close();
@@ -93,6 +99,13 @@ export function createWebRtc(options: WebRtcOptions): WebRtcGuest {
       return { sessions: table.size, ...table.stats, sockets: door.size, streams: table.streams };
     },
   };
+}
+
+/** Sockets stay open: players ask again on them, and a proxy in between asks another node. Then who has none. */
+function* leaversOf(door: SignallingDoor, table: SessionTable): Generator<() => void, undefined> {
+  const reason: CloseReason = { code: "drain" };
+  for (const socket of door.sockets) yield () => socket.stop(reason);
+  for (const session of table.sessions) yield () => session.close(reason);
 }
 
 /** WebSocket upgrades, admitted before the handshake so that a refusal is an HTTP answer. */
@@ -152,9 +165,9 @@ class SignallingDoor {
     });
   }
 
-  /** Sockets stay open: players ask again on them, and a proxy in between asks another node. */
-  stopAll(reason: CloseReason): void {
-    for (const socket of this.#sockets) socket.stop(reason);
+  /** Those that are open now. */
+  get sockets(): readonly SignallingSocket[] {
+    return [...this.#sockets];
   }
 
   close(reason: CloseReason): void {

@@ -115,6 +115,44 @@ test("docs/metrics.md has every metric with its type and meaning, and none that 
   );
 });
 
+test("everything an operator asks after has series of its own", async () => {
+  const wanted: Readonly<Record<string, readonly string[]>> = {
+    nodes: ['hearth_nodes{state="serving"}', 'hearth_node_state{state="serving"}'],
+    streams: ["hearth_streams", 'hearth_stream_viewers{stream="default/app/stream"}'],
+    pulls: ['hearth_pulls{phase="live"}', 'hearth_pull_tries_total{result="opened"}'],
+    failovers: ["hearth_pull_failovers_total", 'hearth_stream_failovers_total{stream="default/app/stream"}'],
+    outage: ["hearth_pull_outage_seconds_total", 'hearth_pull_losses_total{cause="silent"}'],
+    "viewers by protocol": ["webrtc", "whep", "llhls"].map((protocol) => `hearth_viewers{protocol="${protocol}"}`),
+    egress: ["hearth_egress_bytes_per_second", "hearth_egress_bytes_total"],
+    loss: ['hearth_webrtc_loss_share{stream="default/app/stream"}'],
+    "round trip": ['hearth_webrtc_round_trip_seconds{stream="default/app/stream"}'],
+    "join time": ["webrtc", "llhls"].map((protocol) => `hearth_join_seconds_count{protocol="${protocol}"}`),
+    "first media": ["webrtc", "llhls"].map((protocol) => `hearth_first_media_seconds_count{protocol="${protocol}"}`),
+    "hop latency": ['hearth_stream_hop_seconds{stream="default/app/stream"}'],
+    "glass to glass": ["webrtc", "llhls"].map(
+      (protocol) => `hearth_stream_glass_to_glass_seconds{stream="default/app/stream",protocol="${protocol}"}`,
+    ),
+    "held requests": ["hearth_llhls_held_requests"],
+    drops: ['hearth_webrtc_drops_total{stream="default/app/stream"}', "hearth_ovt_samples_dropped"],
+    leases: ['hearth_leases{standing="owner"}'],
+  };
+  const missing = (text: string): string[] =>
+    Object.entries(wanted).flatMap(([what, names]) =>
+      names.filter((name) => !text.includes(`\n${name} `)).map((name) => `${what}: ${name}`),
+    );
+  const valueOf = (text: string, name: string): number => Number(text.split(`\n${name} `)[1]?.split("\n")[0]);
+  let text = "";
+  await until("all are there", 10_000, async () => {
+    text = `\n${await metricsOf("origin-1")}\n${await metricsOf("edge-1")}`;
+    if (missing(text).length > 0) throw new Error(missing(text).join(", "));
+    return true;
+  });
+  const hop = valueOf(text, wanted["hop latency"]![0]!);
+  assert.ok(hop >= 0 && hop < 2, `a hop within one machine takes ${hop} s`);
+  const [webRtc, llhls] = wanted["glass to glass"]!.map((name) => valueOf(text, name));
+  assert.ok(llhls! > webRtc!, `LL-HLS ${llhls} s, WebRTC ${webRtc} s: players hold back three parts`);
+});
+
 test("promtool takes the rules, and evaluates the dashboard's expressions as PromQL", () => {
   const rules = spawnSync("promtool", ["check", "rules", "infra/prometheus/rules.yaml"], { encoding: "utf8" });
   assert.equal(rules.status, 0, rules.stdout + rules.stderr);

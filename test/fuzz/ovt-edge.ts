@@ -32,6 +32,10 @@ function run(chunks: readonly Uint8Array[], generation: OvtGeneration): string {
       },
       onPlaying: () => events.push("playing"),
       onMedia: (media) => decoder?.push(media),
+      onPulse: (wallMs) => {
+        assert.ok(Number.isFinite(wallMs));
+        events.push(`pulse ${wallMs}`);
+      },
       onUnexpectedMessage: ({ code }) => events.push(`message ${code}`),
       onStopped: () => events.push("stopped"),
     },

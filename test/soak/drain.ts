@@ -1,8 +1,11 @@
-// One of three edges drains under 200 WebRTC and 300 LL-HLS viewers (arguments: how many of each), then five are restarted under
-// a tenth of them: nobody notices. Wanted: 0 failed requests, 0 stalls, black p99 <= 1 s, all moved within 12 s.
+// One of three edges drains under 200 WebRTC and 300 LL-HLS viewers (arguments: how many of each), then five are restarted, two at a
+// time, under as many (a third argument: `one` or `five` for one half alone). Nobody notices: 0 failed requests, 0 stalls, black
+// p99 <= 1 s, all moved within 12 s, and no pause of the machine is an excuse. Scaled to two cores: the stream is the laptop's
+// clip, 0.9 Mbit/s in parts of 0.2 s; viewers read everything, and decrypt a sample of it.
 import { drainOneOfThree, restartFive } from "../support/drain-trial.ts";
 
-const [webRtc = 200, hls = 300] = process.argv.slice(2).map(Number);
-const say = (line: string): void => console.log(`  ${line}`);
-console.log(`drain: ${await drainOneOfThree({ webRtc, hls, say })}`);
-console.log(`rolling restart: ${await restartFive({ webRtc: Math.ceil(webRtc / 10), hls: Math.ceil(hls / 10), say })}`);
+const [webRtc = 200, hls = 300] = process.argv.slice(2, 4).map(Number);
+const half = process.argv[4];
+const trial = { webRtc, hls, isExact: true, say: (line: string): void => console.log(`  ${line}`) };
+if (half !== "five") console.log(`drain under ${webRtc} + ${hls}: ${await drainOneOfThree(trial)}`);
+if (half !== "one") console.log(`rolling restart under ${webRtc} + ${hls}: ${await restartFive(trial)}`);

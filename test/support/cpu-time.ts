@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 
 const ticksPerSecond = Number(execFileSync("getconf", ["CLK_TCK"], { encoding: "utf8" }));
 
@@ -10,6 +10,21 @@ export function cpuSeconds(...pids: readonly number[]): number {
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     return sum + (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
   }, 0);
+}
+
+/** Processes that `parent` started and that are there now. */
+export function childrenOf(parent: number): readonly { readonly pid: number; readonly name: string }[] {
+  return readdirSync("/proc").flatMap((entry) => {
+    if (!/^\d+$/.test(entry)) return [];
+    try {
+      const stat = readFileSync(`/proc/${entry}/stat`, "utf8");
+      const [, name, ppid] = /\((.*)\) \S (\d+)/.exec(stat)!;
+      return Number(ppid) === parent ? [{ pid: Number(entry), name: name! }] : [];
+    } catch {
+      // It ended in the meantime.
+      return [];
+    }
+  });
 }
 
 /** Resident memory in bytes. */

@@ -1,3 +1,4 @@
+import { leanFetch, type LeanAnswer } from "./lean-fetch.ts";
 import { Playout } from "./playout.ts";
 
 /** From how far before the end of a playlist a player begins. */
@@ -11,11 +12,20 @@ interface ListedPart {
   readonly part: number;
 }
 
-function partsOf(text: string): ListedPart[] {
-  return [...text.matchAll(/^#EXT-X-PART:DURATION=([\d.]+),URI="([^"]+)"/gm)].map(([, seconds, uri]) => {
+/** Viewers of one node get the same playlist: it is read once for all of them. */
+const lately = new Map<string, readonly ListedPart[]>();
+const mostKept = 40;
+
+function partsOf(text: string): readonly ListedPart[] {
+  const known = lately.get(text);
+  if (known) return known;
+  const parts = [...text.matchAll(/^#EXT-X-PART:DURATION=([\d.]+),URI="([^"]+)"/gm)].map(([, seconds, uri]) => {
     const [, msn, part] = /_(\d+)_(\d+)_video_/.exec(uri!)!;
     return { uri: uri!, ms: 1_000 * Number(seconds), msn: Number(msn), part: Number(part) };
   });
+  if (lately.size >= mostKept) lately.clear();
+  lately.set(text, parts);
+  return parts;
 }
 
 /** As many from the end as a player begins with. */
@@ -88,16 +98,16 @@ export class HlsViewer {
     }
   }
 
-  async #get(url: string): Promise<Response> {
+  async #get(url: string, isText = true): Promise<LeanAnswer> {
     this.requests++;
-    const answer = await fetch(url);
-    if (!answer.ok) throw new Error(`${answer.status} for ${new URL(url).pathname}`);
+    const answer = await leanFetch(url, isText);
+    if (answer.status !== 200) throw new Error(`${answer.status} for ${new URL(url).pathname}`);
     return answer;
   }
 
   async #loadMaster(): Promise<void> {
     const answer = await this.#get(this.#router);
-    const text = await answer.text();
+    const { text } = answer;
     const variants = [...text.matchAll(/^#EXT-X-STREAM-INF:(.*)\n(.+)$/gm)].map(([, attributes, uri]) => ({
       pathway: /PATHWAY-ID="([^"]+)"/.exec(attributes!)?.[1] ?? "",
       url: new URL(uri!, answer.url).href,
@@ -118,7 +128,7 @@ export class HlsViewer {
     if (!steering || performance.now() < steering.nextMs) return;
     const uri = new URL(steering.uri);
     uri.searchParams.set("_HLS_pathway", steering.current);
-    const manifest = (await (await this.#get(uri.href)).json()) as {
+    const manifest = JSON.parse((await this.#get(uri.href)).text) as {
       TTL: number;
       "RELOAD-URI": string;
       "PATHWAY-PRIORITY": string[];
@@ -150,7 +160,7 @@ export class HlsViewer {
       url.searchParams.set("_HLS_part", String(last.part + 1));
     }
     const answer = await this.#get(url.href);
-    const text = await answer.text();
+    const { text } = answer;
     // A player without steering keeps the address that it was redirected to.
     const final = new URL(answer.url);
     final.searchParams.delete("_HLS_msn");
@@ -169,8 +179,7 @@ export class HlsViewer {
   }
 
   async #loadPart(part: ListedPart, base: string): Promise<void> {
-    const media = await this.#get(new URL(part.uri, base).href);
-    await media.arrayBuffer();
+    const media = await this.#get(new URL(part.uri, base).href, false);
     this.#last = part;
     const nowMs = performance.now();
     this.playout.add(part.ms, nowMs);

@@ -2,6 +2,7 @@
 import { setPriority } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { EdgeUnderLoad } from "./edge-under-load.ts";
+import type { LoadMedia } from "./load-media.ts";
 import { LoadViewer } from "./load-viewer.ts";
 
 export const percentile = (values: readonly number[], share: number): number =>
@@ -36,8 +37,7 @@ export class WebRtcAudience implements Disposable {
   async gather(count: number, perSecond: number): Promise<void> {
     const joining: Promise<LoadViewer>[] = [];
     const isGenuine = (digest: string): boolean => this.#genuine.has(digest);
-    const onPicture = (timestamp: number, atMs: number, viewer: LoadViewer): void =>
-      this.#came(timestamp, atMs, viewer);
+    const onPicture = (timestamp: number, atMs: number, viewer: LoadMedia): void => this.#came(timestamp, atMs, viewer);
     for (let i = 0; i < count; i++) {
       joining.push(
         LoadViewer.join(this.#url, { checkEvery: 100, isGenuine, onPicture }, (viewer) => this.#waiting.add(viewer)),
@@ -95,7 +95,7 @@ export class WebRtcAudience implements Disposable {
     return this.all.reduce((total, viewer) => total + of(viewer), 0);
   }
 
-  #came(timestamp: number, atMs: number, { remotePort: port }: LoadViewer): void {
+  #came(timestamp: number, atMs: number, { remotePort: port }: LoadMedia): void {
     if (!this.#late) return;
     // Every thread has a time line of its own; its zero is where its soonest picture was.
     const first = this.#firstTimestamps.get(port) ?? timestamp;

@@ -8,16 +8,20 @@ const videoPayloadType = 108;
 export const beginsKeyframe = (nalType: number): boolean => nalType === 7 || nalType === 24;
 
 /** What a WHEP player sends: H.264 and Opus, DTLS as client. */
-function offerOf(): string {
+export function whepOffer({
+  ufrag,
+  pwd,
+  fingerprint,
+}: Readonly<Record<"ufrag" | "pwd" | "fingerprint", string>>): string {
   return [
     "v=0",
     "o=- 1 2 IN IP4 127.0.0.1",
     "s=-",
     "t=0 0",
     "a=group:BUNDLE 0 1",
-    "a=ice-ufrag:peer",
-    "a=ice-pwd:0123456789abcdefghijkl",
-    `a=fingerprint:sha-256 ${viewerCertificate.fingerprint.replace(/^sha-256 /, "")}`,
+    `a=ice-ufrag:${ufrag}`,
+    `a=ice-pwd:${pwd}`,
+    `a=fingerprint:sha-256 ${fingerprint.replace(/^sha-256 /, "")}`,
     "a=setup:active",
     "m=video 9 UDP/TLS/RTP/SAVPF 108",
     "c=IN IP4 0.0.0.0",
@@ -82,7 +86,7 @@ export class WhepViewer {
     const answer = await fetch(this.#url, {
       method: "POST",
       headers: { "Content-Type": "application/sdp" },
-      body: offerOf(),
+      body: whepOffer({ ufrag: "peer", pwd: "0123456789abcdefghijkl", fingerprint: viewerCertificate.fingerprint }),
     });
     const body = await answer.text();
     if (answer.status !== 201) throw new Error(`${answer.status} of ${new URL(answer.url).origin}: ${body.trim()}`);
