@@ -136,7 +136,7 @@ test("asking for a whole segment waits for its end; a part after the last means 
   room.feed(4_300);
   assert.match(await (await beyond).text(), /part_0_2_0_/);
   await room.held(1);
-  room.feed(6_100);
+  room.feed(6_300);
   assert.match(await (await segment).text(), /seg_0_2_video/);
 });
 

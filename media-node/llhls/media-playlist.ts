@@ -41,7 +41,9 @@ export function mediaPlaylist(track: TrackOutput, options: MediaPlaylistOptions)
     (left, { discontinuities }) => left - discontinuities,
     track.discontinuitySequence,
   );
-  const listed = isLegacy ? segments.filter((segment) => segment.isComplete) : segments;
+  const lastWhole = track.lastListedMsn ?? -1;
+  const isWhole = ({ isComplete, msn }: ListedSegment): boolean => isComplete && (isLegacy || msn <= lastWhole);
+  const listed = isLegacy ? segments.filter(isWhole) : segments;
   const skipped = options.isDelta && !isLegacy ? skippable(listed, targetSeconds) : 0;
   const lines = [
     "#EXTM3U",
@@ -52,14 +54,15 @@ export function mediaPlaylist(track: TrackOutput, options: MediaPlaylistOptions)
   ];
   if (discontinuitySequence > 0) lines.push(`#EXT-X-DISCONTINUITY-SEQUENCE:${discontinuitySequence}`);
   if (skipped > 0) lines.push(`#EXT-X-SKIP:SKIPPED-SEGMENTS=${skipped}`);
-  const wholes = listed.filter((segment) => segment.isComplete);
+  const wholes = listed.filter(isWhole);
   const firstWithParts = wholes.at(-segmentsWithParts)?.msn ?? 0;
   let initUri = skipped > 0 ? listed[skipped - 1]!.initUri : undefined;
   for (const segment of listed.slice(skipped)) {
     for (let count = 0; count < segment.discontinuities; count++) lines.push("#EXT-X-DISCONTINUITY");
     if (segment.initUri !== initUri && segment.initUri !== "") lines.push(`#EXT-X-MAP:URI="${segment.initUri}"`);
     initUri = segment.initUri;
-    appendSegment(lines, segment, options.epochMs, !isLegacy && segment.msn >= firstWithParts);
+    const isWithParts = !isLegacy && segment.msn >= firstWithParts;
+    appendSegment(lines, segment, options.epochMs, isWithParts, isWhole(segment));
   }
   if (!isLegacy && !track.isEnded) lines.push(...whatComesNext(track, options));
   if (track.isEnded) lines.push("#EXT-X-ENDLIST");
@@ -99,7 +102,13 @@ const listedOf = (segment: RewindSegment): ListedSegment => ({
   isGap: segment.file === undefined,
 });
 
-function appendSegment(lines: string[], segment: ListedSegment, epochMs: number, hasParts: boolean): void {
+function appendSegment(
+  lines: string[],
+  segment: ListedSegment,
+  epochMs: number,
+  hasParts: boolean,
+  isWhole: boolean,
+): void {
   const { parts, startMs } = segment;
   if (!segment.isComplete && parts.length === 0) return;
   lines.push(`#EXT-X-PROGRAM-DATE-TIME:${new Date(Math.round(epochMs + startMs)).toISOString()}`);
@@ -108,7 +117,7 @@ function appendSegment(lines: string[], segment: ListedSegment, epochMs: number,
       lines.push(`#EXT-X-PART:DURATION=${seconds(durationMs)},URI="${uri}"${isIndependent ? ",INDEPENDENT=YES" : ""}`);
     }
   }
-  if (!segment.isComplete) return;
+  if (!isWhole) return;
   if (segment.isGap ?? isGap(segment)) lines.push("#EXT-X-GAP");
   lines.push(`#EXTINF:${seconds(segment.durationMs)},`, segment.uri);
 }

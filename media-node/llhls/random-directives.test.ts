@@ -22,17 +22,23 @@ function expected(text: string, seen: SeenPlaylist): 200 | 400 | undefined {
   const query = new URLSearchParams(text);
   const [msnText, partText] = [query.get("_HLS_msn"), query.get("_HLS_part")];
   if (msnText === null) return partText === null ? 200 : 400;
-  if (!/^\d+$/.test(msnText) || (partText !== null && !/^\d+$/.test(partText))) return 400;
+  const isNumber = (value: string): boolean => /^\d{1,15}$/.test(value);
+  if (!isNumber(msnText) || (partText !== null && !isNumber(partText))) return 400;
   const msn = Number(msnText);
   const part = partText === null ? undefined : Number(partText);
+  const last = seen.segments.at(-1)!;
   const whole = seen.segments.findLast(({ uri }) => uri !== undefined)!;
-  const open = seen.segments.at(-1)!.uri === undefined ? seen.segments.at(-1)!.parts.length : 0;
-  if (msn > whole.msn + 2) return 400;
-  if (msn < whole.msn) return 200;
+  // Between two segments the first is over, as the hint tells, and not yet listed as a whole.
+  const isOver = last.uri === undefined && Number(seen.hint!.split("_")[2]) > last.msn;
+  const over = isOver ? last : whole;
+  const open = last.uri === undefined && !isOver ? last.parts.length : 0;
+  if (msn > over.msn + 2) return 400;
+  if (msn <= whole.msn && part === undefined) return 200;
+  if (msn < over.msn) return 200;
   // After the last part of a whole segment comes the next segment's first.
-  if (msn === whole.msn) return part === undefined || part < whole.parts.length || open > 0 ? 200 : undefined;
+  if (msn === over.msn && part !== undefined) return part < over.parts.length || open > 0 ? 200 : undefined;
   if (part === undefined) return undefined;
-  const there = msn === whole.msn + 1 ? open : 0;
+  const there = msn === over.msn + 1 ? open : 0;
   return part < there ? 200 : (part - there) * seen.partTarget > aheadSeconds ? 400 : undefined;
 }
 

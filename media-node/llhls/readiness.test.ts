@@ -7,6 +7,7 @@ import type { TrackOutput } from "./track-output.ts";
 const track = {
   isEnded: false,
   lastCompleteMsn: 5,
+  lastListedMsn: 5,
   partTargetMs: 200,
   segmentAt: () => undefined,
 } as unknown as TrackOutput;

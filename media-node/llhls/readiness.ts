@@ -19,7 +19,7 @@ export function readinessOf(track: TrackOutput, { msn, part }: Directives, isCat
   const lastComplete = track.lastCompleteMsn;
   if (lastComplete === undefined) return "later";
   if (msn > lastComplete + 2) return isCatchingUp && msn <= lastComplete + maxBehind ? "later" : "never";
-  if (part === undefined) return msn <= lastComplete ? "now" : "later";
+  if (part === undefined) return msn <= (track.lastListedMsn ?? -1) ? "now" : "later";
   const segment = track.segmentAt(msn);
   if (msn <= lastComplete) {
     // A part after the last of a finished segment means the first of the next.

@@ -138,6 +138,15 @@ export class TrackOutput implements SegmentSink {
     return last && !last.isComplete ? this.#segments.at(-2)?.msn : last?.msn;
   }
 
+  /**
+   * The newest segment that lists with parts name as a whole: not before the one after it has a part, so that the last part of a
+   * segment is listed once before the segment is. hls.js takes a segment for loaded that ends up to 0.2 s after what it has
+   * of it, if it learns that the segment is whole while it still takes in the part before the last one, and then stands still.
+   */
+  get lastListedMsn(): number | undefined {
+    return this.#isLastWithheld ? this.#segments.at(-3)?.msn : this.lastCompleteMsn;
+  }
+
   /** A segment that is still served, listed or not. */
   segmentAt(msn: number): MediaSegment | undefined {
     const first = this.#segments[0];
@@ -341,7 +350,15 @@ export class TrackOutput implements SegmentSink {
   }
 
   #listedCount(): number {
-    return this.segmentCount + (this.openSegment ? 1 : 0);
+    return this.segmentCount + (this.openSegment ? 1 : 0) + (this.#isLastWithheld ? 1 : 0);
+  }
+
+  /** Never the first one: players want a list with a whole segment. */
+  get #isLastWithheld(): boolean {
+    const last = this.#segments.at(-1);
+    const before = this.#segments.at(-2);
+    const isBetween = last !== undefined && !last.isComplete && last.parts.length === 0;
+    return isBetween && before !== undefined && !isGap(before) && this.#segments.length > 2 && !this.#isKeeping;
   }
 
   #closePart(): void {

@@ -11,6 +11,7 @@ const files = {
   output: `${room}/stream-output.test.ts`,
   master: `${room}/master-playlist.test.ts`,
   ready: `${room}/readiness.test.ts`,
+  lists: `${room}/equal-lists.test.ts`,
   random: `${room}/random-directives.test.ts`,
   rewind: `${room}/rewind.test.ts`,
   disk: `${room}/rewind-disk.test.ts`,
@@ -94,6 +95,9 @@ const rules: Readonly<Record<string, Held>> = {
   "media: parts of the last segments alone": [
     ["guest", "parts are listed for the last five whole segments and the open one"],
   ],
+  "media: a segment's last part is listed before the segment": [
+    ["lists", "a segment's last part is listed before the segment is, and nobody waits for both: ${name}"],
+  ],
   "media: preload hints under both names": [
     ["guest", "a hinted part can be asked for before it exists, also when its segment ends first"],
   ],
@@ -144,6 +148,7 @@ const rules: Readonly<Record<string, Held>> = {
     alike,
     ["output", "an edge agrees again after it lost samples"],
     ["output", "audio segments begin with video's: ${name}"],
+    ["lists", "an edge that has five whole segments lists what older ones list, line by line: ${name}"],
     ["edges", "hls.js plays without a stall when every request goes to another edge"],
   ],
   "segmenter: silent tracks": [
