@@ -42,6 +42,14 @@ const paceMs = 5;
 /** How often due sender reports are looked for; the first must leave within 100 ms of the first packet. */
 const reportMs = 90;
 
+/**
+ * Sound beside a picture leaves by pairs: a packet alone costs the kernel as much as a whole picture's train, and sound was
+ * two fifths of what a viewer cost. The first of a pair waits for the second where that is due within this time…
+ */
+const maxSoundIntervalMs = 22;
+/** …and this long at most. Less than a picture lasts, which sound waits for at the viewer's anyway. */
+const soundWaitMs = 25;
+
 function resumeSender(sender: TrackSender, nowMs: number): void {
   sender.resume(nowMs);
 }
@@ -61,6 +69,8 @@ export class StreamFanOut {
   #leave: (() => void) | undefined;
   #paceTimer: Timer | undefined;
   #reportTimer: Timer | undefined;
+  /** Sound that waits for the next packet of its track, with the end of its patience. */
+  readonly #waitingSound = new Map<TrackFanOut, Timer>();
 
   constructor(stream: Stream, options: FanOutOptions) {
     this.stream = stream;
@@ -153,8 +163,32 @@ export class StreamFanOut {
     } catch (thrown) {
       this.#options.logger.error("sample not sent", { track: track.id, error: messageOf(thrown) });
     }
+    if (track.kind === "audio" && this.#waitsForPair(fanOut)) return;
     this.#inSlices(fanOut.senders.values(), resumeSender);
     if (fanOut.isReordered) this.#withdraw(track);
+  }
+
+  /** Whether the sound that was just pushed leaves with the next. */
+  #waitsForPair(fanOut: TrackFanOut): boolean {
+    const patience = this.#waitingSound.get(fanOut);
+    if (patience) {
+      patience.cancel();
+      this.#waitingSound.delete(fanOut);
+      return false;
+    }
+    // A jump back in time is no interval.
+    if (!(fanOut.intervalMs > 0 && fanOut.intervalMs <= maxSoundIntervalMs) || !this.#hasPicture()) return false;
+    const leave = (): void => {
+      this.#waitingSound.delete(fanOut);
+      this.#inSlices(fanOut.senders.values(), resumeSender);
+    };
+    this.#waitingSound.set(fanOut, this.#options.clock.after(soundWaitMs, leave));
+    return true;
+  }
+
+  #hasPicture(): boolean {
+    for (const { track, senders } of this.#tracks.values()) if (track.kind === "video" && senders.size > 0) return true;
+    return false;
   }
 
   /** B-frames began, which nothing announced: players would show a picture every now and then. */
@@ -192,6 +226,8 @@ export class StreamFanOut {
     this.#paceTimer = undefined;
     this.#reportTimer?.cancel();
     this.#reportTimer = undefined;
+    for (const patience of this.#waitingSound.values()) patience.cancel();
+    this.#waitingSound.clear();
     this.#tracks.clear();
     this.#lagging.clear();
   }

@@ -25,6 +25,7 @@ export class TrackFanOut {
   #track: Track;
   #packetizer: Packetizer;
   #latestPts = Number.NEGATIVE_INFINITY;
+  #intervalMs = Number.POSITIVE_INFINITY;
   #reordered = 0;
 
   /**
@@ -46,6 +47,11 @@ export class TrackFanOut {
   /** Whether pictures come in another order than they are shown. */
   get isReordered(): boolean {
     return this.#reordered >= minReordered;
+  }
+
+  /** From the sample before the last one to the last; infinite before the second. */
+  get intervalMs(): number {
+    return this.#intervalMs;
   }
 
   get clockRate(): number {
@@ -75,6 +81,7 @@ export class TrackFanOut {
     const { timescale } = this.#track;
     // Tolerates a jump back in time; one picture shown before its forerunner is no B-frame yet.
     if (this.#track.kind === "video" && sample.pts < this.#latestPts && !sample.isKeyframe) this.#reordered++;
+    this.#intervalMs = ((sample.pts - this.#latestPts) * 1000) / timescale;
     this.#latestPts = sample.pts;
     const packets = this.history.takeSlab(sample.data.length);
     packets.begin(rtpTicks(sample.pts, timescale, this.clockRate) + this.#timestampOffset);

@@ -611,3 +611,22 @@ test("a video track whose pictures are reordered is withheld", async () => {
   assert.ok("refusal" in playlist);
   assert.match(playlist.refusal, /B-frames/);
 });
+
+test("sound beside a picture leaves by pairs; who hears only does not wait, and nobody waits for what does not come", async () => {
+  for (const { formats, sent } of [
+    { formats: [video, audio], sent: [0, 2, 2, 3, 3, 5] },
+    { formats: [audio], sent: [1, 2, 3, 3, 4, 5] },
+  ]) {
+    const room = await liveRoom(30);
+    const { peer } = await room.join(formats);
+    let next = 50;
+    const push = (): void => room.hub.source.push(opusSample(next++));
+    const seen: number[] = [];
+    for (const step of [push, push, push, () => room.hub.clock.advance(25), push, push]) {
+      step();
+      seen.push(peer.of(110).length);
+    }
+    assert.deepEqual(seen, sent, formats.map(({ kind }) => kind).join("+"));
+    assertContiguous(peer.of(110));
+  }
+});
