@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { fork } from "node:child_process";
 import { once } from "node:events";
-import { loadavg, setPriority } from "node:os";
+import { loadavg } from "node:os";
 import { fileURLToPath } from "node:url";
 import { setTimeout as sleep } from "node:timers/promises";
 import { startEdgeUnderLoad } from "../support/edge-under-load.ts";
@@ -20,13 +20,12 @@ await sleep(1000);
 const calm = await audience.lateness(() => sleep(3000));
 const before = edge.cost.cpuSeconds;
 let waits: number[] = [];
-const crowdNiceness = 15;
+// Inherits that it yields.
 const crowd = fork(fileURLToPath(new URL("../support/crowd-process.ts", import.meta.url)), [
   `${edge.url.replace("http", "ws")}/app/stream`,
   String(joins),
   String(joins),
 ]);
-setPriority(crowd.pid!, crowdNiceness);
 const stormy = await audience.lateness(async () => {
   [waits] = (await once(crowd, "message")) as [number[]];
   await sleep(200);

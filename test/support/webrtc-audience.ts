@@ -1,5 +1,5 @@
 // Viewers of one edge, polled together, and how late their pictures are.
-import { setPriority } from "node:os";
+import { getPriority, setPriority } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { EdgeUnderLoad } from "./edge-under-load.ts";
 import type { LoadMedia } from "./load-media.ts";
@@ -8,10 +8,10 @@ import { LoadViewer } from "./load-viewer.ts";
 export const percentile = (values: readonly number[], share: number): number =>
   values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))] ?? Number.NaN;
 
-/** Viewers have machines of their own: where they share the edge's, they take what it leaves. What they measure is timed by the kernel. */
+/** Viewers have machines of their own: where they share the edge's, they take what it leaves, and the kernel times what they measure. */
 export function yieldToEdge(): void {
   const niceness = 10;
-  setPriority(niceness);
+  setPriority(Math.min(19, getPriority() + niceness));
 }
 
 export class WebRtcAudience implements Disposable {
