@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { verifyTicket } from "#cluster/ticket/ticket.ts";
 import { routerFixture, startMs, type RouterFixture } from "../test/support/router.ts";
@@ -77,6 +78,11 @@ test("virtual hosts and rules of the Server.xml decide which streams there are",
 
 test("a Server.xml with a mistake is refused with its line", () => {
   assert.throws(() => openVhosts("<Server><oops></Server>", {}), /Server\.xml, line \d/);
+});
+
+test("the Server.xml that edges are installed with will do as it is", () => {
+  const installed = readFileSync(new URL("../infra/vm/Server.xml", import.meta.url), "utf8");
+  assert.equal(openVhosts(installed, {}).vhostOf("any.example.com"), "default");
 });
 
 describe("a bearer token of a WHEP player", () => {

@@ -22,6 +22,9 @@ export const singleVhost: Vhosts = {
   policyFor: () => undefined,
 };
 
+/** What an edge's file takes from its machine and the router has no use for. */
+const ofMachine = { HEARTH_NODE_ID: "router" } as const;
+
 /**
  * Reads the edges' Server.xml; an empty text means there is none.
  * @param env what `${env:…}` in it stands for
@@ -29,7 +32,7 @@ export const singleVhost: Vhosts = {
  */
 export function openVhosts(serverXml: string, env: Readonly<Record<string, string>>): Vhosts {
   if (serverXml.trim() === "") return singleVhost;
-  const { config, problems } = parseServerXml(serverXml, { path: "Server.xml", env });
+  const { config, problems } = parseServerXml(serverXml, { path: "Server.xml", env: { ...ofMachine, ...env } });
   if (!config) {
     const mistake = problems.find(({ severity }) => severity === "error");
     throw new Error(`Server.xml, line ${mistake?.line}: ${mistake?.message} ${mistake?.remedy}`);
