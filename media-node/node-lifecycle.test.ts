@@ -6,7 +6,13 @@ import { NodeLifecycle } from "./node-lifecycle.ts";
 
 const name = { vhost: "default", app: "app", stream: "live" };
 
-function node({ isRouted = true, areOthersReady = true, isOrigin = false, drainTimeoutMs = 30_000 } = {}) {
+function node({
+  isRouted = true,
+  areOthersReady = true,
+  isOrigin = false,
+  takenAfterMs = Infinity,
+  drainTimeoutMs = 30_000,
+} = {}) {
   const room = new TestHub();
   const { clock } = room;
   const said: string[] = [];
@@ -23,8 +29,10 @@ function node({ isRouted = true, areOthersReady = true, isOrigin = false, drainT
       othersReady: () => ready.promise,
       tellViewers: (withinMs) => void said.push(`tell viewers within ${withinMs} ms`),
       giveUpStreams: async () => {
-        if (isOrigin) said.push("give up streams");
-        return isOrigin;
+        if (!isOrigin) return undefined;
+        said.push("give up streams");
+        const sinceMs = clock.nowMs();
+        return async () => clock.nowMs() - sinceMs >= takenAfterMs;
       },
     });
   const setReturning = (count: number): void => void (returning = count);
@@ -127,9 +135,27 @@ test("an origin gives its streams up when its viewers are gone, and ends pulls w
   clock.advance(100);
   await settle();
   assert.equal(said.at(-1), "give up streams");
-  clock.advance(2_900);
+  clock.advance(4_900);
   assert.equal(await outcomeNow(drained), undefined);
   clock.advance(200);
+  assert.equal(await outcomeNow(drained), "everybody-moved");
+});
+
+test("an origin ends pulls as soon as another one has its streams", async () => {
+  const { lifecycle, serve, clock, said } = node({ isOrigin: true, takenAfterMs: 1_000 });
+  serve();
+  const drained = lifecycle.drain();
+  clock.advance(2_600);
+  await settle();
+  clock.advance(100);
+  await settle();
+  assert.equal(said.at(-1), "give up streams");
+  clock.advance(800);
+  assert.equal(await outcomeNow(drained), undefined);
+  for (let i = 0; i < 3; i++) {
+    clock.advance(250);
+    await settle();
+  }
   assert.equal(await outcomeNow(drained), "everybody-moved");
 });
 

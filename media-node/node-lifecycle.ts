@@ -23,8 +23,11 @@ export interface DrainSteps {
   readonly othersReady: () => Promise<void>;
   /** Tells viewers who hold a connection to ask the router again, the last one when `withinMs` are over. */
   readonly tellViewers: (withinMs: number) => void;
-  /** Takes back what this node is the origin of; resolves, never rejects, to whether another origin may want it now. */
-  readonly giveUpStreams: () => Promise<boolean>;
+  /**
+   * Takes back what this node is the origin of; never rejects. Resolves to undefined when it was none's, else to a question
+   * that never rejects either: whether other origins have it by now.
+   */
+  readonly giveUpStreams: () => Promise<(() => Promise<boolean>) | undefined>;
 }
 
 export type DrainOutcome = "everybody-moved" | "out-of-time";
@@ -35,8 +38,11 @@ const routerMemoryMs = 2_500;
 const othersReadyMs = 3_000;
 /** Of the time to drain, for telling the viewers one after the other; the rest is for the last of them to move. */
 const tellShare = 0.3;
-/** Origins on standby, OvenMediaEngine's too, ask for a stream every 2.5 s; the rest is for the answer. */
-const standbyMs = 3_000;
+/** Origins on standby, OvenMediaEngine's too, ask for a stream every 2.5 s; the rest is for answers of machines that are busy. */
+const standbyMs = 5_000;
+const askEveryMs = 250;
+/** Before the end, for those whose viewers do not go: as long as a standby that is not busy needs. */
+const handOverMs = 3_000;
 /**
  * Where a node is in its life: starting, serving, draining. Draining goes on until nobody is left or the time is up;
  * whoever owns the node closes it then.
@@ -118,7 +124,7 @@ export class NodeLifecycle {
     const elapsedMs = Math.round(clock.nowMs() - sinceMs);
     const viewers = steps.viewers();
     const hasMoved = this.#hasTold && viewers === 0;
-    if (hasMoved || elapsedMs >= drainTimeoutMs - standbyMs) this.#handOver(steps, sinceMs);
+    if (hasMoved || elapsedMs >= drainTimeoutMs - handOverMs) this.#handOver(steps, sinceMs);
     if (!(hasMoved && this.#handover === "over") && elapsedMs < drainTimeoutMs) return;
     this.stop();
     if (hasMoved) logger.info("node drained", { viewers, elapsedMs });
@@ -139,9 +145,21 @@ export class NodeLifecycle {
       this.#handover = "over";
       this.#look(steps, sinceMs);
     };
-    const onGivenUp = (isWanted: boolean): void => {
-      if (!isWanted) finish();
-      else if (this.#handover === "begun") this.#timers.push(this.#options.clock.after(standbyMs, finish));
+    const { clock } = this.#options;
+    const onGivenUp = (areTaken: (() => Promise<boolean>) | undefined): void => {
+      if (!areTaken) return finish();
+      if (this.#handover !== "begun") return;
+      let isAsking = false;
+      const ask = async (): Promise<void> => {
+        if (isAsking || this.#handover !== "begun") return;
+        isAsking = true;
+        if (await areTaken()) finish();
+        isAsking = false;
+      };
+      this.#timers.push(
+        clock.after(standbyMs, finish),
+        every(clock, askEveryMs, () => void ask()),
+      );
     };
     void steps.giveUpStreams().then(onGivenUp);
   }

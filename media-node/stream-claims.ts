@@ -20,6 +20,15 @@ export interface StreamClaimsOptions {
 }
 
 /**
+ * What became of claims that were given up: undefined when this node held none, else whether the store names another origin for
+ * them by now. Does not reject.
+ */
+export type GivenUp = (() => Promise<boolean>) | undefined;
+
+/** Of many streams these stand for all: the others come at the same pace. */
+const maxAskedFor = 20;
+
+/**
  * Registers every stream this node publishes as origin for as long as it is live: those of applications with an OVT
  * publisher, in virtual hosts that name an `OriginHostName`. A stream that came from the store has an origin already.
  * A configuration that is reloaded holds for streams that are live, too.
@@ -68,11 +77,23 @@ export class StreamClaims {
     return this.#registrars.get(name.vhost)?.registrar.standing(name)?.kind ?? "unknown";
   }
 
-  /** As `close`; resolves, never rejects, to whether this node held any: another origin may stand by for it. */
-  async giveUp(): Promise<boolean> {
-    const hadSome = this.standings["owner"]! > 0;
+  /** As `close`; never rejects. See {@link GivenUp}. */
+  async giveUp(): Promise<GivenUp> {
+    const held = [...this.#claimed.values()].filter((name) => this.standing(name) === "owner").slice(0, maxAskedFor);
     await this.close().catch(() => {});
-    return hadSome;
+    if (held.length === 0) return undefined;
+    const isTaken = async (name: StreamName): Promise<boolean> => {
+      const origins = await this.#options.stores.storeOf(name.vhost)?.lookup(name);
+      return (origins?.length ?? 0) > 0;
+    };
+    return async () => {
+      try {
+        return (await Promise.all(held.map(isTaken))).every(Boolean);
+      } catch {
+        // The store does not answer now.
+        return false;
+      }
+    };
   }
 
   /** Gives every claim back and makes no more; resolves when the stores know or could not be told. May be called twice. */
