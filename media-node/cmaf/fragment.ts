@@ -21,8 +21,25 @@ export interface FragmentOptions {
   readonly keepNal?: (data: Uint8Array, start: number, end: number) => boolean;
 }
 
+/** A view writes what is too large without a word, and wrong. */
+const [maxUint32, maxInt32] = [2 ** 32 - 1, 2 ** 31 - 1];
 const syncFlags = 0x0200_0000;
 const nonSyncFlags = 0x0101_0000;
+
+/** Box types as numbers. */
+const boxes = {
+  moof: fourCc("moof"),
+  mfhd: fourCc("mfhd"),
+  traf: fourCc("traf"),
+  tfhd: fourCc("tfhd"),
+  tfdt: fourCc("tfdt"),
+  trun: fourCc("trun"),
+  mdat: fourCc("mdat"),
+};
+
+function fourCc(text: string): number {
+  return Buffer.from(text, "latin1").readUInt32BE(0);
+}
 
 /** moof 8 + mfhd 16 + traf 8 + tfhd 16 + tfdt 20 + trun 20, then the table, then mdat's header. */
 const fixedMoof = 8 + 16 + 8 + 16 + 20 + 20;
@@ -31,23 +48,39 @@ const fixedMoof = 8 + 16 + 8 + 16 + 20 + 20;
  * One part: `moof` and `mdat` (ISO 14496-12 §8.8), a self-contained fragment of one track. Concatenated parts are a
  * segment. Written into one buffer of the exact size with each sample copied once, since parts live for a while and
  * there are many of them.
+ * @throws {RangeError} when a duration or an offset does not fit into its field
  */
 export function serializeFragment(samples: readonly FragmentSample[], options: FragmentOptions): Buffer {
   const { isVideo, keepNal } = options;
   const bounds: number[] = [];
-  const sizes = samples.map(({ data }) => (keepNal ? nalSize(data, keepNal, bounds) : data.length));
-  const hasOffsets = samples.some(({ pts, dts }) => pts !== dts);
+  const sizes: number[] = [];
+  let mediaSize = 0;
+  let hasOffsets = false;
+  for (const { data, pts, dts } of samples) {
+    const size = keepNal ? nalSize(data, keepNal, bounds) : data.length;
+    sizes.push(size);
+    mediaSize += size;
+    hasOffsets ||= pts !== dts;
+  }
   const perSample = 8 + (isVideo ? 4 : 0) + (hasOffsets ? 4 : 0);
   const moofSize = fixedMoof + samples.length * perSample;
-  const bytes = Buffer.allocUnsafeSlow(sizes.reduce((sum, size) => sum + size, moofSize + 8));
-  let at = writeMoofHeader(bytes, moofSize, samples.length, hasOffsets, options);
-  for (const [index, { pts, dts, duration, isSync }] of samples.entries()) {
-    at = bytes.writeUInt32BE(duration, at);
-    at = bytes.writeUInt32BE(sizes[index]!, at);
-    if (isVideo) at = bytes.writeUInt32BE(isSync ? syncFlags : nonSyncFlags, at);
-    if (hasOffsets) at = bytes.writeInt32BE(pts - dts, at);
+  const bytes = Buffer.allocUnsafeSlow(moofSize + 8 + mediaSize);
+  // A view's methods are single instructions where a Buffer's are calls.
+  const view = new DataView(bytes.buffer, bytes.byteOffset, moofSize + 8);
+  writeMoofHeader(view, moofSize, samples.length, hasOffsets, options);
+  let at = fixedMoof;
+  for (let index = 0; index < samples.length; index++) {
+    const { pts, dts, duration, isSync } = samples[index]!;
+    if (duration < 0 || duration > maxUint32 || Math.abs(pts - dts) > maxInt32)
+      throw new RangeError("time out of range");
+    view.setUint32(at, duration);
+    view.setUint32(at + 4, sizes[index]!);
+    if (isVideo) view.setUint32(at + 8, isSync ? syncFlags : nonSyncFlags);
+    if (hasOffsets) view.setInt32(at + perSample - 4, pts - dts);
+    at += perSample;
   }
-  at = writeHeader(bytes, at, bytes.length - moofSize, "mdat");
+  writeHeader(view, at, 8 + mediaSize, boxes.mdat);
+  at += 8;
   if (keepNal) {
     writeNals(bytes, at, samples, sizes, bounds);
     return bytes;
@@ -79,7 +112,8 @@ function writeNals(
 ): void {
   let at = start;
   let next = 0;
-  for (const [index, { data }] of samples.entries()) {
+  for (let index = 0; index < samples.length; index++) {
+    const { data } = samples[index]!;
     for (const sampleEnd = at + sizes[index]!; at < sampleEnd; next += 2) {
       const nalStart = bounds[next]!;
       const nalEnd = bounds[next + 1]!;
@@ -90,35 +124,35 @@ function writeNals(
   }
 }
 
-function writeHeader(bytes: Buffer, at: number, size: number, type: string): number {
-  bytes.writeUInt32BE(size, at);
-  bytes.write(type, at + 4, "latin1");
-  return at + 8;
+function writeHeader(view: DataView, at: number, size: number, type: number): void {
+  view.setUint32(at, size);
+  view.setUint32(at + 4, type);
 }
 
 function writeMoofHeader(
-  bytes: Buffer,
+  view: DataView,
   moofSize: number,
   sampleCount: number,
   hasOffsets: boolean,
   { sequence, isVideo, baseTime }: FragmentOptions,
-): number {
-  let at = writeHeader(bytes, 0, moofSize, "moof");
-  at = writeHeader(bytes, at, 16, "mfhd");
-  at = bytes.writeUInt32BE(0, at);
-  at = bytes.writeUInt32BE(sequence, at);
-  at = writeHeader(bytes, at, moofSize - 24, "traf");
-  at = writeHeader(bytes, at, 16, "tfhd");
+): void {
+  if (baseTime < 0) throw new RangeError("time out of range");
+  writeHeader(view, 0, moofSize, boxes.moof);
+  writeHeader(view, 8, 16, boxes.mfhd);
+  view.setUint32(16, 0);
+  view.setUint32(20, sequence);
+  writeHeader(view, 24, moofSize - 24, boxes.traf);
+  writeHeader(view, 32, 16, boxes.tfhd);
   // default-base-is-moof: without it the data offsets of concatenated fragments are ambiguous.
-  at = bytes.writeUInt32BE(0x02_0000, at);
-  at = bytes.writeUInt32BE(onlyTrackId, at);
-  at = writeHeader(bytes, at, 20, "tfdt");
-  at = bytes.writeUInt32BE(0x0100_0000, at);
-  at = bytes.writeUInt32BE(Math.floor(baseTime / 2 ** 32), at);
-  at = bytes.writeUInt32BE(baseTime % 2 ** 32, at);
-  at = writeHeader(bytes, at, moofSize - 68, "trun");
+  view.setUint32(40, 0x02_0000);
+  view.setUint32(44, onlyTrackId);
+  writeHeader(view, 48, 20, boxes.tfdt);
+  view.setUint32(56, 0x0100_0000);
+  view.setUint32(60, Math.floor(baseTime / 2 ** 32));
+  view.setUint32(64, baseTime % 2 ** 32);
+  writeHeader(view, 68, moofSize - 68, boxes.trun);
   const flags = 0x301 | (isVideo ? 0x400 : 0) | (hasOffsets ? 0x800 : 0);
-  at = bytes.writeUInt32BE(0x0100_0000 | flags, at);
-  at = bytes.writeUInt32BE(sampleCount, at);
-  return bytes.writeUInt32BE(moofSize + 8, at);
+  view.setUint32(76, 0x0100_0000 | flags);
+  view.setUint32(80, sampleCount);
+  view.setUint32(84, moofSize + 8);
 }

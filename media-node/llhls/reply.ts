@@ -44,11 +44,7 @@ export class PreparedText {
 export class PreparedFile {
   readonly pieces: readonly Uint8Array[];
   readonly size: number;
-  /** Of an answer with the whole file. */
-  readonly headers: readonly string[];
-  /** Of every answer with a part of it. */
-  readonly common: readonly string[];
-
+  #headers: readonly string[] | undefined;
   readonly #contentType: string;
   readonly #cacheControl: string;
 
@@ -59,11 +55,19 @@ export class PreparedFile {
    */
   constructor(pieces: readonly Uint8Array[], contentType: string, cacheControl: string, size?: number) {
     this.pieces = pieces;
-    this.size = size ?? pieces.reduce((sum, piece) => sum + piece.length, 0);
+    this.size = size ?? sizeOf(pieces);
     this.#contentType = contentType;
     this.#cacheControl = cacheControl;
-    this.common = [...cors, "Content-Type", contentType, ...cacheLines(cacheControl), "Accept-Ranges", "bytes"];
-    this.headers = [...this.common, "Content-Length", String(this.size)];
+  }
+
+  /** Of an answer with the whole file; made when first asked for, for not every part is. */
+  get headers(): readonly string[] {
+    return (this.#headers ??= [...this.common, "Content-Length", String(this.size)]);
+  }
+
+  /** Of every answer with a part of it. */
+  get common(): readonly string[] {
+    return [...cors, "Content-Type", this.#contentType, ...cacheLines(this.#cacheControl), "Accept-Ranges", "bytes"];
   }
 
   /** The same file with its bytes at hand. */
@@ -75,6 +79,12 @@ export class PreparedFile {
   withoutPieces(): PreparedFile {
     return new PreparedFile([], this.#contentType, this.#cacheControl, this.size);
   }
+}
+
+function sizeOf(pieces: readonly Uint8Array[]): number {
+  let size = 0;
+  for (const { length } of pieces) size += length;
+  return size;
 }
 
 /** What is said of a file whose bytes never change. */

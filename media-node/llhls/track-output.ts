@@ -444,7 +444,7 @@ export class TrackOutput implements SegmentSink {
   }
 
   #partUri(msn: number, part: number, key: string): string {
-    return serializeFileName({ kind: "part", ...this.#nameParts(), msn, part, key });
+    return serializeFileName({ kind: "part", trackId: this.trackId, type: this.type, msn, part, key });
   }
 
   #progress(): void {
