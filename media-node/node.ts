@@ -123,17 +123,18 @@ async function wire(context: NodeContext, options: NodeOptions, events: EventLog
   group.add(() => lifecycle.stop());
   const stores = await openStores(config, env["REDIS_URL"], { clock, logger, live });
   group.add(() => stores.close());
+  const closing = new AbortController();
   const hub = new StreamHub({
     clock,
     logger,
     nodeId: id,
-    plan: planPulls(configNow, (vhost) => stores.storeOf(vhost)),
+    plan: planPulls(configNow, (vhost) => stores.storeOf(vhost), { clock, closing: closing.signal }),
     openers: openersOf(context, (vhost) => stores.storeOf(vhost)),
     get recentMs() {
       return recentMsOf(live.now);
     },
   });
-  group.add((reason) => hub.close(reason));
+  group.add((reason) => (closing.abort(), hub.close(reason)));
   const book = new StatisticsBook(hub, clock);
   group.add(() => book.close());
 

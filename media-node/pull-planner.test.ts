@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { StoreUnavailable, type ClusterStore } from "./cluster/store/contract.ts";
 import { parseServerXml } from "./config/parse-server-xml.ts";
 import { planPulls } from "./pull-planner.ts";
+import { ManualClock } from "./time/manual-clock.ts";
 
 const origin = (location: string, scheme: string, url: string, more = ""): string =>
   `<Origin><Location>${location}</Location><Pass><Scheme>${scheme}</Scheme><Urls><Url>${url}</Url></Urls></Pass>${more}</Origin>`;
@@ -26,11 +27,19 @@ const storeThat = (lookup: () => Promise<readonly string[]>): ClusterStore => ({
   dropNode: () => Promise.resolve(),
   close: () => Promise.resolve(),
 });
-const plan = (app: string, lookup?: () => Promise<readonly string[]>, protocol: "webrtc" | "ovt" = "webrtc") =>
+const planAt = (clock: ManualClock, store?: ClusterStore, closing = new AbortController().signal) =>
   planPulls(
     () => config,
-    () => lookup && storeThat(lookup),
-  )({ vhost: "v", app, stream: "s" }, { protocol, rawQuery: "a=1&pol=secret&sig=secret&session=secret" });
+    () => store,
+    { clock, closing },
+  );
+/** Of a node that started long ago. */
+const plan = (app: string, lookup?: () => Promise<readonly string[]>, protocol: "webrtc" | "ovt" = "webrtc") => {
+  const clock = new ManualClock();
+  const planner = planAt(clock, lookup && storeThat(lookup));
+  clock.advance(8_000);
+  return planner({ vhost: "v", app, stream: "s" }, { protocol, rawQuery: "a=1&pol=secret&sig=secret&session=secret" });
+};
 const found =
   (...urls: string[]) =>
   () =>
@@ -74,6 +83,46 @@ test("a silent store is no proof that a stream does not exist", async () => {
   const silent = () => Promise.reject(new StoreUnavailable("no answer"));
   assert.equal(Reflect.get(await plan("new", silent), "kind"), "unavailable");
   assert.equal(Reflect.get(await plan("new"), "kind"), "not-found");
+});
+
+test("a node that has just started waits for its store, once, and for no longer than viewers do", async () => {
+  const clock = new ManualClock();
+  let isThere = false;
+  let asked = 0;
+  const store = storeThat(() => {
+    asked++;
+    return isThere ? Promise.resolve(["ovt://p:9000/new/s"]) : Promise.reject(new StoreUnavailable("no answer"));
+  });
+  const name = { vhost: "v", app: "new", stream: "s" };
+  const request = { protocol: "llhls" } as const;
+  const turns = async (): Promise<void> => {
+    for (let turn = 0; turn < 10; turn++) await Promise.resolve();
+  };
+  const planner = planAt(clock, store);
+  const early = planner(name, request);
+  await turns();
+  assert.equal(asked, 1);
+  isThere = true;
+  clock.advance(250);
+  assert.equal(Reflect.get(await early, "from"), "store");
+  isThere = false;
+  assert.equal(Reflect.get(await planner(name, request), "kind"), "unavailable", "it has answered before");
+
+  const other = planAt(clock, store);
+  const waiting = other(name, request);
+  for (let passed = 0; passed < 8_000; passed += 250) {
+    await turns();
+    clock.advance(250);
+  }
+  assert.equal(Reflect.get(await waiting, "kind"), "unavailable");
+  assert.equal(Reflect.get(await other(name, request), "kind"), "unavailable");
+
+  const closing = new AbortController();
+  const last = planAt(clock, store, closing.signal)(name, request);
+  await turns();
+  closing.abort();
+  clock.advance(250);
+  assert.equal(Reflect.get(await last, "kind"), "unavailable");
 });
 
 test("behind a rule stands the store, asked only when the rule's URLs have failed", async () => {

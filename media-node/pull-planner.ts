@@ -5,6 +5,7 @@ import type { ApplicationConfig, OriginRule, ServerConfig, VhostConfig } from ".
 import type { NoPullPlan, PullPlan } from "./core/pull-plan.ts";
 import type { PlanPull } from "./core/stream-hub.ts";
 import type { StreamName } from "./core/stream-name.ts";
+import type { Clock } from "./time/clock.ts";
 
 /** The application as declared, or as it would be made from the template `*`. */
 export function applicationFor(vhost: VhostConfig, app: string): ApplicationConfig | undefined {
@@ -21,11 +22,14 @@ export function applicationFor(vhost: VhostConfig, app: string): ApplicationConf
  * nothing, or nothing that works. Asked again on every attempt, so that a reloaded file and a moved origin are found.
  * @param configNow the configuration in force
  * @param storeOf the store of a virtual host; undefined when it has none
+ * @param start of this node: while it has not reached its store, who asks is kept waiting, until `closing`
  */
 export function planPulls(
   configNow: () => ServerConfig,
   storeOf: (vhost: string) => ClusterStore | undefined,
+  start: { readonly clock: Clock; readonly closing: AbortSignal },
 ): PlanPull {
+  const firstAnswers = new FirstAnswers(start);
   return async (name, request) => {
     const config = configNow();
     const vhost = config.vhosts.find((candidate) => candidate.name === name.vhost);
@@ -33,11 +37,44 @@ export function planPulls(
     const map = planFromMap(config, name, request.rawQuery ?? "");
     // An origin that is asked for its own stream by a peer does not look for it elsewhere: that would go in circles.
     const store = request.protocol === "ovt" ? undefined : storeOf(vhost.name);
-    const askStoreNow = (noRule: string) => askStore(config, vhost, name, store, noRule);
+    const askStoreNow = (noRule: string) =>
+      firstAnswers.wait(store, () => askStore(config, vhost, name, store, noRule));
     if (map.kind !== "urls") return askStoreNow(map.reason);
     const plan = planOf(config, vhost, map.urls, "rule", map.rule);
     return store ? { ...plan, otherwise: () => askStoreNow("no Url of the rule works") } : plan;
   };
+}
+
+/** As long as viewers wait for a first answer. */
+const startMs = 8_000;
+const againMs = 250;
+
+/** A store that has never answered since the node started may still be on the way to being connected. */
+class FirstAnswers {
+  readonly #clock: Clock;
+  readonly #closing: AbortSignal;
+  readonly #untilMs: number;
+  readonly #answered = new WeakSet<ClusterStore>();
+
+  constructor({ clock, closing }: Parameters<typeof planPulls>[2]) {
+    this.#clock = clock;
+    this.#closing = closing;
+    this.#untilMs = clock.nowMs() + startMs;
+  }
+
+  /** Asks again and again until the store has answered, once in a node's life and no longer than it takes to start. */
+  async wait(
+    store: ClusterStore | undefined,
+    ask: () => Promise<PullPlan | NoPullPlan>,
+  ): Promise<PullPlan | NoPullPlan> {
+    for (;;) {
+      const plan = await ask();
+      if (!store) return plan;
+      if (!("kind" in plan) || plan.kind !== "unavailable") this.#answered.add(store);
+      if (this.#answered.has(store) || this.#clock.nowMs() >= this.#untilMs || this.#closing.aborted) return plan;
+      await new Promise<void>((resolve) => void this.#clock.after(againMs, resolve));
+    }
+  }
 }
 
 async function askStore(
