@@ -24,6 +24,8 @@ export interface StreamDescription {
    * joins later knows it from its origin, so that all count alike; absent: none that anybody knows of.
    */
   readonly discontinuities?: number;
+  /** Stream time of the first sample that a node could give to others: nobody has what came before; absent: nobody says. */
+  readonly beganMs?: number;
 }
 
 /** Consumes one stream. Called synchronously by the publisher: keep it short, never throw, queue what must wait. */
@@ -65,6 +67,7 @@ export class Stream {
   #bytes = 0;
   #undescribed = 0;
   #dismissed = 0;
+  #firstMs: number | undefined;
 
   constructor(name: StreamName, description: StreamDescription, options: StreamOptions) {
     this.name = name;
@@ -78,8 +81,15 @@ export class Stream {
     this.#recent.describe(description.tracks);
     for (const sample of options.recent?.samples ?? []) {
       const track = this.#tracks.get(sample.trackId);
-      if (track) this.#recent.push(sample, track);
+      if (!track) continue;
+      this.#recent.push(sample, track);
+      this.#firstMs ??= (sample.dts / track.timescale) * 1000;
     }
+  }
+
+  /** As the source says, or else of what was published here; undefined before the first sample. */
+  get beganMs(): number | undefined {
+    return this.#description.beganMs ?? this.#firstMs;
   }
 
   get description(): StreamDescription {
@@ -131,7 +141,7 @@ export class Stream {
       this.#undescribed++;
       return;
     }
-    this.#samples++;
+    if (this.#samples++ === 0) this.#firstMs ??= (sample.dts / track.timescale) * 1000;
     this.#bytes += sample.data.length;
     // Cues are no sign that the source is alive: they may come by the API.
     if (track.kind !== "subtitle") this.#lastSampleMs = this.#clock.nowMs();
@@ -165,7 +175,8 @@ export class Stream {
   #counted(description: StreamDescription, isDiscontinuity: boolean): StreamDescription {
     const known = this.#description.discontinuities ?? 0;
     const discontinuities = isDiscontinuity ? Math.max(known + 1, description.discontinuities ?? 0) : known;
-    return { ...description, discontinuities };
+    const beganMs = this.#description.beganMs ?? description.beganMs;
+    return { ...description, discontinuities, ...(beganMs !== undefined && { beganMs }) };
   }
 
   /** A reader that throws is our bug: it ends, the source and its neighbours go on. */

@@ -10,6 +10,7 @@ import {
   type SyntheticOptions,
 } from "../../test/support/synthetic-media.ts";
 import type { Sample } from "../core/sample.ts";
+import type { StreamDescription } from "../core/stream.ts";
 import { silentLogger } from "../flow/logger.ts";
 import { mediaPlaylist } from "./media-playlist.ts";
 import { readinessOf } from "./readiness.ts";
@@ -37,8 +38,9 @@ interface Edge {
   readonly feed: (sample: Sample) => void;
 }
 
-function edge(options: SyntheticOptions): Edge {
-  const stream = newStream(tracks.filter(({ kind }) => kind === "audio" || (options.hasVideo ?? true)));
+function edge(options: SyntheticOptions, more: Partial<StreamDescription> = {}): Edge {
+  const used = tracks.filter(({ kind }) => kind === "audio" || (options.hasVideo ?? true));
+  const stream = newStream(used, 0, more);
   const output = new StreamOutput(stream, {
     segmentMs,
     partMs: 200,
@@ -133,3 +135,27 @@ for (const [name, options] of Object.entries(sources)) {
     assert.ok(wholes >= 20, `${wholes} segments`);
   });
 }
+
+test("an edge that joins soon after a stream began lists no gaps before it, so that no list begins earlier than another", () => {
+  const samples = syntheticSamples({ durationMs: 40_000 });
+  const timeMs = ({ dts, trackId }: Sample): number => dts / (trackId === 0 ? 90 : 48);
+  const first = edge({ durationMs: 0 });
+  const young = edge({ durationMs: 0 }, { beganMs: 0 });
+  let compared = 0;
+  for (const sample of samples) {
+    first.feed(sample);
+    if (timeMs(sample) >= 5_000) young.feed(sample);
+    // The first one's viewers came when it had two whole segments; the second one's come from it.
+    if (timeMs(sample) < 4_500) continue;
+    first.output.publish();
+    if (timeMs(sample) < 13_000) continue;
+    young.output.publish(true);
+    if (compared++ % 7 !== 0) continue;
+    for (const track of young.output.tracks) {
+      const lists = [first.output.track(track.trackId)!, track].map((each) => listOf(each));
+      const [a, b] = lists.map((lines) => lines.find((line) => line.startsWith("#EXT-X-MEDIA-SEQUENCE")));
+      assert.equal(b, a, `at ${timeMs(sample)} ms`);
+    }
+  }
+  assert.ok(compared > 400, `${compared} moments compared`);
+});

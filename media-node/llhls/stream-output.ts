@@ -185,7 +185,10 @@ export class StreamOutput implements StreamReader {
     for (const track of this.tracks) track.forgetNonCanonical();
     // Players of whole segments begin three target durations from the end, six segments: among gaps, if there were any.
     if (this.#packaging === "fmp4" && (isForGuest || wholes.every((count) => count >= enoughWhole))) {
-      for (const track of this.tracks) track.prependGaps(this.grid.cellMs);
+      const { beganMs } = this.stream.description;
+      // The first segment of all is joined in its middle by whoever has it.
+      const firstMsn = beganMs === undefined ? 0 : this.grid.cellAt(beganMs) + 1;
+      for (const track of this.tracks) track.prependGaps(this.grid.cellMs, firstMsn);
     }
   }
 

@@ -268,12 +268,15 @@ export class TrackOutput implements SegmentSink {
     this.#progress();
   }
 
-  /** Fills the list up at its front with segments that this edge never had, each taken to last `cellMs`. */
-  prependGaps(cellMs: number): void {
+  /**
+   * Fills the list up at its front with segments that this edge never had, each taken to last `cellMs`.
+   * @param firstMsn before which nobody has any
+   */
+  prependGaps(cellMs: number, firstMsn: number): void {
     while (this.#segments.length > 0 && this.#segments.length < this.#listedCount()) {
       const { msn, startMs, initUri, track } = this.#segments[0]!;
-      // A stream that has just begun has nothing before it, and numbers are not negative.
-      if (msn <= 0) break;
+      // Other edges list nothing before a stream's beginning, and numbers are not negative.
+      if (msn <= Math.max(0, firstMsn)) break;
       const key = this.#keyOf(true, 0);
       const uri = serializeFileName({ kind: "segment", ...this.#nameParts(), msn: msn - 1, key });
       const gap = { msn: msn - 1, key, uri, startMs: startMs - cellMs, durationMs: cellMs, track, initUri, parts: [] };

@@ -45,6 +45,7 @@ export function toStreamDescription(description: OvtDescription, context: Descri
     originId: hearth?.originId ?? description.originStreamUuid,
     path: hearth?.path ?? [],
     ...(hearth && { discontinuities: hearth.discontinuities }),
+    ...(hearth?.beganMs !== undefined && { beganMs: hearth.beganMs }),
   };
 }
 
@@ -134,6 +135,7 @@ export function toOvtDescription(
       languages,
       ...(subtitles.length > 0 && { subtitles: Object.fromEntries(subtitles) }),
       discontinuities: description.discontinuities ?? 0,
+      ...(description.beganMs !== undefined && { beganMs: description.beganMs }),
     }),
   };
 }

@@ -45,6 +45,8 @@ export interface HearthDescription {
   readonly subtitles?: Readonly<Record<string, SubtitleFormat>>;
   /** How often the stream broke off since it began at its first origin. */
   readonly discontinuities: number;
+  /** Stream time of the first sample anybody can have had. */
+  readonly beganMs?: number;
 }
 
 const maxHops = 16;
@@ -81,6 +83,7 @@ export function parseHearthDescription(value: WireJson | undefined): HearthDescr
   const originId = text(members?.["originId"]);
   const path = textList(members?.["path"]);
   const epochMs = members?.["epochMs"];
+  const beganMs = members?.["beganMs"];
   if (!members || originId === undefined || !path) return undefined;
   if (typeof epochMs !== "number" || !Number.isFinite(epochMs)) return undefined;
   return {
@@ -91,6 +94,7 @@ export function parseHearthDescription(value: WireJson | undefined): HearthDescr
     languages: languagesOf(members["languages"]),
     ...(members["subtitles"] !== undefined && { subtitles: subtitlesOf(members["subtitles"]) }),
     discontinuities: uintOf(members["discontinuities"], 2 ** 31) ?? 0,
+    ...(typeof beganMs === "number" && Number.isFinite(beganMs) && { beganMs }),
   };
 }
 

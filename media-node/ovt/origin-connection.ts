@@ -183,7 +183,9 @@ export class OriginConnection {
     const { stream } = found.hold;
     const { nodeId, serverId } = this.#host;
     const measures = measureTracks(stream);
-    const published = { name: stream.name, description: stream.description, nodeId, serverId, measures };
+    const { beganMs, name } = stream;
+    const description = { ...stream.description, ...(beganMs !== undefined && { beganMs }) };
+    const published = { name, description, nodeId, serverId, measures };
     this.#say(ovtCode.ok, "ok", toOvtDescription(published, request.hearth !== undefined));
     found.hold.release();
   }

@@ -148,6 +148,10 @@ const rules: Readonly<Record<string, Held>> = {
     alike,
     ["output", "an edge agrees again after it lost samples"],
     ["output", "audio segments begin with video's: ${name}"],
+    [
+      "lists",
+      "an edge that joins soon after a stream began lists no gaps before it, so that no list begins earlier than another",
+    ],
     ["lists", "an edge that has five whole segments lists what older ones list, line by line: ${name}"],
     ["edges", "hls.js plays without a stall when every request goes to another edge"],
   ],

@@ -69,7 +69,8 @@ export function describe(tracks: readonly Track[], epochMs = 0): StreamDescripti
   return { tracks, playlists: [], epochMs, isEpochShared: true, originId: "origin", path: [] };
 }
 
-export function newStream(tracks: readonly Track[], epochMs = 0): Stream {
+/** @param more said of it than {@link describe} says */
+export function newStream(tracks: readonly Track[], epochMs = 0, more: Partial<StreamDescription> = {}): Stream {
   const name = { vhost: "default", app: "app", stream: "stream" };
-  return new Stream(name, describe(tracks, epochMs), { clock: new ManualClock() });
+  return new Stream(name, { ...describe(tracks, epochMs), ...more }, { clock: new ManualClock() });
 }
