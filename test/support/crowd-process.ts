@@ -1,5 +1,8 @@
 // `crowd-process.ts EDGE COUNT PER_SECOND`: so many viewers click on play; tells its parent how long each waited for a picture.
 import { LoadViewer } from "./load-viewer.ts";
+import { ViewerSocket } from "./viewer-socket.ts";
+
+ViewerSocket.takesTrains = true;
 
 const [url, count, perSecond] = process.argv.slice(2);
 const crowd = new Set<LoadViewer>();

@@ -33,6 +33,8 @@ export interface LoadMediaOptions {
   readonly isGenuine: (digest: string) => boolean;
   /** The last packet of a picture came: its RTP timestamp, and when the kernel had it. */
   readonly onPicture?: (timestamp: number, atMs: number, viewer: LoadMedia) => void;
+  /** A consent check was answered, so long after it was sent: as long as the edge's loop was busy. */
+  readonly onAnswer?: (waitMs: number) => void;
 }
 
 /** One received RTP stream, from the headers alone. */
@@ -82,6 +84,7 @@ export class LoadMedia {
   #lastPictureMs: number | undefined;
   #remote: MediaPlace = { ufrag: "", pwd: "", address: "", port: 0 };
   #nextCheckMs = 0;
+  #checkedMs = Number.NaN;
   #nextReportMs = 0;
   #untilChecked = 0;
   readonly #pictured = Promise.withResolvers<void>();
@@ -171,31 +174,33 @@ export class LoadMedia {
 
   #check(): void {
     const { ufrag, pwd } = this.#remote;
-    this.#send(
-      serializeStun(
-        stunTypes.bindingRequest,
-        randomBytes(12).toString("hex"),
-        [
-          [stunAttributes.username, Buffer.from(`${ufrag}:${ownDescription.ufrag}`)],
-          [stunAttributes.iceControlling, Buffer.alloc(8, 1)],
-          [stunAttributes.priority, Buffer.from("6e0001ff", "hex")],
-          [stunAttributes.useCandidate, new Uint8Array()],
-        ],
-        pwd,
-      ),
+    const check = serializeStun(
+      stunTypes.bindingRequest,
+      randomBytes(12).toString("hex"),
+      [
+        [stunAttributes.username, Buffer.from(`${ufrag}:${ownDescription.ufrag}`)],
+        [stunAttributes.iceControlling, Buffer.alloc(8, 1)],
+        [stunAttributes.priority, Buffer.from("6e0001ff", "hex")],
+        [stunAttributes.useCandidate, new Uint8Array()],
+      ],
+      pwd,
     );
+    this.#checkedMs = performance.now();
+    this.#send(check);
   }
 
   #take(bytes: Buffer, start: number, end: number, segment: number, atMs: number): void {
     const first = bytes[start]!;
     if (first >= 128 && this.#isConnected) {
       for (let at = start; at < end; at += segment) this.#receiveMedia(bytes, at, Math.min(at + segment, end), atMs);
-    } else if (first < 4) this.#receiveStun(bytes.subarray(start, end));
+    } else if (first < 4) this.#receiveStun(bytes.subarray(start, end), atMs);
     else if (first >= 20 && first <= 63) this.#receiveDtls(bytes.subarray(start, end));
   }
 
-  #receiveStun(bytes: Buffer): void {
+  #receiveStun(bytes: Buffer, atMs: number): void {
     const message = parseStun(bytes);
+    const isAnswer = message.type === stunTypes.bindingSuccess;
+    if (isAnswer && this.#isConnected) this.#options.onAnswer?.(atMs - this.#checkedMs);
     if (message.type === stunTypes.bindingRequest) {
       this.#send(serializeStun(stunTypes.bindingSuccess, message.transactionId, [], icePwd));
     } else if (message.type === stunTypes.bindingSuccess && !this.#dtls) {

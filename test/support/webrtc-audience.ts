@@ -22,6 +22,8 @@ export class WebRtcAudience implements Disposable {
   readonly #waiting = new Set<LoadViewer>();
   readonly #firstTimestamps = new Map<number, number>();
   readonly #soonest = new Map<number, number>();
+  /** How long consent checks waited for their answer while {@link lateness} was measured. */
+  readonly answersMs: number[] = [];
   #late: { readonly port: number; readonly delay: number }[] | undefined;
 
   constructor(edge: EdgeUnderLoad, { tickMs = 1 } = {}) {
@@ -38,10 +40,12 @@ export class WebRtcAudience implements Disposable {
     const joining: Promise<LoadViewer>[] = [];
     const isGenuine = (digest: string): boolean => this.#genuine.has(digest);
     const onPicture = (timestamp: number, atMs: number, viewer: LoadMedia): void => this.#came(timestamp, atMs, viewer);
+    const onAnswer = (waitMs: number): void => {
+      if (this.#late) this.answersMs.push(waitMs);
+    };
+    const options = { checkEvery: 100, isGenuine, onPicture, onAnswer };
     for (let i = 0; i < count; i++) {
-      joining.push(
-        LoadViewer.join(this.#url, { checkEvery: 100, isGenuine, onPicture }, (viewer) => this.#waiting.add(viewer)),
-      );
+      joining.push(LoadViewer.join(this.#url, options, (viewer) => this.#waiting.add(viewer)));
       await sleep(1000 / perSecond);
     }
     this.all.push(...(await Promise.all(joining)));
@@ -52,6 +56,7 @@ export class WebRtcAudience implements Disposable {
     const late: { readonly port: number; readonly delay: number }[] = [];
     this.#late = late;
     this.#soonest.clear();
+    this.answersMs.length = 0;
     await run();
     this.#late = undefined;
     return late.map(({ port, delay }) => delay - this.#soonest.get(port)!);
