@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { withAgreedEpoch } from "./agreed-epoch.ts";
 import type { EpochStore } from "./cluster/store/contract.ts";
+import { subtitlesOf, withDeclaredSubtitles } from "./declared-subtitles.ts";
 import type { OpenSource } from "./core/source.ts";
 import { dialTcp, dialTls } from "./dial.ts";
 import type { NodeContext } from "./node-context.ts";
@@ -42,12 +43,14 @@ export function openersOf(
   const timer = clock.after(readAfterMs, readRuled);
   group.add(() => timer.cancel());
   group.add(live.addListener(readRuled));
+  // What is pulled by OVT has the subtitles of the node it begins at.
+  const begin = (open: OpenSource): OpenSource => withDeclaredSubtitles(open, (name) => subtitlesOf(live.now, name));
   return new Map<string, OpenSource>([
     ["ovt", openOvt],
     ["ovts", openOvt],
-    ["rtsp", openRtsp.open],
-    ["rtsps", openRtsp.open],
-    ["file", openFile.open],
+    ["rtsp", begin(openRtsp.open)],
+    ["rtsps", begin(openRtsp.open)],
+    ["file", begin(openFile.open)],
   ]);
 }
 

@@ -1,6 +1,7 @@
 import { crossDomainsSchema } from "./cross-domains-schema.ts";
 import { choice, flag, integer, milliseconds, notOfferedFlag, optionalFlag, seconds, text } from "./scalars.ts";
 import { group, list, unused, type Report, type ScalarNode } from "./schema.ts";
+import { outputProfilesSchema } from "./subtitles-schema.ts";
 
 const maxConnection = unused("Unused in OvenMediaEngine, too; see Hearth/MaxViewers.");
 
@@ -193,7 +194,7 @@ export const applicationSchema = group("A name space of streams, and what is don
     MPEGTSPush: unused("Re-publishing."),
     SRTPush: unused("Re-publishing."),
   }),
-  OutputProfiles: unused("Transcoding; OvenMediaEngine ignores it for relayed streams, too."),
+  OutputProfiles: outputProfilesSchema,
   TranscodeWebhook: unused("Transcoding."),
   EventGenerator: unused("Events in the media."),
   Decodes: unused("Transcoding."),

@@ -7,6 +7,7 @@ import type {
   HlsPublisherConfig,
   LlhlsPublisherConfig,
   ProviderName,
+  SubtitlesConfig,
   WebrtcPublisherConfig,
 } from "./server-config.ts";
 
@@ -19,16 +20,39 @@ export function buildApplication(value: ApplicationValue): ApplicationConfig {
   const providers: ProviderName[] = [];
   if (value.Providers?.OVT) providers.push("ovt");
   if (value.Providers?.RTSPPull) providers.push("rtsp");
+  const subtitles = buildSubtitles(value.OutputProfiles);
   return {
     name: value.Name,
     isTemplate: value.Name === "*",
     providers,
+    ...(subtitles && { subtitles }),
     publishers: {
       ovt: publishers?.OVT !== undefined,
       ...(publishers?.WebRTC && { webrtc: buildWebrtc(publishers.WebRTC, publishers) }),
       ...(publishers?.LLHLS && { llhls: buildLlhls(publishers.LLHLS) }),
       ...(publishers?.HLS && { hls: buildHls(publishers.HLS, publishers.LLHLS === undefined) }),
     },
+  };
+}
+
+/** More than any player lists. */
+const maxRenditions = 64;
+
+function buildSubtitles(profiles: ApplicationValue["OutputProfiles"]): SubtitlesConfig | undefined {
+  const value = profiles?.MediaOptions?.Subtitles;
+  if (!profiles || !value?.Enable) return undefined;
+  const byLabel = new Map(value.Rendition.toReversed().map((rendition) => [rendition.Label.trim(), rendition]));
+  const labels = [...byLabel.keys()].reverse().filter((label) => label !== "");
+  const playlists = profiles.OutputProfile.flatMap(({ Playlist }) => Playlist);
+  return {
+    renditions: labels.slice(0, maxRenditions).map((label) => {
+      const { AutoSelect, Forced, Language } = byLabel.get(label)!;
+      const isDefault = label === value.DefaultLabel.trim();
+      return { label, language: Language.trim(), isDefault, isAutoSelect: AutoSelect, isForced: Forced };
+    }),
+    exceptPlaylists: playlists.flatMap(({ FileName, Options }) =>
+      Options?.EnableSubtitles === false ? [FileName] : [],
+    ),
   };
 }
 

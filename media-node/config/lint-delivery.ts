@@ -6,7 +6,8 @@ import type { Place } from "./schema.ts";
 export function lintDelivery(input: LintInput): void {
   const { value, warn, fail } = input;
   for (const vhost of value.VirtualHosts?.VirtualHost ?? []) {
-    for (const { Publishers: publishers } of vhost.Applications?.Application ?? []) {
+    for (const { OutputProfiles: profiles, Publishers: publishers } of vhost.Applications?.Application ?? []) {
+      lintSubtitles(profiles?.MediaOptions?.Subtitles, input);
       const llhls = publishers?.LLHLS;
       if (llhls && llhls.ChunkDuration > llhls.SegmentDuration) {
         const message = `Parts of ${llhls.ChunkDuration} s do not fit into segments of ${llhls.SegmentDuration} s.`;
@@ -31,6 +32,27 @@ export function lintDelivery(input: LintInput): void {
   }
   lintCrossDomains(value.Defaults?.CrossDomains, input);
   lintIce(input);
+}
+
+interface SubtitlesValue {
+  readonly Enable: boolean;
+  readonly DefaultLabel: string;
+  readonly Rendition: readonly { readonly Label: string; readonly $: Place }[];
+  readonly $: Place;
+}
+
+function lintSubtitles(subtitles: SubtitlesValue | undefined, { warn }: LintInput): void {
+  if (!subtitles?.Enable) return;
+  const labels = subtitles.Rendition.map(({ Label }) => Label.trim());
+  for (const [index, label] of labels.entries()) {
+    if (labels.indexOf(label) === index) continue;
+    const message = `Two subtitle renditions are called "${label}"; the first counts.`;
+    warn(subtitles.$.item("Rendition", index), "bad-value", message, "Give each a label of its own.");
+  }
+  const wanted = subtitles.DefaultLabel.trim();
+  if (wanted === "" || labels.includes(wanted)) return;
+  const message = `No subtitle rendition is called "${wanted}".`;
+  warn(subtitles.$.child("DefaultLabel"), "bad-value", message, `Write one of: ${labels.join(", ")}.`);
 }
 
 interface LlhlsValue {

@@ -133,6 +133,7 @@ export class SchemaReader {
       const known = Object.hasOwn(node.children, child.name) ? node.children[child.name] : undefined;
       if (this.#isIgnored(child) && !(known?.kind === "group" && known.isReadWhenIgnored)) continue;
       if (known) place.addChild(child);
+      else if (node.restOf !== undefined) this.#noteRest(place, node.restOf);
       else this.#reportUnknown(place, child, node);
     }
     const stray = place.element.text.trim();
@@ -168,6 +169,16 @@ export class SchemaReader {
     if (shape === undefined) return;
     const message = `${shape} is not used by Hearth.`;
     this.#options.problems.add(place, "warning", "not-used", message, "Nothing needs to be done.");
+  }
+
+  /** One line for all that stands below `name` and is not used. */
+  #noteRest({ path: whole, file, line }: ElementPlace, name: string): void {
+    const path = whole.slice(0, whole.indexOf(`/${name}`) + name.length + 1);
+    const shape = path.replace(/\[\d+\]/g, "");
+    if (this.#shapesSeen.has(shape)) return;
+    this.#shapesSeen.add(shape);
+    const message = `${shape} is used by Hearth for its subtitles alone.`;
+    this.#options.problems.add({ path, file, line }, "warning", "not-used", message, "Nothing needs to be done.");
   }
 
   #noteNotFollowed(place: ElementPlace, reason: string): void {

@@ -36,6 +36,11 @@ export interface GroupNode<C extends Children = Children> {
   readonly children: C;
   /** Read although marked `ignore="true"`: what is ours and OvenMediaEngine must skip. */
   readonly isReadWhenIgnored: boolean;
+  /**
+   * Has many elements in OvenMediaEngine of which Hearth follows a few: what is not named here is accepted, and said once to be
+   * unused, of the element of this name.
+   */
+  readonly restOf?: string | undefined;
   /** Why the element is understood, and does nothing. */
   readonly notFollowed?: string | undefined;
 }
@@ -87,10 +92,10 @@ export interface Place {
 export function group<const C extends Children>(
   doc: string,
   children: C,
-  options: { isRequired?: boolean; isReadWhenIgnored?: boolean } = {},
+  options: { isRequired?: boolean; isReadWhenIgnored?: boolean; restOf?: string } = {},
 ): GroupNode<C> {
-  const { isRequired = false, isReadWhenIgnored = false } = options;
-  return { kind: "group", doc, children, isRequired, isReadWhenIgnored };
+  const { isRequired = false, isReadWhenIgnored = false, restOf } = options;
+  return { kind: "group", doc, children, isRequired, isReadWhenIgnored, restOf };
 }
 
 export function list<I extends ScalarNode<unknown> | GroupNode>(

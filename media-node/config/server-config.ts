@@ -108,6 +108,21 @@ export interface ApplicationConfig {
   /** Schemes that may be pulled into it. `file` always may. */
   readonly providers: readonly ProviderName[];
   readonly publishers: PublishersConfig;
+  /** Tracks that streams which begin here are given. */
+  readonly subtitles?: SubtitlesConfig;
+}
+
+export interface SubtitlesConfig {
+  /** In the order of the file; each label once. */
+  readonly renditions: readonly {
+    readonly label: string;
+    readonly language: string;
+    readonly isDefault: boolean;
+    readonly isAutoSelect: boolean;
+    readonly isForced: boolean;
+  }[];
+  /** File names of playlists that do not list them. */
+  readonly exceptPlaylists: readonly string[];
 }
 
 export interface PublishersConfig {

@@ -6,6 +6,7 @@ import type { CloseReason } from "../flow/close-group.ts";
 import { messageOf, TransportError } from "../flow/errors.ts";
 import type { Clock, Timer } from "../time/clock.ts";
 import { parseMp4Clip, type Clip, type ClipSample } from "./mp4-clip.ts";
+import { vttBeside, withSubtitles } from "./vtt-beside.ts";
 
 export interface LoopSourceOptions {
   readonly clock: Clock;
@@ -26,7 +27,7 @@ const toleratedLateMs = 5_000;
 const offsetOf = (clock: Clock): number => clock.wallMs() - hearthEpochMs - clock.nowMs();
 
 /**
- * Plays an MP4 file (`file:///path/clip.mp4`) as if it had begun at {@link hearthEpochMs} and repeated ever since, at
+ * Plays an MP4 file (`file:///path/clip.mp4`), with the subtitles of a `clip.vtt` beside it, as if it had begun at {@link hearthEpochMs} and repeated ever since, at
  * wall-clock pace. Which picture is shown at a given time is therefore the same on every node and after every restart,
  * and timestamps never jump back at the loop.
  */
@@ -40,8 +41,19 @@ export function openLoopSource({ clock, readFile }: LoopSourceOptions): OpenSour
       if ((cause as { code?: unknown }).code === "ENOENT") throw new NoSuchStream(`there is no file ${path}`);
       throw new TransportError("FILE_UNREADABLE", `cannot read ${path}: ${messageOf(cause)}`, { cause });
     }
-    return new LoopSource(parseMp4Clip(bytes), path, clock);
+    return new LoopSource(await subtitled(parseMp4Clip(bytes), vttBeside(path), readFile), path, clock);
   };
+}
+
+async function subtitled(clip: Clip, path: string, readFile: LoopSourceOptions["readFile"]): Promise<Clip> {
+  let bytes: Uint8Array;
+  try {
+    bytes = await readFile(path);
+  } catch (cause) {
+    if ((cause as { code?: unknown }).code === "ENOENT") return clip;
+    throw new TransportError("FILE_UNREADABLE", `cannot read ${path}: ${messageOf(cause)}`, { cause });
+  }
+  return withSubtitles(clip, bytes);
 }
 
 class LoopSource implements Source {
@@ -75,6 +87,7 @@ class LoopSource implements Source {
   start(sink: SourceSink): void {
     this.#sink = sink;
     this.#seek(this.#elapsedMs() - backlogMs);
+    this.#deliverShown();
     this.#deliverDue();
   }
 
@@ -97,6 +110,18 @@ class LoopSource implements Source {
       ({ trackId, isKeyframe, dueMs }) => dueMs <= withinMs && isKeyframe && (video === undefined || trackId === video),
     );
     this.#index = Math.max(0, start);
+  }
+
+  /** Cues that were due before the place where the clip is entered, and are still shown there. */
+  #deliverShown(): void {
+    const { samples, tracks } = this.#clip;
+    const cues = tracks.find(({ kind }) => kind === "subtitle");
+    if (!cues) return;
+    const { dueMs } = samples[this.#index]!;
+    for (const sample of samples.slice(0, this.#index)) {
+      const isShown = sample.trackId === cues.id && ((sample.pts + sample.duration) * 1_000) / cues.timescale > dueMs;
+      if (isShown) this.#sink?.onSample(this.#stamp(sample));
+    }
   }
 
   /** After a sleep of the machine: what was due meanwhile is not delivered, and the picture is the one due now. */

@@ -38,3 +38,21 @@ export function sendAnswer(response: ServerResponse, { statusCode, message, resp
   response.writeHead(statusCode, { "Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-store" });
   response.end(`${JSON.stringify(body)}\n`);
 }
+
+/** @throws {RestError} 400 for what is none */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw bad("the body is no JSON");
+  }
+}
+
+/** Its own members alone; undefined for what is no object. */
+export function objectOf(value: unknown): Record<string, unknown> | undefined {
+  return typeof value === "object" && value !== null && !Array.isArray(value)
+    ? Object.assign(Object.create(null) as Record<string, unknown>, value)
+    : undefined;
+}
+
+export const bad = (message: string): RestError => new RestError(400, `Bad request: ${message}`);

@@ -1,5 +1,5 @@
 import type { PullPlan } from "../../core/pull-plan.ts";
-import { RestError } from "./envelope.ts";
+import { bad, objectOf, parseJson } from "./envelope.ts";
 
 /** The body of `POST …/streams`, read. */
 export interface PullRequest {
@@ -69,19 +69,3 @@ function propertiesOf(value: unknown): PullRequest["properties"] {
     ...(ignores !== undefined && { ignoresSourceClock: ignores }),
   };
 }
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw bad("the body is no JSON");
-  }
-}
-
-function objectOf(value: unknown): Record<string, unknown> | undefined {
-  return typeof value === "object" && value !== null && !Array.isArray(value)
-    ? Object.assign(Object.create(null) as Record<string, unknown>, value)
-    : undefined;
-}
-
-const bad = (message: string): RestError => new RestError(400, `Bad request: ${message}`);

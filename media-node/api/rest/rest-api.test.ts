@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test, type TestContext } from "node:test";
+import { descriptionOf, opusTrack, videoSample, videoTrack } from "../../../test/support/synthetic-stream.ts";
 import { TestHub } from "../../../test/support/webrtc-room.ts";
 import { parseServerXml } from "../../config/parse-server-xml.ts";
 import type { ServerConfig } from "../../config/server-config.ts";
 import { StatisticsBook } from "../../core/statistics-book.ts";
+import type { Track } from "../../core/track.ts";
 import { silentLogger } from "../../flow/logger.ts";
 import { listenForApi } from "./api-server.ts";
 import { RestApi } from "./rest-api.ts";
@@ -26,6 +28,16 @@ function configOf(): ServerConfig {
   return parsed.config!;
 }
 
+const subtitleTrack: Track = {
+  id: 1_000,
+  kind: "subtitle",
+  codec: "webvtt",
+  name: "subtitle",
+  timescale: 1_000,
+  bitrate: 0,
+  subtitle: { label: "English", isDefault: false, isAutoSelect: false, isForced: false },
+};
+
 interface Envelope {
   readonly statusCode: number;
   readonly message: string;
@@ -33,7 +45,7 @@ interface Envelope {
 }
 
 async function node(t: TestContext) {
-  const room = new TestHub();
+  const room = new TestHub(descriptionOf([videoTrack, opusTrack, subtitleTrack]));
   const book = new StatisticsBook(room.hub, room.clock);
   const reloads: string[] = [];
   const problems: string[] = [];
@@ -238,6 +250,53 @@ test("reloads certificates", async (t) => {
   assert.equal((await ask("POST", "/vhosts/zz:reloadCertificate")).statusCode, 404);
 });
 
+test("subtitles go into the stream from the newest picture on, one after another, all of a call or none", async (t) => {
+  const { ask, watch, room } = await node(t);
+  const { stream } = await watch("live");
+  const cues: unknown[] = [];
+  stream.addReader({
+    onSample: ({ pts, duration, data, trackId }) =>
+      trackId === 1_000 && cues.push([pts, duration, Buffer.from(data).toString()]),
+    onEnd() {},
+  });
+  const call = `${streams}/live:sendSubtitles`;
+  const send = async (subtitles: unknown, label = "English") =>
+    ask("POST", call, { format: "webvtt", data: [{ label, subtitles }] });
+  assert.equal((await send([{ text: "x" }])).statusCode, 409, "nothing to show it on");
+  room.source.push(videoSample(0, { isKeyframe: true }), videoSample(30));
+  assert.equal(
+    (await send([{ text: "x" }], "Korean")).message,
+    "[HTTP] Could not find the subtitle track: [Korean] (404)",
+  );
+  for (const wrong of [
+    [],
+    [{ text: "" }],
+    [{ text: 7 }],
+    [{ text: "x", startOffset: -1 }],
+    [{ text: "x", durationMs: 1.5 }],
+    [{ text: "x", settings: "no\nsettings" }],
+    [{ text: "x".repeat(5_000) }],
+    [{ text: "good" }, { text: "x", durationMs: 3_600_001 }],
+  ])
+    assert.equal((await send(wrong)).statusCode, 400, JSON.stringify(wrong).slice(0, 60));
+  assert.equal((await ask("POST", call, { format: "srt", data: [] })).statusCode, 400);
+  assert.equal((await ask("GET", call)).statusCode, 404);
+  assert.deepEqual(cues, []);
+  const subtitles = [
+    { text: "one\n\ntwo", durationMs: 3_000, settings: "line:80%" },
+    { text: "안녕" },
+    { text: "later", startOffset: 500, durationMs: 200 },
+  ];
+  assert.deepEqual(await send(subtitles), { statusCode: 200, message: "OK" });
+  assert.deepEqual(cues, [
+    [1_000, 3_000, "00:00:00.000 --> 00:00:00.000 line:80%\none\ntwo"],
+    [4_000, 1_000, "안녕"],
+    [5_500, 200, "later"],
+  ]);
+  stream.describe({ ...stream.description, path: ["origin-1"] }, false);
+  assert.match((await send([{ text: "x" }])).message, /begins at node origin-1: send subtitles there/);
+});
+
 test("malformed calls get 4xx, and nothing else happens", async (t) => {
   const { ask } = await node(t);
   const bytes = [
@@ -282,6 +341,8 @@ const provocations: Readonly<
   502: {},
 };
 
+const oneCue = { format: "webvtt", data: [{ label: "English", subtitles: [{ text: "Hello" }] }] };
+
 /** Asks for one answer that the file announces. */
 async function provoke(t: TestContext, method: string, path: string, status: string, hasBody: boolean) {
   const scene = await node(t);
@@ -297,7 +358,11 @@ async function provoke(t: TestContext, method: string, path: string, status: str
     /\{(\w+)\}/g,
     (_, part: string) => there[part as keyof typeof there],
   );
-  const body = hasBody ? (provocation.body ?? { name: "x", urls: ["rtsp://c"] }) : undefined;
+  const isCall = path.endsWith(":sendSubtitles");
+  // What the call needs beyond a stream: media, unless that is what is missing.
+  if (isCall && status !== "409") scene.room.source.push(videoSample(0, { isKeyframe: true }));
+  const usual = isCall ? oneCue : { name: "x", urls: ["rtsp://c"] };
+  const body = hasBody ? ((isCall && status === "409" ? undefined : provocation.body) ?? usual) : undefined;
   return scene.ask(method, concrete, body);
 }
 

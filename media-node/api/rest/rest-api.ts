@@ -12,6 +12,7 @@ import { notThere, ok, readOnly, RestError, sendAnswer, type RestAnswer } from "
 import { isPullable, parsePullRequest } from "./pull-request.ts";
 import { appJson, figuresJson, isoTime, streamJson, vhostJson } from "./rest-json.ts";
 import { parseRestPath, type RestPath } from "./rest-paths.ts";
+import { parseSendSubtitles, sendSubtitles } from "./send-subtitles.ts";
 
 export interface RestApiOptions {
   readonly configNow: () => ServerConfig;
@@ -58,6 +59,7 @@ export class RestApi {
 
   async #answer(request: IncomingMessage, path: RestPath): Promise<RestAnswer> {
     const method = request.method === "HEAD" ? "GET" : (request.method ?? "GET");
+    if (path.action === "sendSubtitles") return this.#sendSubtitles(request, method, path);
     if (path.action !== "") return this.#act(method, path);
     if (path.root === "version" && method === "GET") return ok({ version: this.#options.version, server: "Hearth" });
     if (path.root === "stats" && method === "GET") return this.#statistics(path);
@@ -94,6 +96,13 @@ export class RestApi {
     if (isOne) this.#vhost(path);
     const problems = isOwn ? await this.#options.reloadApiCertificate() : this.#options.reloadCertificates();
     if (problems.length > 0) throw new RestError(500, problems.join(" "));
+    return ok();
+  }
+
+  async #sendSubtitles(request: IncomingMessage, method: string, path: RestPath): Promise<RestAnswer> {
+    if (method !== "POST" || path.root !== "vhosts" || path.level !== "stream") throw nothingHere;
+    const { stream } = this.#stream(path);
+    sendSubtitles(stream, parseSendSubtitles(await readBody(request)));
     return ok();
   }
 
