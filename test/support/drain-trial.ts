@@ -154,7 +154,7 @@ export async function drainOneOfThree(trial: DrainTrial): Promise<string> {
   const { webRtc: before } = await audience.ask();
   const { viewers, elapsedMs } = await scene.sayCost("while it drains", () => scene.drain(fullest!.id));
   assert.equal(viewers, 0, "all moved, and it did not end because its time was over");
-  assert.ok(elapsedMs <= usualMs, `it took ${elapsedMs} ms`);
+  assert.ok(elapsedMs <= (trial.isExact ? usualMs : limitMs), `it took ${elapsedMs} ms`);
   await audience.playOn();
   const { webRtc, hls } = await audience.ask();
   for (const { nodes } of [...webRtc, ...hls]) assert.notEqual(nodes.at(-1), fullest!.url);
