@@ -33,7 +33,7 @@ const maxRuns = 8;
 /** Below this no pacing is worth its delay: bits per second. */
 const minPaceRate = 8_000_000;
 /** A large frame leaves within this time, in trains: spread enough for a queue on its way, and not late. One pacing tick. */
-const spreadMs = 5;
+const spreadMs = 3;
 /** The largest take two: a burst of more would be lost in a home router's queue. */
 const hugeFrameBytes = 128_000;
 const hugeSpreadMs = 8;
@@ -281,7 +281,7 @@ export class TrackSender {
   #allowedEnd(frame: PacketFrame, from: number, nowMs: number): number {
     const { offsets, count } = frame.packets;
     const rate = this.#rate(frame);
-    // What a pacing tick (5 ms) earns must fit.
+    // What a pacing tick (3 ms, and its delay) earns must fit.
     const depth = Math.max(trainBytes, rate / 1_600);
     const until = offsets[from]! + this.#bucket.available(rate, depth, nowMs);
     let to = from;
