@@ -241,7 +241,7 @@ class ViewerDoor implements HttpServer, PlainDoor {
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    socket.on("error", () => socket.destroy());
+    socket.on("error", destroyFailed);
     try {
       const target = this.#targetOf(lineOf(request));
       if (target && this.#options.guests.some((guest) => guest.upgrade?.(request, socket, head, target))) return;
@@ -256,6 +256,11 @@ class ViewerDoor implements HttpServer, PlainDoor {
     const { scheme, resolve, trustedProxies } = this.#options;
     return targetOf(line, scheme, resolve, trustedProxies?.());
   }
+}
+
+/** For every upgraded socket, as long as it lives: one for all, so that none holds its request with its headers. */
+function destroyFailed(this: Duplex): void {
+  this.destroy();
 }
 
 function tlsServerOf({ certificates, hasHttp2 }: NonNullable<HttpServerOptions["tls"]>): TlsServer {

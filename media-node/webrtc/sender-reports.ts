@@ -3,8 +3,8 @@ import type { TrackSender } from "./track-sender.ts";
 
 /** Seconds from 1900 (NTP) to 1970 (Unix). */
 const ntpOffsetSeconds = 2_208_988_800;
-/** How many reports back a viewer may refer to. */
-const remembered = 4;
+/** How many reports a viewer may refer to: four back, of picture and sound. */
+const remembered = 8;
 
 /** Unix milliseconds as an NTP timestamp (RFC 5905 §6). */
 export function ntpOf(unixMs: number): { ntpSeconds: number; ntpFraction: number } {
@@ -19,7 +19,9 @@ export function ntpOf(unixMs: number): { ntpSeconds: number; ntpFraction: number
  */
 export class SenderReports {
   readonly #cname: string;
-  #sent: { compactNtp: number; sentMs: number }[] = [];
+  /** In pairs: the report's compact NTP time, and when it was sent. The oldest is written over. */
+  readonly #sent = new Float64Array(2 * remembered);
+  #reports = 0;
   #roundTripMs = 0;
 
   constructor(cname: string) {
@@ -44,10 +46,12 @@ export class SenderReports {
 
   /** Takes the round trip time out of a report block (RFC 3550 §6.4.1). */
   receive(block: ReportBlock, nowMs: number): void {
-    const referred = this.#sent.find(({ compactNtp }) => compactNtp === block.lastSenderReport);
-    if (!referred || block.lastSenderReport === 0) return;
+    if (block.lastSenderReport === 0) return;
+    let at = 0;
+    while (at < this.#sent.length && this.#sent[at] !== block.lastSenderReport) at += 2;
+    if (at === this.#sent.length) return;
     const delayMs = (block.delaySinceLastSenderReport / 65_536) * 1000;
-    this.#roundTripMs = Math.min(10_000, Math.max(0, nowMs - referred.sentMs - delayMs));
+    this.#roundTripMs = Math.min(10_000, Math.max(0, nowMs - this.#sent[at + 1]! - delayMs));
   }
 
   #report(sender: TrackSender, epochMs: number, nowMs: number): RtcpPacket[] {
@@ -55,8 +59,9 @@ export class SenderReports {
     if (!latest || sender.packets === 0) return [];
     const { ntpSeconds, ntpFraction } = ntpOf(epochMs + latest.mediaMs);
     const compactNtp = (((ntpSeconds & 0xffff) << 16) | (ntpFraction >>> 16)) >>> 0;
-    this.#sent.push({ compactNtp, sentMs: nowMs });
-    if (this.#sent.length > remembered * 2) this.#sent.shift();
+    const at = 2 * (this.#reports++ % remembered);
+    this.#sent[at] = compactNtp;
+    this.#sent[at + 1] = nowMs;
     return [
       {
         type: "sender-report",

@@ -42,7 +42,8 @@ const restartable: readonly string[] = ["tracks-changed", "worker-failed"];
 /** A session that was offered on this socket. */
 interface Offered {
   readonly session: ViewerPlace;
-  readonly offer: LocalOffer;
+  /** Until it is answered. */
+  offer: LocalOffer | undefined;
   readonly playlist: PlayablePlaylist;
   renditions: readonly PlayableRendition[];
   current: PlayableRendition | undefined;
@@ -60,7 +61,9 @@ export class SignallingSocket {
   readonly #table: SessionTable;
   readonly #log: Logger;
   readonly #dialogue = new SignallingDialogue();
-  readonly #gone = new AbortController();
+  /** While an offer waits for its stream. */
+  #asking: AbortController | undefined;
+  readonly #onClosed: () => void;
   readonly #clock: Clock;
   #offered: Offered | undefined;
   #deadline: Timer | undefined;
@@ -75,7 +78,9 @@ export class SignallingSocket {
     { target = asked, endsAtMs }: Admitted,
     table: SessionTable,
     options: DoorOptions,
+    onClosed: () => void,
   ) {
+    this.#onClosed = onClosed;
     this.#socket = socket;
     this.#target = target;
     this.#options = options;
@@ -166,14 +171,15 @@ export class SignallingSocket {
     if (this.#table.refusal) return this.#fail(503, "This node takes no new viewers", closeCodes.tryLater);
     const { file, rawQuery, query, remoteAddress: client, trace } = this.#target;
     const prepared = this.#table.prepare();
+    const { signal } = (this.#asking = new AbortController());
     const gate = await passGate(
       this.#target,
       { protocol: "webrtc", rawQuery, client, trace },
       { ...this.#options, holdMs: this.#options.config.holdMs },
-      this.#gone.signal,
+      signal,
     );
     await prepared;
-    if (this.#gone.signal.aborted) {
+    if (signal.aborted) {
       if (gate.kind === "open") gate.hold.release();
       return;
     }
@@ -187,8 +193,9 @@ export class SignallingSocket {
       gate.hold.release();
       return this.#fail(404, `Cannot create offer: ${playlist.refusal}`, closeCodes.notFound);
     }
-    const hasTurn = await this.#turn();
-    if (this.#gone.signal.aborted) return gate.hold.release();
+    const hasTurn = await this.#turn(signal);
+    this.#asking = undefined;
+    if (signal.aborted) return gate.hold.release();
     if (!hasTurn || this.#table.refusal || !this.#table.hasPlace || gate.hold.stream.isClosed) {
       gate.hold.release();
       return this.#fail(503, "This node takes no new viewers", closeCodes.tryLater);
@@ -205,9 +212,8 @@ export class SignallingSocket {
   }
 
   /** Players take a refusal as final: where a crowd is too large to wait in, they wait for room, as long as for a stream. */
-  async #turn(): Promise<boolean> {
+  async #turn(signal: AbortSignal): Promise<boolean> {
     const { joins, config } = this.#options;
-    const { signal } = this.#gone;
     const deadlineMs = this.#clock.nowMs() + config.holdMs;
     while (!(await joins.turn(this.#target.remoteAddress, signal))) {
       if (signal.aborted || this.#clock.nowMs() >= deadlineMs) return false;
@@ -229,10 +235,11 @@ export class SignallingSocket {
 
   #onAnswer(sdp: string): void {
     const offered = this.#offered;
-    if (!offered) return;
+    if (!offered?.offer) return;
     this.#cancelDeadline();
     const answer = parseRemoteDescription(sdp);
-    const negotiated = this.#negotiate(offered, answer);
+    const negotiated = this.#negotiate(offered.offer, answer);
+    offered.offer = undefined;
     if (!negotiated) return this.#fail(403, "Forbidden", closeCodes.policy);
     const codecOf = (kind: string) => negotiated.formats.find((format) => format.kind === kind)?.codec;
     offered.renditions = switchableRenditions(offered.playlist, { video: codecOf("video"), audio: codecOf("audio") });
@@ -252,9 +259,9 @@ export class SignallingSocket {
     });
   }
 
-  #negotiate(offered: Offered, answer: ReturnType<typeof parseRemoteDescription>) {
+  #negotiate(offer: LocalOffer, answer: ReturnType<typeof parseRemoteDescription>) {
     try {
-      return acceptAnswer(offered.offer, answer, this.#options.config);
+      return acceptAnswer(offer, answer, this.#options.config);
     } catch (thrown) {
       this.#log.info("answer refused", { error: messageOf(thrown) });
       return undefined;
@@ -322,10 +329,11 @@ export class SignallingSocket {
   }
 
   #onClose(): void {
-    this.#gone.abort();
+    this.#asking?.abort();
     this.#ping.cancel();
     this.#expiry?.cancel();
     this.#endSession({ code: "socket-closed" });
+    this.#onClosed();
   }
 
   #cancelDeadline(): void {

@@ -1,9 +1,9 @@
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import { WebSocketServer } from "ws";
+import { WebSocketServer, type WebSocket } from "ws";
 import { traceHeader } from "../cluster/trace/trace-id.ts";
-import type { AdmitViewer, HttpGuest, ViewerTarget } from "../core/guest.ts";
+import type { Admitted, AdmitViewer, HttpGuest, ViewerTarget } from "../core/guest.ts";
 import type { StreamHub } from "../core/stream-hub.ts";
 import type { CloseReason } from "../flow/close-group.ts";
 import { messageOf } from "../flow/errors.ts";
@@ -108,19 +108,23 @@ function* leaversOf(door: SignallingDoor, table: SessionTable): Generator<() => 
   for (const session of table.sessions) yield () => session.close(reason);
 }
 
+const socketOptions = {
+  noServer: true,
+  clientTracking: false,
+  maxPayload: 64 * 1024,
+  maxFragments: 64,
+  // No compression: its memory per socket is many times that of these few messages.
+  perMessageDeflate: false,
+  // A player that is gone does not answer the end of its socket, whose memory stays for so long: milliseconds.
+  closeTimeout: 3_000,
+};
+
 /** WebSocket upgrades, admitted before the handshake so that a refusal is an HTTP answer. */
 class SignallingDoor {
   readonly #table: SessionTable;
   readonly #room: DoorOptions;
   readonly #sockets = new Set<SignallingSocket>();
-  // No compression: its memory per socket is many times that of these few messages.
-  readonly #server = new WebSocketServer({
-    noServer: true,
-    clientTracking: false,
-    maxPayload: 64 * 1024,
-    maxFragments: 64,
-    perMessageDeflate: false,
-  });
+  readonly #server = new WebSocketServer(socketOptions);
   /** What the handshake is answered with. */
   readonly #traces = new WeakMap<IncomingMessage, string>();
   #isClosed = false;
@@ -141,7 +145,6 @@ class SignallingDoor {
   /** Every WebSocket of the node is signalling, but those that want to send media. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, target: ViewerTarget): boolean {
     if (target.query.get("direction")?.toLowerCase() === "send") return false;
-    socket.on("error", (error) => this.#room.logger.debug("upgrade failed", { error: messageOf(error) }));
     this.#admit(request, socket, head, target).catch((thrown: unknown) => {
       this.#room.logger.error("upgrade failed", { error: messageOf(thrown) });
       socket.destroy();
@@ -154,15 +157,23 @@ class SignallingDoor {
     const { trace } = target;
     if (!admission.isAdmitted) return refuse(socket, admission.status, admission.reason, trace);
     // The handshake may fail or be given up at any time.
-    socket.once("close", () => admission.onEnd?.());
+    if (admission.onEnd) socket.once("close", admission.onEnd);
     if (socket.destroyed) return admission.onEnd?.();
     if (this.#isClosed) return refuse(socket, 503, "this node takes no new viewers", trace);
     if (trace !== undefined) this.#traces.set(request, trace);
-    this.#server.handleUpgrade(request, socket, head, (webSocket) => {
-      const signalling = new SignallingSocket(webSocket, target, admission, this.#table, this.#room);
-      this.#sockets.add(signalling);
-      webSocket.once("close", () => this.#sockets.delete(signalling));
-    });
+    this.#server.handleUpgrade(request, socket, head, (webSocket) => this.#open(webSocket, target, admission));
+  }
+
+  #open(webSocket: WebSocket, target: ViewerTarget, admission: Admitted): void {
+    const signalling: SignallingSocket = new SignallingSocket(
+      webSocket,
+      target,
+      admission,
+      this.#table,
+      this.#room,
+      () => this.#sockets.delete(signalling),
+    );
+    this.#sockets.add(signalling);
   }
 
   /** Those that are open now. */

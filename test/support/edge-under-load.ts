@@ -35,6 +35,8 @@ export interface EdgeOptions {
   /** Inside `<Bind><Publishers><WebRTC>`. */
   readonly bind?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** Of the picture; 2,500 unless given. */
+  readonly kbps?: number;
 }
 
 const here = import.meta.dirname;
@@ -63,7 +65,7 @@ export async function startEdgeUnderLoad(options: EdgeOptions = {}): Promise<Edg
     await rm(folder, { recursive: true, force: true });
   };
   try {
-    const source = fork(join(here, "live-origin-process.ts"));
+    const source = fork(join(here, "live-origin-process.ts"), [String(options.kbps ?? 2_500)]);
     children.push(source);
     const [origin] = (await once(source, "message")) as [LiveOriginMessage];
     const config = join(folder, "Server.xml");

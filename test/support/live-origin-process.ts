@@ -1,5 +1,5 @@
-// A process that is an OVT origin with one live stream, `app/stream`, paced exactly: 720p H.264 of 2.5 Mbit/s and Opus of
-// 128 kbit/s. Tells its parent the port, and a digest of every RTP payload that WebRTC may make of it.
+// A process that is an OVT origin with one live stream, `app/stream`, paced exactly: 720p H.264 of 2.5 Mbit/s (or as many kbit/s
+// as its argument says) and Opus of 128 kbit/s. Tells its parent the port, and a digest of every RTP payload that WebRTC may make of it.
 import { createHash } from "node:crypto";
 import { createServer } from "node:net";
 import { createPacketizer } from "../../media-node/rtp/packetizer.ts";
@@ -50,7 +50,8 @@ function play(clip: Clip, source: FedSource): void {
   deliver();
 }
 
-const rate = ["-b:v", "2500k", "-minrate", "2500k", "-maxrate", "2500k", "-bufsize", "1250k"];
+const kbps = Number(process.argv[2] ?? 2_500);
+const rate = ["-b:v", `${kbps}k`, "-minrate", `${kbps}k`, "-maxrate", `${kbps}k`, "-bufsize", `${kbps / 2}k`];
 const clip = await makeClip({
   seconds: 8,
   gop: 60,

@@ -8,7 +8,6 @@ import {
   stunTypes,
   xorMappedAddress,
   type StunMessage,
-  type StunPassword,
 } from "./stun.ts";
 
 /** What an authentic check says. */
@@ -43,7 +42,7 @@ export function parseCheck(bytes: Uint8Array): StunMessage {
 export function answerCheck(
   bytes: Uint8Array,
   message: StunMessage,
-  password: StunPassword,
+  password: string,
   from: { readonly address: string; readonly port: number },
 ): IceCheck | { readonly conflict: Uint8Array } | undefined {
   if (!isIntegrityTrue(bytes, message, password)) return undefined;

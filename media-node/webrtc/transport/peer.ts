@@ -1,4 +1,3 @@
-import { createSecretKey, type KeyObject } from "node:crypto";
 import type { RtpBatch, RtpRoute, PeerEvents, PeerState, PeerTransport, RemotePeer } from "../media-port.ts";
 import type { DtlsEngine, DtlsSession } from "./dtls-engine.ts";
 import { answerCheck, makeProof, type RemoteCredentials } from "./ice-lite.ts";
@@ -52,7 +51,6 @@ export class Peer implements PeerTransport {
   readonly icePwd: string;
   /** Its datagrams in the queue of handshakes. */
   waitingDatagrams = 0;
-  readonly #password: KeyObject;
   readonly #host: PeerHost;
   readonly #events: PeerEvents;
   readonly #openedAtMs: number;
@@ -76,7 +74,6 @@ export class Peer implements PeerTransport {
     this.#events = events;
     this.iceUfrag = iceUfrag;
     this.icePwd = icePwd;
-    this.#password = createSecretKey(Buffer.from(icePwd));
     this.#openedAtMs = host.nowMs();
     this.#authenticAtMs = this.#openedAtMs;
   }
@@ -159,7 +156,7 @@ export class Peer implements PeerTransport {
   /** A STUN message that names this peer, from `path`, which may be new. `isKnown` tells whether {@link adopt} ran for it. */
   receiveCheck(bytes: Uint8Array, message: StunMessage, path: Path): void {
     if (this.#state === "closed") return;
-    const answer = answerCheck(bytes, message, this.#password, path);
+    const answer = answerCheck(bytes, message, this.icePwd, path);
     if (!answer) {
       this.#host.counters.stunUnauthentic++;
       return;

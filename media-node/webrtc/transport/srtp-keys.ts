@@ -65,6 +65,8 @@ export function deriveSessionKeys({ profile, local, remote }: SrtpMasterKeys): S
   };
 }
 
+const noKey = new Uint8Array();
+
 /** Labels of RFC 3711 §4.3.2, first of three (encryption, authentication, salt). */
 const firstLabel = { rtp: 0, rtcp: 3 } as const;
 
@@ -74,7 +76,7 @@ export function deriveSrtpKey(profile: SrtpProfile, master: SrtpMasterKey, use: 
   const isGcm = profile === srtpProfiles.aes128Gcm;
   return {
     key: prf(master, label, keyLength),
-    authKey: isGcm ? new Uint8Array() : prf(master, label + 1, 20),
+    authKey: isGcm ? noKey : prf(master, label + 1, 20),
     salt: prf(master, label + 2, saltLengthOf(profile)),
   };
 }

@@ -1,4 +1,4 @@
-import { createHmac, timingSafeEqual, type KeyObject } from "node:crypto";
+import { createHmac, timingSafeEqual } from "node:crypto";
 import { crc32 } from "node:zlib";
 import { ByteReader } from "../../bytes/byte-reader.ts";
 import { ByteWriter } from "../../bytes/byte-writer.ts";
@@ -96,18 +96,15 @@ function isFingerprintTrue(bytes: Uint8Array, at: number): boolean {
   return stated === (crc32(bytes.subarray(0, at)) ^ fingerprintXor) >>> 0;
 }
 
-/** As text, or made a key object once by who checks often: that saves most of a check's cost. */
-export type StunPassword = string | KeyObject;
-
 /** Whether `bytes`, parsed as `message`, carry MESSAGE-INTEGRITY made with `password` (RFC 8489 §14.5). Constant time. */
-export function isIntegrityTrue(bytes: Uint8Array, message: StunMessage, password: StunPassword): boolean {
+export function isIntegrityTrue(bytes: Uint8Array, message: StunMessage, password: string): boolean {
   const at = message.integrityAt;
   if (at === undefined) return false;
   return timingSafeEqual(integrityOf(bytes.subarray(0, at), password), bytes.subarray(at + 4, at + 24));
 }
 
 /** HMAC over the message before the attribute, with a header length as if the attribute were the last. */
-function integrityOf(before: Uint8Array, password: StunPassword): Buffer {
+function integrityOf(before: Uint8Array, password: string): Buffer {
   const header = Buffer.from(before.subarray(0, headerBytes));
   header.writeUInt16BE(before.length - headerBytes + 24, 2);
   return createHmac("sha1", password).update(header).update(before.subarray(headerBytes)).digest();
@@ -123,7 +120,7 @@ export function serializeStun(
   type: number,
   transactionId: string,
   attributes: readonly StunAttribute[],
-  password?: StunPassword,
+  password?: string,
 ): Uint8Array {
   const writer = new ByteWriter(128).u16(type).u16(0).u32(magicCookie).bytes(Buffer.from(transactionId, "hex"));
   for (const [attribute, value] of attributes) writeAttribute(writer, attribute, value);

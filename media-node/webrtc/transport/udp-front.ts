@@ -69,20 +69,7 @@ export class UdpFront {
   }
 
   path(address: string, port: number, key: string): Path {
-    const { outlet } = this;
-    return {
-      key,
-      protocol: "udp",
-      address,
-      port,
-      outlet,
-      send: (datagram) => this.#send(datagram, address, port),
-      adopt() {},
-      release() {},
-      openDestination: () => outlet.openDestination(address, port),
-      closeDestination: (destination) => outlet.closeDestination(destination),
-      backlogBytes: 0,
-    };
+    return new UdpPath(this, address, port, key);
   }
 
   async close(): Promise<void> {
@@ -93,10 +80,45 @@ export class UdpFront {
     await closed;
   }
 
-  #send(datagram: Uint8Array, address: string, port: number): void {
+  /** One control message, which is not waited for. */
+  send(datagram: Uint8Array, address: string, port: number): void {
     this.#counters.controlOut++;
     this.#counters.controlBytesOut += datagram.length;
     this.#socket.send(datagram, port, address, countUnreachable(this.#counters.outlet));
+  }
+}
+
+class UdpPath implements Path {
+  readonly protocol = "udp";
+  readonly key: string;
+  readonly address: string;
+  readonly port: number;
+  readonly backlogBytes = 0;
+  readonly outlet: DatagramOutlet;
+  readonly #front: UdpFront;
+
+  constructor(front: UdpFront, address: string, port: number, key: string) {
+    this.#front = front;
+    this.outlet = front.outlet;
+    this.address = address;
+    this.port = port;
+    this.key = key;
+  }
+
+  send(datagram: Uint8Array): void {
+    this.#front.send(datagram, this.address, this.port);
+  }
+
+  adopt(): void {}
+
+  release(): void {}
+
+  openDestination(): number {
+    return this.outlet.openDestination(this.address, this.port);
+  }
+
+  closeDestination(destination: number): void {
+    this.outlet.closeDestination(destination);
   }
 }
 
