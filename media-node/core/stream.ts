@@ -83,7 +83,7 @@ export class Stream {
       const track = this.#tracks.get(sample.trackId);
       if (!track) continue;
       this.#recent.push(sample, track);
-      this.#firstMs ??= (sample.dts / track.timescale) * 1000;
+      if (this.#firstMs === undefined) this.#begins(sample, track);
     }
   }
 
@@ -141,7 +141,8 @@ export class Stream {
       this.#undescribed++;
       return;
     }
-    if (this.#samples++ === 0) this.#firstMs ??= (sample.dts / track.timescale) * 1000;
+    this.#samples++;
+    if (this.#firstMs === undefined) this.#begins(sample, track);
     this.#bytes += sample.data.length;
     // Cues are no sign that the source is alive: they may come by the API.
     if (track.kind !== "subtitle") this.#lastSampleMs = this.#clock.nowMs();
@@ -169,6 +170,11 @@ export class Stream {
         this.#dismiss(reader, thrown);
       }
     }
+  }
+
+  /** Cues may come long before what they are shown with. */
+  #begins({ dts }: Sample, { kind, timescale }: Track): void {
+    if (kind === "video" || kind === "audio") this.#firstMs = (dts / timescale) * 1000;
   }
 
   /** A source that replaced another has a count of its own; where nothing breaks off, the one known here goes on. */

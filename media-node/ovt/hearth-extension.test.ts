@@ -4,7 +4,14 @@ import { ScriptedEdge } from "../../test/support/scripted-edge.ts";
 import type { StreamRequest } from "../core/stream-hub.ts";
 import type { LogFields, Logger } from "../flow/logger.ts";
 import { ManualClock } from "../time/manual-clock.ts";
-import { parseHearthRequest, serializeHearthRequest, type HearthRequest } from "./hearth-extension.ts";
+import {
+  parseHearthDescription,
+  parseHearthRequest,
+  serializeHearthDescription,
+  serializeHearthRequest,
+  type HearthDescription,
+  type HearthRequest,
+} from "./hearth-extension.ts";
 import { OvtPublisher } from "./ovt-publisher.ts";
 import type { WireJson } from "./wire-json.ts";
 
@@ -24,6 +31,22 @@ test("a trace id that is none is left out, and the rest of the request holds", (
   const hostile = [7, null, [trace], { trace }, "", trace.slice(1), `${trace}0`, trace.toUpperCase(), "0".repeat(32)];
   for (const value of [...hostile, `${trace}\n{"level":"error"}`, "f".repeat(60_000)])
     assert.deepEqual(parseHearthRequest(overTheWire({ ...plain, trace: value })), plain);
+});
+
+test("an origin's description arrives as it was, and when its stream began only if that is a time", () => {
+  const description: HearthDescription = {
+    epochMs: 1_735_689_600_000,
+    isEpochShared: true,
+    originId: "camera",
+    path: ["origin"],
+    languages: { 1: "en" },
+    discontinuities: 2,
+  };
+  const began = { ...description, beganMs: 59_682_568_040.5 };
+  for (const each of [description, began])
+    assert.deepEqual(parseHearthDescription(overTheWire(serializeHearthDescription(each))), each);
+  for (const beganMs of ["1", null, [1], {}, true])
+    assert.deepEqual(parseHearthDescription(overTheWire({ ...description, beganMs })), description);
 });
 
 test("a relay pulls under the id of the viewer's request, and its log names it", async () => {

@@ -17,7 +17,8 @@ let pages: Awaited<ReturnType<typeof servePages>>;
 let browser: Awaited<ReturnType<typeof openBrowser>>;
 
 before(async () => {
-  // One edge, which has all of its window when VLC's turn comes: it stumbles in the sound of one that has just begun.
+  // One edge, which lists no gaps any more when VLC's turn comes: VLC asks for gaps, and records twice what it is led to
+  // instead (docs/decisions/ll-hls-segments.md).
   cluster = await startLaptopCluster({ routerPort: 0, edges: 1 });
   pages = await servePages();
   browser = await openBrowser();
