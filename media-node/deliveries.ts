@@ -231,7 +231,7 @@ async function openWebRtc(
     statsOf: (stream) => first(guests, ({ stats }) => stats.streams[stream]),
     drain: (withinMs) => guests.forEach((one) => one.drain(withinMs)),
     egressBytes: () => (port?.stats["bytesOut"] ?? 0) + (workers.stats.port["bytesOut"] ?? 0),
-    metrics: [...webRtcMetrics(() => guests.map(({ stats }) => stats), workers), ...sound.metrics],
+    metrics: [...webRtcMetrics(() => guests.map(({ stats }) => stats), { workers, joins, port }), ...sound.metrics],
   };
 }
 

@@ -38,3 +38,21 @@ test("series of a stream appear with it, and go with it", async () => {
     await server.close();
   }
 });
+
+test("what floods and crowds cost is counted, of every thread's port together", () => {
+  const port = { stats: { datagramsIn: 10, stunUnauthentic: 3, droppedUnknownAddress: 2 } };
+  const stats = { workers: 1, failures: 0, dropped: 0, port: { datagramsIn: 5, stunUnauthentic: 1 } };
+  const metrics = webRtcMetrics(() => [], { workers: { stats }, joins: { length: 7, refused: 8 }, port });
+  const read = (name: string) => metrics.find((metric) => metric.name === `hearth_webrtc_${name}`)!.read();
+  assert.equal(read("datagrams_received_total"), 15);
+  assert.deepEqual(
+    (read("datagrams_dropped_total") as { labels: { cause: string }; value: number }[]).filter(
+      ({ value }) => value > 0,
+    ),
+    [
+      { labels: { cause: "address" }, value: 2 },
+      { labels: { cause: "password" }, value: 4 },
+    ],
+  );
+  assert.deepEqual([read("joins_waiting"), read("joins_refused_total")], [7, 8]);
+});

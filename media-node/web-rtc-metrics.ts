@@ -1,5 +1,7 @@
 import type { Metric } from "./api/metrics.ts";
 import type { StreamStats } from "./webrtc/stream-counters.ts";
+import type { JoinQueue } from "./webrtc/join-queue.ts";
+import type { MediaPort } from "./webrtc/media-port.ts";
 import type { WebRtcStats } from "./webrtc/web-rtc.ts";
 import type { WorkerPool, WorkerPoolStats } from "./webrtc/workers/worker-pool.ts";
 
@@ -22,11 +24,32 @@ const perStream: readonly {
   { name: "round_trip_seconds", help: "Smoothed, from RTCP", of: ({ roundTripMs }) => roundTripMs / 1000 },
 ];
 
+/** Why a media port threw away what came, by the name it counts that under. */
+const dropCauses: Readonly<Record<string, string>> = {
+  droppedUnknownFormat: "format",
+  droppedUnknownAddress: "address",
+  stunMalformed: "malformed",
+  stunUnknownUfrag: "user",
+  stunUnauthentic: "password",
+  rtcpUnauthentic: "key",
+  droppedHandshakes: "crowd",
+};
+
+/** What guests share. */
+interface Shared {
+  readonly workers: Pick<WorkerPool, "stats">;
+  readonly joins: Pick<JoinQueue, "length" | "refused">;
+  /** Of the main thread, where it serves. */
+  readonly port: Pick<MediaPort, "stats"> | undefined;
+}
+
 /**
  * `hearth_webrtc_…`, by stream where it helps to know which.
  * @param all figures of every guest as of now; a stream belongs to one of them
  */
-export function webRtcMetrics(all: () => readonly WebRtcStats[], workers?: Pick<WorkerPool, "stats">): Metric[] {
+export function webRtcMetrics(all: () => readonly WebRtcStats[], shared?: Shared): Metric[] {
+  const { workers, joins, port } = shared ?? {};
+  const ofPorts = (name: string): number => (port?.stats[name] ?? 0) + (workers?.stats.port[name] ?? 0);
   const sum = (of: (stats: WebRtcStats) => number): number => all().reduce((total, stats) => total + of(stats), 0);
   const ofWorkers = (of: (stats: WorkerPoolStats) => number) => () => (workers ? of(workers.stats) : 0);
   return [
@@ -44,6 +67,27 @@ export function webRtcMetrics(all: () => readonly WebRtcStats[], workers?: Pick<
       name: "hearth_webrtc_worker_samples_dropped_total",
       help: "Samples that a media thread was too slow to take",
       read: ofWorkers((stats) => stats.dropped),
+    },
+    {
+      name: "hearth_webrtc_datagrams_received_total",
+      help: "Datagrams that came to the media ports",
+      read: () => ofPorts("datagramsIn"),
+    },
+    {
+      name: "hearth_webrtc_datagrams_dropped_total",
+      help: "Datagrams that nobody's viewer sent, by cause",
+      labelNames: ["cause"],
+      read: () => Object.entries(dropCauses).map(([name, cause]) => ({ labels: { cause }, value: ofPorts(name) })),
+    },
+    {
+      name: "hearth_webrtc_joins_waiting",
+      help: "Viewers of a crowd who wait for their turn to come in",
+      read: () => joins?.length ?? 0,
+    },
+    {
+      name: "hearth_webrtc_joins_refused_total",
+      help: "Times a viewer found no room to wait in",
+      read: () => joins?.refused ?? 0,
     },
     {
       name: "hearth_webrtc_sessions",

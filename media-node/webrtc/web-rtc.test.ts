@@ -278,6 +278,7 @@ test("WHEP: bad requests are told apart", async (t) => {
   const endpoint = `${url}/app/live/whep`;
   const rows: [number, string, Record<string, string>?][] = [
     [415, offer, { "Content-Type": "text/plain" }],
+    [406, offer, { Accept: "application/json, application/sdp;q=0" }],
     [400, "hello"],
     [400, offer.replaceAll("a=fingerprint", "a=x")],
     [400, offer.replace("setup:actpass", "setup:passive")],
@@ -291,6 +292,9 @@ test("WHEP: bad requests are told apart", async (t) => {
   }
   assert.equal((await post(`${url}/app/never/whep`)).status, 404);
   assert.ok(port.peers.every(({ state }) => state !== "connected"));
+  for (const Accept of ["application/sdp", "text/html, */*;q=0.1", "Application/*"]) {
+    assert.equal((await post(endpoint, offer, { Accept })).status, 201, Accept);
+  }
 });
 
 test("WHEP: PATCH takes candidates for the right ETag only", async (t) => {

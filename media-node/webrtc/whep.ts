@@ -90,6 +90,7 @@ export class Whep {
     if (this.#table.refusal) return tryLater(503, "this node takes no new viewers");
     if (this.#options.joins.isFull(target.remoteAddress)) return tryLater(503, crowded);
     if (mediaType(request) !== "application/sdp") return { status: 415, body: "send application/sdp" };
+    if (!acceptsSdp(request.headers.accept)) return { status: 406, body: "the answer is application/sdp" };
     const body = await readBody(request, this.#options);
     if (typeof body !== "string") return body;
     const offer = parseOffer(body);
@@ -274,6 +275,16 @@ function notAllowed(allow: string): Answer {
 
 function mediaType(request: IncomingMessage): string {
   return (request.headers["content-type"] ?? "").split(";")[0]!.trim().toLowerCase();
+}
+
+/** RFC 9110 §12.5.1; a range of weight 0 is none. */
+function acceptsSdp(accept: string | undefined): boolean {
+  if (accept === undefined || accept.trim() === "") return true;
+  return accept.split(",").some((item) => {
+    const [range = "", ...parameters] = item.split(";").map((part) => part.trim().toLowerCase());
+    const isRefused = parameters.some((parameter) => /^q=0(\.0*)?$/.test(parameter));
+    return ["application/sdp", "application/*", "*/*"].includes(range) && !isRefused;
+  });
 }
 
 /** Reads a body within its limits of size and time. */
