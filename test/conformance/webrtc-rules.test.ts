@@ -28,6 +28,8 @@ const files = {
   config: "media-node/config/parse-server-xml.test.ts",
   players: "test/e2e/webrtc-players.test.ts",
   routed: "test/e2e/webrtc-players-routed.test.ts",
+  ways: "test/e2e/webrtc-ways-routed.test.ts",
+  hotPath: "test/interop/webrtc-hot-path.test.ts",
   probes: "test/conformance/webrtc-probes.test.ts",
   floods: "test/conformance/webrtc-floods.test.ts",
   joins: `${room}/join-queue.test.ts`,
@@ -219,7 +221,7 @@ const rules: Readonly<Record<string, Held>> = {
   "WHEP: OPTIONS 204 with Accept-Post and CORS, without authentication": [methods],
   "WHEP: 201 with description, absolute Location, strong ETag, all candidates": [created],
   "WHEP: both forms of the URL": [["room", "WHEP: the direction form works too, with a playlist that must exist"]],
-  "WHEP: 415 for other types, 400 for what is no offer, 413 for too much": [bad],
+  "WHEP: 415 for other types, 406 for who takes none of ours, 400 for what is no offer, 413 for too much": [bad],
   "WHEP: 422 when no codec fits, never a 201 without a section": [bad, bFrames],
   "WHEP: 409 with Retry-After when the stream is not live in time; 404 when it cannot be": [
     ["room", "WHEP: a stream that is coming is held for, then 409 with Retry-After"],
@@ -349,6 +351,10 @@ const rules: Readonly<Record<string, Held>> = {
     ["metrics", "of more streams than anybody looks at, those with the most viewers have series"],
     ["metrics", "series of a stream appear with it, and go with it"],
   ],
+  "hot path: no object for a packet where native code sends, one request where it does not": [
+    ["hotPath", "cut once, sent to many by native code: no object is made for a packet"],
+    ["hotPath", "without native code a packet costs the request that dgram makes of it, and little more"],
+  ],
   "threads: the same packets, every application's settings, bounds of their number": [
     ["workers", "a viewer in another thread gets the same packets, from the last key frame on"],
     ["workers", "in one thread every application's viewers are sent by the settings of their own"],
@@ -366,6 +372,7 @@ const rules: Readonly<Record<string, Held>> = {
     ["door", "over IPv6 and ${protocol} a viewer connects and receives"],
     ["frames", "packets are the same however the stream is cut"],
     ["players", "where UDP is blocked, transport=tcp plays over ICE-TCP"],
+    ["ways", "through the router, over IPv6 and over ICE-TCP"],
     ["players", "it plays over IPv6"],
   ],
   "door: role conflict 487, the last nominated address, proof of a new one": [

@@ -94,10 +94,11 @@ test("GStreamer's webrtcbin, with its own DTLS and by AES-CM, decodes 200 pictur
   const { stdout } = await promisify(execFile)("/usr/bin/python3", [script, `${cluster.url}/app/stream/whep`, "10"], {
     timeout: 40_000,
   });
-  const decoded: { H264: number; OPUS: number } = JSON.parse(stdout);
+  const decoded: { H264: number; OPUS: number; ciphers: string[] } = JSON.parse(stdout);
   t.diagnostic(stdout.trim());
   assert.ok(decoded.H264 >= 200, `${decoded.H264} pictures`);
   assert.ok(decoded.OPUS >= 300, `${decoded.OPUS} packets of sound`);
+  assert.deepEqual(decoded.ciphers, ["AES128_CM_SHA1_80"]);
 });
 
 test("hls.js plays 15 s in low-latency mode without a stall, frames in order", async () => {

@@ -39,6 +39,11 @@ after(async () => {
 
 const endpoint = (): string => `${cluster.url}/app/stream/whep`;
 
+interface FirefoxStats {
+  readonly framesDecoded: number;
+  readonly audioSamples: number;
+}
+
 /** Whose players play at the same time: ten seconds are spent once. */
 const concurrently = { concurrency: true };
 
@@ -53,9 +58,13 @@ test(
         });
         const exited = once(player, "exit");
         const [line] = await Promise.race([once(createInterface(player.stdout), "line"), exited]);
-        const played: { pictures: number; sounds: number; deleted: number } = JSON.parse(String(line));
+        const played: { pictures: number; sounds: number; deleted: number; soundsMeanwhile: number } = JSON.parse(
+          String(line),
+        );
         c.diagnostic(String(line));
         assert.ok(played.pictures >= 200 && played.sounds >= 400, String(line));
+        // Blocks of 10 ms: ten seconds by the sound that was heard meanwhile.
+        assert.ok((played.pictures * 1_000) / played.soundsMeanwhile >= 200, String(line));
         assert.equal(played.deleted, 200, "DELETE ended the session");
         await exited;
       }),
@@ -63,12 +72,21 @@ test(
         await using pages = await servePages();
         await using firefox = await openFirefox();
         const page = await firefox.open(`${pages.url}/whep.html?endpoint=${endpoint()}`);
-        const stats = await until("200 pictures are decoded", 40_000, async () => {
-          const now = (await page.evaluate("stats()")) as { framesDecoded: number; audioSamples: number };
-          return now.framesDecoded >= 200 && now;
+        const statsOf = async (): Promise<FirefoxStats> => (await page.evaluate("stats()")) as FirefoxStats;
+        const first = await until("the first picture is decoded", 40_000, async () => {
+          const now = await statsOf();
+          return now.framesDecoded > 0 ? now : undefined;
         });
-        c.diagnostic(JSON.stringify(stats));
-        assert.ok(stats && stats.audioSamples > 3 * 48_000, JSON.stringify(stats));
+        const stats = await until("200 pictures are decoded", 40_000, async () => {
+          const now = await statsOf();
+          return now.framesDecoded >= 200 ? now : undefined;
+        });
+        c.diagnostic(`${JSON.stringify(first)} ${JSON.stringify(stats)}`);
+        assert.ok(stats.audioSamples > 3 * 48_000, JSON.stringify(stats));
+        // Ten seconds by the sound that was heard meanwhile: the player's own clock, and the stream's.
+        const perTenSeconds =
+          ((stats.framesDecoded - first.framesDecoded) * 480_000) / (stats.audioSamples - first.audioSamples);
+        assert.ok(perTenSeconds >= 200, `${perTenSeconds} pictures in ten seconds`);
         assert.equal(await page.evaluate("state.redirected"), true);
         const location = String(await page.evaluate("state.location"));
         assert.equal((await fetch(location, { method: "DELETE" })).status, 200);

@@ -16,6 +16,8 @@ CAPS = [
     "application/x-rtp,media=video,encoding-name=H264,payload=96,clock-rate=90000,packetization-mode=(string)1,profile-level-id=(string)42e01f,rtcp-fb-nack=true,rtcp-fb-nack-pli=true",
     "application/x-rtp,media=audio,encoding-name=OPUS,payload=97,clock-rate=48000,encoding-params=(string)2",
 ]
+# Cipher AES-128-ICM, authentication HMAC-SHA1-80: what SDES and DTLS-SRTP call AES128_CM_SHA1_80.
+CIPHERS = {(1, 2): "AES128_CM_SHA1_80", (1, 1): "AES128_CM_SHA1_32"}
 DECODERS = {
     "H264": "queue ! rtph264depay ! h264parse ! avdec_h264 ! fakesink name=sink signal-handoffs=true sync=false",
     "OPUS": "queue ! rtpopusdepay ! opusdec ! fakesink name=sink signal-handoffs=true sync=false",
@@ -81,6 +83,19 @@ class Player:
     def count(self, name):
         self.counts[name] += 1
 
+    def ciphers(self):
+        """What the handshake selected: the names of GstDtlsSrtpCipher and GstDtlsSrtpAuth."""
+        found = set()
+        elements = self.webrtc.iterate_recurse()
+        while True:
+            result, element = elements.next()
+            if result != Gst.IteratorResult.OK:
+                return sorted(found)
+            factory = element.get_factory()
+            if factory is not None and factory.get_name() == "dtlsdec":
+                cipher, auth = element.get_property("srtp-cipher"), element.get_property("srtp-auth")
+                found.add(CIPHERS.get((cipher, auth), f"{cipher} {auth}"))
+
     def stop(self):
         urllib.request.urlopen(urllib.request.Request(self.location, method="DELETE"))
         self.pipeline.set_state(Gst.State.NULL)
@@ -91,5 +106,6 @@ loop = GLib.MainLoop()
 player = Player(sys.argv[1])
 GLib.timeout_add(int(float(sys.argv[2]) * 1000), loop.quit)
 loop.run()
+ciphers = player.ciphers()
 player.stop()
-print(json.dumps(player.counts))
+print(json.dumps({**player.counts, "ciphers": ciphers}))

@@ -40,6 +40,12 @@ export function whepOffer({
   ].join("\r\n");
 }
 
+const ownOffer = whepOffer({
+  ufrag: "peer",
+  pwd: "0123456789abcdefghijkl",
+  fingerprint: viewerCertificate.fingerprint,
+});
+
 /** A WHEP player that never gives up: when its session ends it asks the router again. Keeps the times of what it got. */
 export class WhepViewer {
   /** Nodes it played from, by origin of its session's URL, in order. */
@@ -86,7 +92,7 @@ export class WhepViewer {
     const answer = await fetch(this.#url, {
       method: "POST",
       headers: { "Content-Type": "application/sdp" },
-      body: whepOffer({ ufrag: "peer", pwd: "0123456789abcdefghijkl", fingerprint: viewerCertificate.fingerprint }),
+      body: ownOffer,
     });
     const body = await answer.text();
     if (answer.status !== 201) throw new Error(`${answer.status} of ${new URL(answer.url).origin}: ${body.trim()}`);
@@ -133,13 +139,49 @@ export class WhepViewer {
 /** As players ask again for a key frame that they did not get. */
 const askEveryMs = 100;
 
-async function connect(sdp: string): Promise<TransportViewer> {
+/** What an answer says of where to connect to, best first. */
+function placesOf(sdp: string): IceCandidate[] {
+  return [...sdp.matchAll(/^a=candidate:\S+ 1 (udp|tcp) \d+ (\S+) (\d+)/gim)].map(([, protocol, address, port]) => ({
+    protocol: protocol!.toLowerCase() as "udp" | "tcp",
+    address: address!,
+    port: Number(port),
+  })) as IceCandidate[];
+}
+
+async function connect(sdp: string, place = placesOf(sdp).find(({ protocol }) => protocol === "udp")) {
   const line = (name: string): string => new RegExp(`^a=${name}:(\\S+)`, "m").exec(sdp)?.[1] ?? "";
-  const candidate = /^a=candidate:\S+ 1 udp \d+ (\S+) (\d+)/im.exec(sdp);
-  if (!candidate) throw new Error("the answer has no candidate");
-  const place = { address: candidate[1]!, port: Number(candidate[2]), protocol: "udp" } as IceCandidate;
+  if (!place) throw new Error("the answer has no candidate");
   const peer = { iceUfrag: line("ice-ufrag"), icePwd: line("ice-pwd"), state: "connected" } as PeerTransport;
   const viewer = await TransportViewer.open(peer, place);
   await viewer.connect();
   return viewer;
+}
+
+export interface OnePlay extends AsyncDisposable {
+  /** All that the answer named, and the first of them, which was taken. */
+  readonly places: readonly IceCandidate[];
+  readonly place: IceCandidate;
+  readonly transport: TransportViewer;
+}
+
+/** Plays a WHEP endpoint once, over the first candidate of its answer. */
+export async function playOnce(url: string): Promise<OnePlay> {
+  const answer = await fetch(url, {
+    method: "POST",
+    headers: { "Content-Type": "application/sdp" },
+    body: ownOffer,
+  });
+  const body = await answer.text();
+  if (answer.status !== 201) throw new Error(`${answer.status}: ${body}`);
+  const places = placesOf(body);
+  const transport = await connect(body, places[0]);
+  return {
+    places,
+    place: places[0]!,
+    transport,
+    async [Symbol.asyncDispose]() {
+      transport.close();
+      await fetch(new URL(answer.headers.get("location")!, answer.url), { method: "DELETE" });
+    },
+  };
 }

@@ -7,9 +7,15 @@ const [endpoint, wanted] = process.argv.slice(2);
 const peer = new wrtc.RTCPeerConnection();
 let pictures = 0;
 let sounds = 0;
+/** Before the first picture. */
+let soundsBefore: number | undefined;
 peer.ontrack = ({ track }: { readonly track: InstanceType<typeof wrtc.MediaStreamTrack> }) => {
-  if (track.kind === "video") new wrtc.nonstandard.RTCVideoSink(track).onframe = () => pictures++;
-  else new wrtc.nonstandard.RTCAudioSink(track).ondata = () => sounds++;
+  if (track.kind === "video") {
+    new wrtc.nonstandard.RTCVideoSink(track).onframe = () => {
+      soundsBefore ??= sounds;
+      pictures++;
+    };
+  } else new wrtc.nonstandard.RTCAudioSink(track).ondata = () => sounds++;
 };
 for (const kind of ["video", "audio"]) peer.addTransceiver(kind, { direction: "recvonly" });
 await peer.setLocalDescription(await peer.createOffer());
@@ -20,5 +26,8 @@ const startedMs = performance.now();
 await peer.setRemoteDescription({ type: "answer", sdp: await answer.text() });
 await until(`${wanted} pictures are decoded`, 25_000, () => pictures >= Number(wanted));
 const deleted = await fetch(new URL(answer.headers.get("Location")!, endpoint), { method: "DELETE" });
-console.log(JSON.stringify({ pictures, sounds, ms: performance.now() - startedMs, deleted: deleted.status }));
+const soundsMeanwhile = sounds - soundsBefore!;
+console.log(
+  JSON.stringify({ pictures, sounds, soundsMeanwhile, ms: performance.now() - startedMs, deleted: deleted.status }),
+);
 process.kill(process.pid, "SIGKILL");
