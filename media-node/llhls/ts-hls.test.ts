@@ -23,10 +23,22 @@ class Room {
   readonly clock = new ManualClock();
   node!: LlHlsNode;
   #source: FakeSource | undefined;
-  #fed = 0;
+  readonly #samples: readonly Sample[];
+  #fed: number;
 
-  static async open(t: TestContext, options: Partial<LlHlsNodeOptions> = {}): Promise<Room> {
-    const room = new Room();
+  /** @param from the sample that the source begins with */
+  constructor(from: number, media: readonly Sample[]) {
+    this.#fed = from;
+    this.#samples = media;
+  }
+
+  static async open(
+    t: TestContext,
+    options: Partial<LlHlsNodeOptions> = {},
+    media: readonly Sample[] = samples,
+    from = 0,
+  ): Promise<Room> {
+    const room = new Room(from, media);
     const open = async (): Promise<FakeSource> => (room.#source = new FakeSource(describe([videoTrack, audioTrack])));
     room.node = await startLlHlsNode({ open, clock: room.clock, config: mpegTs, ...options });
     t.after(() => room.node.close());
@@ -34,7 +46,7 @@ class Room {
   }
 
   feed(untilMs: number): void {
-    while (timeMs(samples[this.#fed]!) <= untilMs) this.#source!.sink!.onSample(samples[this.#fed++]!);
+    while (timeMs(this.#samples[this.#fed]!) <= untilMs) this.#source!.sink!.onSample(this.#samples[this.#fed++]!);
   }
 
   fetch(file: string, init?: RequestInit): Promise<Response> {
@@ -102,6 +114,32 @@ test("the media playlist lists whole segments with their numbers, times and byte
     assert.equal(range.status, 206);
     assert.ok(Buffer.from(await range.arrayBuffer()).equals(bytes.subarray(188, 376)));
   }
+});
+
+test("no segment is longer than the target duration, which is the same on every edge and at every moment", async (t) => {
+  // Groups of pictures from a fifth of a second to three and a half.
+  const keys = new Set([0, 5, 60, 148, 170, 172, 200, 275, 363, 370, 420, 500, 588, 640, 700, 780, 868, 900]);
+  const uneven = syntheticSamples({ durationMs: 40_000, isKeyframe: (index) => keys.has(index) });
+  const late = uneven.findIndex((sample) => timeMs(sample) >= 7_000);
+  const rooms = [await Room.open(t, {}, uneven), await Room.open(t, {}, uneven, late)];
+  const targets = new Set<string>();
+  const durations = new Set<number>();
+  for (const room of rooms) {
+    const { list } = await room.play(16_000);
+    for (let untilMs = 16_000; untilMs < 38_000; untilMs += 700) {
+      room.feed(untilMs);
+      const text = await (await room.fetch(list)).text();
+      targets.add(/#EXT-X-TARGETDURATION:(.*)/.exec(text)![1]!);
+      for (const [, duration] of text.matchAll(/#EXTINF:([\d.]+),/g)) durations.add(Number(duration));
+    }
+  }
+  assert.deepEqual([...targets], ["4"]);
+  // RFC 8216 §4.3.3.1: rounded to the nearest integer.
+  assert.deepEqual(
+    [...durations].filter((duration) => Math.round(duration) > 4),
+    [],
+  );
+  assert.ok(Math.max(...durations) > 3 && Math.min(...durations) < 1.5, "segments were of many lengths");
 });
 
 test("who asks for ?format=ts gets it, also by the plain name where LL-HLS does not have it", async (t) => {

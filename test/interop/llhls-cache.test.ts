@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -17,7 +17,13 @@ const secret = "shared by all edges";
 const viewers = 40;
 const parts = 12;
 
-async function startNginx(t: TestContext, edges: readonly string[]): Promise<string> {
+interface Nginx {
+  readonly url: string;
+  /** All that it wrote so far: its log, and every kept answer with its key. */
+  readonly written: () => string;
+}
+
+async function startNginx(t: TestContext, edges: readonly string[]): Promise<Nginx> {
   assert.ok(existsSync("/usr/sbin/nginx"), "This test needs nginx: apt-get install nginx-light");
   const folder = mkdtempSync(join(tmpdir(), "hearth-cache-"));
   const reserved = createServer().listen(0, "127.0.0.1");
@@ -30,13 +36,14 @@ async function startNginx(t: TestContext, edges: readonly string[]): Promise<str
     .replaceAll(/ {2}server 192\.0\.2\.\d+:3333;\n/g, "")
     .replace("  keepalive", `  ${edges.map((edge) => `server ${new URL(edge).host};`).join(" ")}\n  keepalive`)
     .replace("listen 80;", `listen 127.0.0.1:${port};`)
+    .replace("/var/log/nginx/hearth.log", `${folder}/access.log`)
     .replace("/var/cache/nginx/hearth", `${folder}/cache`);
   assert.ok(!/192\.0\.2|listen 80|\/var\//.test(own), own);
   writeFileSync(
     join(folder, "nginx.conf"),
     `${process.getuid?.() === 0 ? "user root;" : ""} worker_processes 1; daemon off; pid ${folder}/pid; error_log stderr error;
 events { worker_connections 1024; }
-http { access_log off; ${temporary.join(" ")} proxy_temp_path ${folder}/proxy;
+http { ${temporary.join(" ")} proxy_temp_path ${folder}/proxy;
 ${own}
 }`,
   );
@@ -53,7 +60,12 @@ ${own}
       () => false,
     ),
   );
-  return url;
+  const written = (): string =>
+    readdirSync(folder, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile() && (entry.name === "access.log" || entry.parentPath.includes("/cache")))
+      .map((entry) => readFileSync(join(entry.parentPath, entry.name), "latin1"))
+      .join("\n");
+  return { url, written };
 }
 
 test(
@@ -61,15 +73,24 @@ test(
   { timeout: 60_000 },
   async (t) => {
     const clip = await makeClip({ seconds: 6 });
-    const open = loopingSource(clip, { epochMs: hearthEpochMs, burstMs: 10_000 });
+    const open = loopingSource(clip, {
+      epochMs: hearthEpochMs,
+      burstMs: 10_000,
+    });
     const edges = await Promise.all([1, 2].map(() => startLlHlsNode({ open, secret })));
     for (const edge of edges) t.after(() => edge.close());
     for (const edge of edges) await (await fetch(`${edge.baseUrl}/app/stream/llhls.m3u8`)).text();
-    const base = `${await startNginx(
+    const nginx = await startNginx(
       t,
       edges.map(({ baseUrl }) => baseUrl),
-    )}/app/stream`;
-    const seen = { hits: 0, all: 0, missed: [] as string[], tokens: new Set<string>() };
+    );
+    const base = `${nginx.url}/app/stream`;
+    const seen = {
+      hits: 0,
+      all: 0,
+      missed: [] as string[],
+      tokens: new Set<string>(),
+    };
     const begin = async (): Promise<string> => {
       const master = await (await fetch(`${base}/llhls.m3u8`)).text();
       const [uri, token] = /^chunklist_0_video\S+session=(\S+)/m.exec(master)!;
@@ -111,7 +132,14 @@ test(
     };
     await Promise.all(urls.map(watch));
     const live = seen.hits / seen.all;
-    t.diagnostic(JSON.stringify({ live, hits: seen.hits, all: seen.all, tokens: seen.tokens.size }));
+    t.diagnostic(
+      JSON.stringify({
+        live,
+        hits: seen.hits,
+        all: seen.all,
+        tokens: seen.tokens.size,
+      }),
+    );
     assert.equal(seen.tokens.size, viewers);
     assert.equal(new Set(seen.missed).size, seen.missed.length, "a part was asked for twice");
     assert.ok(live >= 0.95, `${seen.hits} of ${seen.all} came from the cache`);
@@ -128,6 +156,48 @@ test(
     const master = await (await fetch(`${base}/llhls.m3u8`)).text();
     const [uri] = /^chunklist_0_video[^?\n]+/m.exec(master)!;
     assert.equal((await fetch(`${base}/${uri}`)).status, 401);
+    const written = nginx.written();
+    assert.ok(written.includes(`"GET /app/stream/${uri} `) && written.includes(`KEY: /app/stream/${seen.missed[0]}`));
+    assert.deepEqual(
+      [...seen.tokens].filter((token) => written.includes(token)),
+      [],
+      "nginx wrote a token down",
+    );
+  },
+);
+
+test(
+  "a token that has run out opens no playlist, on any edge; files that are kept stay with who knows them",
+  { timeout: 30_000 },
+  async (t) => {
+    const clip = await makeClip({ seconds: 6 });
+    const open = loopingSource(clip, {
+      epochMs: hearthEpochMs,
+      burstMs: 10_000,
+    });
+    const config = { sessionTtlMs: 3_000 };
+    const edges = await Promise.all([1, 2].map(() => startLlHlsNode({ open, secret, config })));
+    for (const edge of edges) t.after(() => edge.close());
+    for (const edge of edges) await (await fetch(`${edge.baseUrl}/app/stream/llhls.m3u8`)).text();
+    const { url } = await startNginx(
+      t,
+      edges.map(({ baseUrl }) => baseUrl),
+    );
+    const base = `${url}/app/stream`;
+    const statusOf = async (of: string): Promise<number> => {
+      const answer = await fetch(of);
+      await answer.arrayBuffer();
+      return answer.status;
+    };
+    const [uri] = /^chunklist_0_video\S+/m.exec(await (await fetch(`${base}/llhls.m3u8`)).text())!;
+    const playlist = await (await fetch(`${base}/${uri}`)).text();
+    const part = [...playlist.matchAll(/EXT-X-PART:[^\n]*URI="([^"]+)"/g)].at(-1)![1]!;
+    assert.equal(await statusOf(`${base}/${part}`), 200);
+    await until("the token to run out", 10_000, async () => (await statusOf(`${base}/${uri}`)) === 401);
+    for (const { baseUrl } of edges) assert.equal(await statusOf(`${baseUrl}/app/stream/${uri}`), 401);
+    const kept = await fetch(`${base}/${part}`);
+    await kept.arrayBuffer();
+    assert.deepEqual([kept.status, kept.headers.get("x-cache")], [200, "HIT"]);
   },
 );
 
