@@ -27,6 +27,7 @@ const long = [
   "infra/vm/vm.test.ts",
   "test/interop/rtsp-gstreamer.test.ts",
   "test/e2e/command.test.ts",
+  "test/interop/llhls-subtitles.test.ts",
   "test/e2e/llhls-any-edge.test.ts",
   "test/interop/rtsp-frame-exact.test.ts",
   "test/interop/webrtc-transport.test.ts",

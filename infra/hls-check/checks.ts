@@ -25,6 +25,9 @@ const isLowLatency = (track: TrackRecord): boolean => !Number.isNaN(track.first.
 /** MPEG-TS, by the byte that each of its packets begins with: it has no init segments and no fragments. */
 const isTransport = (track: TrackRecord): boolean =>
   readable(track).length > 0 && readable(track).every(({ bytes }) => bytes[0] === 0x47 && bytes[188] === 0x47);
+/** WebVTT: whole texts, each with a header of its own. */
+const isText = (track: TrackRecord): boolean =>
+  readable(track).length > 0 && readable(track).every(({ bytes }) => bytes.toString("latin1", 0, 6) === "WEBVTT");
 const failsWhen = (isFault: boolean, text: string): string[] => (isFault ? [text] : []);
 
 /** Segments and parts of the last playlist whose bytes were read, oldest first. */
@@ -191,7 +194,10 @@ const headers: Rule = (record) => [
     ...failsWhen(!allows(playlist) || !allows(segment), "not open to `Origin: null`"),
     ...failsWhen(playlist.get("content-encoding") !== "gzip", "the playlist is not compressed"),
     ...failsWhen(!/mpegurl/i.test(playlist.get("content-type") ?? ""), "the playlist has another content type"),
-    ...failsWhen(!/^(video|audio)\//.test(segment.get("content-type") ?? ""), "the segment has another content type"),
+    ...failsWhen(
+      !/^(?:(?:video|audio)\/|text\/vtt)/.test(segment.get("content-type") ?? ""),
+      "the segment has another content type",
+    ),
   ])(record),
 ];
 
@@ -299,7 +305,7 @@ const secure: Rule = ({ alpn }) =>
   failsWhen(alpn !== undefined && alpn !== "h2", `HTTP/2 is not offered (${alpn || "no ALPN"}): Safari needs it`);
 
 const contiguous = eachTrack((track) => {
-  if (isTransport(track)) return [];
+  if (isTransport(track) || isText(track)) return [];
   const faults: string[] = [];
   let nextTime: number | undefined;
   let nextMsn: number | undefined;
@@ -316,7 +322,7 @@ const contiguous = eachTrack((track) => {
 });
 
 const concatenation = eachTrack((track) =>
-  readable(track).flatMap(({ segment: { parts, msn }, bytes }) => {
+  (isText(track) ? [] : readable(track)).flatMap(({ segment: { parts, msn }, bytes }) => {
     const pieces = parts.map((part) => track.files.get(part.uri));
     if (pieces.length === 0 || pieces.some((piece) => piece === undefined)) return [];
     return failsWhen(!Buffer.concat(pieces.map((piece) => piece!)).equals(bytes), `segment ${msn} is not its parts`);
@@ -324,10 +330,12 @@ const concatenation = eachTrack((track) =>
 );
 
 const initSegments = eachTrack((track) =>
-  (isTransport(track) ? [] : [...new Set(lastOf(track).segments.map(({ mapUri }) => mapUri))]).flatMap((uri) => {
-    const bytes = track.files.get(uri ?? "");
-    return bytes ? failsWhen(!readInit(bytes).hasMvex, `${uri} has no mvex`) : [`${uri} cannot be read`];
-  }),
+  (isTransport(track) || isText(track) ? [] : [...new Set(lastOf(track).segments.map(({ mapUri }) => mapUri))]).flatMap(
+    (uri) => {
+      const bytes = track.files.get(uri ?? "");
+      return bytes ? failsWhen(!readInit(bytes).hasMvex, `${uri} has no mvex`) : [`${uri} cannot be read`];
+    },
+  ),
 );
 
 const units = eachTrack((track, name) => {
