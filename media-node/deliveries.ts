@@ -227,6 +227,11 @@ async function openWebRtc(
     ports: signalling,
     guest: withAnswerHeaders(guest, (target) => webRtcRules(live.now, target)),
     times,
+    // Their first viewer would wait for the thread that serves them.
+    warm: async () => {
+      await workers.prepare();
+      return true;
+    },
     delay: { label: "webrtc", of: halfRoundTrip(guests) },
     statsOf: (stream) => first(guests, ({ stats }) => stats.streams[stream]),
     drain: (withinMs) => guests.forEach((one) => one.drain(withinMs)),
