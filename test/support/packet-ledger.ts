@@ -12,6 +12,10 @@ export interface Deliveries {
   readonly dropped: number;
   /** They never came, neither as they were nor repeated. */
   readonly missing: number;
+  /** Repetitions that were sent. */
+  readonly repeats: number;
+  /** Longest time from the first sending of a packet until it had passed the path, as it was or repeated. */
+  readonly longestMs: number;
 }
 
 /**
@@ -23,7 +27,8 @@ export class PacketLedger {
   readonly #sent = new Map<number, SentMedia[]>();
   /** SSRC × 65,536 + sequence number of what repeats another → that one's sequence number (RFC 4588). */
   readonly #originals = new Map<number, number>();
-  readonly #passed = new Set<number>();
+  /** When each passed first. */
+  readonly #passed = new Map<number, number>();
 
   /** `peer`, whose packets are written down. */
   watch(peer: PeerTransport): PeerTransport {
@@ -40,19 +45,36 @@ export class PacketLedger {
     // RFC 7983 §7 and RFC 5761 §4: neither STUN, DTLS nor RTCP.
     if (datagram.length < 12 || datagram[0]! < 128 || (datagram[1]! >= 192 && datagram[1]! <= 223)) return;
     const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.length);
-    this.#passed.add(keyOf(view.getUint32(8), view.getUint16(2)));
+    const key = keyOf(view.getUint32(8), view.getUint16(2));
+    if (!this.#passed.has(key)) this.#passed.set(key, performance.now());
   }
 
-  /** @param media,rtx SSRCs of a stream and of its repetitions; packets sent after `untilMs` may still be on their way */
+  /**
+   * @param media,rtx SSRCs of a stream and of its repetitions; packets sent after `untilMs` may still be on their way
+   *
+   * Those of the first two seconds are left out: what is lost before a viewer has its keys it does not know of, and the opening
+   * burst is sent anew as a whole when it asks for a key frame.
+   */
   deliveries(media: number, rtx: number, untilMs: number): Deliveries {
-    const repeated = new Set<number>();
+    const repeated = new Map<number, number>();
     for (const [key, sequence] of this.#originals) {
-      if (Math.floor(key / 65_536) === rtx && this.#passed.has(key)) repeated.add(sequence);
+      const passedMs = Math.floor(key / 65_536) === rtx ? this.#passed.get(key) : undefined;
+      if (passedMs !== undefined) repeated.set(sequence, Math.min(passedMs, repeated.get(sequence) ?? Infinity));
     }
-    const sent = (this.#sent.get(media) ?? []).filter(({ sentMs }) => sentMs <= untilMs);
+    const all = this.#sent.get(media) ?? [];
+    const fromMs = (all[0]?.sentMs ?? 0) + openingMs;
+    const sent = all.filter(({ sentMs }) => sentMs >= fromMs && sentMs <= untilMs);
     const dropped = sent.filter(({ sequence }) => !this.#passed.has(keyOf(media, sequence)));
     const missing = dropped.filter(({ sequence }) => !repeated.has(sequence));
-    return { sent: sent.length, dropped: dropped.length, missing: missing.length };
+    const tookMs = ({ sequence, sentMs }: SentMedia): number =>
+      (this.#passed.get(keyOf(media, sequence)) ?? repeated.get(sequence) ?? sentMs) - sentMs;
+    return {
+      sent: sent.length,
+      dropped: dropped.length,
+      missing: missing.length,
+      repeats: this.#sent.get(rtx)?.length ?? 0,
+      longestMs: sent.reduce((longest, packet) => Math.max(longest, tookMs(packet)), 0),
+    };
   }
 
   #note({ slab, offsets }: RtpBatch, index: number, from: number, { ssrc, packetIndex }: RtpRoute): void {
@@ -64,5 +86,7 @@ export class PacketLedger {
     this.#sent.set(ssrc, sent);
   }
 }
+
+const openingMs = 2_000;
 
 const keyOf = (ssrc: number, sequence: number): number => ssrc * 65_536 + sequence;
