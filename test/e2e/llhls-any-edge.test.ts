@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { hearthEpochMs } from "../../media-node/core/epoch.ts";
-import { makeClip } from "../support/clip.ts";
+import { makeClip, withSubtitles } from "../support/clip.ts";
+import { EdgeComparison } from "../support/compare-edges.ts";
 import { playerFiles, playInChromium } from "../support/hls-player.ts";
 import { startLlHlsNode, type LlHlsNode } from "../support/llhls-node.ts";
 import { loopingSource } from "../support/looping-source.ts";
@@ -12,7 +13,7 @@ import { until } from "../support/until.ts";
 const secret = "shared by all edges";
 
 test("hls.js plays without a stall when every request goes to another edge", { timeout: 120_000 }, async (t) => {
-  const clip = await makeClip({ seconds: 10 });
+  const clip = withSubtitles(await makeClip({ seconds: 10 }));
   const startEdge = async (): Promise<LlHlsNode> => {
     const node = await startLlHlsNode({
       open: loopingSource(clip, { epochMs: hearthEpochMs, burstMs: 10_000 }),
@@ -48,16 +49,21 @@ test("hls.js plays without a stall when every request goes to another edge", { t
   assert.deepEqual(playback.errors, []);
   assert.equal(playback.stalls, 0);
   await compareEdges(first, [second, third], master);
+  const compared = new EdgeComparison([`${first.baseUrl}/app/stream/`, `${third.baseUrl}/app/stream/`]);
+  for (const uri of playlistsIn(master)) await compared.compareNext(uri);
+  assert.deepEqual(compared.differences, []);
 });
+
+const playlistsIn = (master: string): string[] => [...master.matchAll(/chunklist_[^"\n]+/g)].map(([uri]) => uri);
 
 /** Every whole segment and part that two edges list under one name must have the same bytes. */
 async function compareEdges(reference: LlHlsNode, others: readonly LlHlsNode[], master: string): Promise<void> {
-  const playlists = [...master.matchAll(/chunklist_[^"\n]+/g)].map(([uri]) => uri);
-  assert.equal(playlists.length, 2);
+  const playlists = playlistsIn(master);
+  assert.deepEqual(playlists.map((uri) => uri.split("_")[2]).toSorted(), ["audio", "subtitle", "video"]);
   const get = async (node: LlHlsNode, uri: string) => fetch(`${node.baseUrl}/app/stream/${uri}`);
   // What an edge never had, it lists as gaps.
   const gap = /#EXT-X-GAP\n#EXTINF.*\n.*\n/g;
-  const namesOf = (text: string) => text.replaceAll(gap, "").match(/(?:seg|part|init)_[\w-]+_llhls\.m4s/g) ?? [];
+  const namesOf = (text: string) => text.replaceAll(gap, "").match(/(?:seg|part|init)_[\w-]+_llhls\.(?:m4s|vtt)/g) ?? [];
   for (const playlist of playlists) {
     const names = new Set(namesOf(await (await get(reference, playlist)).text()));
     for (const other of others) {

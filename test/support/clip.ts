@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { joinAnnexB } from "../../media-node/codecs/annex-b.ts";
 import { serializeAacConfig } from "../../media-node/codecs/aac.ts";
+import { serializeCueSample } from "../../media-node/codecs/webvtt.ts";
 import type { Sample } from "../../media-node/core/sample.ts";
 import type { Track } from "../../media-node/core/track.ts";
 
@@ -139,6 +140,28 @@ function splitLengthPrefixed(bytes: Buffer): Buffer[] {
 function boxContent(file: Buffer, type: string): Uint8Array {
   const at = file.indexOf(type, 0, "latin1");
   return Uint8Array.from(file.subarray(at + 4, at - 4 + file.readUInt32BE(at - 4)));
+}
+
+/**
+ * The clip with a subtitle track: in each second a cue that is over within it, and from each third one
+ * on another that is shown beside them, across segments. Each is known when it is shown.
+ */
+export function withSubtitles(clip: Clip): Clip {
+  const trackId = clip.tracks.length;
+  const subtitle = { label: "English", isDefault: false, isAutoSelect: false, isForced: false };
+  const form = { kind: "subtitle", codec: "webvtt", timescale: 1_000, language: "en", subtitle } as const;
+  const cue = (startMs: number, duration: number, text: string): Sample => {
+    const data = serializeCueSample({ text, settings: "" });
+    return { trackId, pts: startMs, dts: startMs, duration, isKeyframe: true, data };
+  };
+  const seconds = Array.from({ length: Math.floor(clip.durationMs / 1_000) }, (_, second) => second);
+  const cues = seconds.flatMap((second) => [
+    cue(second * 1_000 + 250, 650, `second ${second}`),
+    ...(second % 3 === 0 ? [cue(second * 1_000 + 500, 2_700, `from second ${second} on`)] : []),
+  ]);
+  const tracks = [...clip.tracks, { ...form, id: trackId, name: "subtitle", bitrate: 0 }];
+  const timeMs = (sample: Sample): number => (sample.dts * 1_000) / tracks[sample.trackId]!.timescale;
+  return { ...clip, tracks, samples: [...clip.samples, ...cues].sort((a, b) => timeMs(a) - timeMs(b)) };
 }
 
 /** The clip played over and over: sample `index` of an endless stream whose time starts at `startMs`. */

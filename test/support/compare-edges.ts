@@ -29,7 +29,7 @@ export class EdgeComparison {
     if (both![0] !== both![1])
       this.differences.push(`playlists for ${asked}: ${onlyIn(both![0], both![1])} and ${onlyIn(both![1], both![0])}`);
     const hinted = new Set(both![0].match(/(?<=PRELOAD-HINT.*URI=")[^"]+/g));
-    const names = [...new Set(both![0].match(/(?:seg|part|init)_[\w-]+_llhls\.m4s/g))];
+    const names = [...new Set(both![0].match(/(?:seg|part|init)_[\w-]+_llhls\.(?:m4s|vtt)/g))];
     for (const name of names) if (!hinted.has(name) && !this.#compared.has(name)) await this.#compareFile(name);
   }
 

@@ -45,6 +45,12 @@ function play(clip: Clip, epochMs: number, burstMs: number, sink: SourceSink): T
   // Join on the key frame at or before the start of the burst.
   while (timeOf(index) < nowMs() - burstMs) index++;
   while (!(loopedSample(clip, index, 0).isKeyframe && loopedSample(clip, index, 0).trackId === 0)) index--;
+  // Of cues an origin remembers those that are still shown.
+  for (let at = Math.max(0, index - clip.samples.length); at < index; at++) {
+    const sample = loopedSample(clip, at, 0);
+    if (clip.tracks[sample.trackId]!.kind === "subtitle" && sample.pts + sample.duration > timeOf(index))
+      sink.onSample(sample);
+  }
   return every(systemClock, 5, () => {
     while (timeOf(index) <= nowMs()) sink.onSample(loopedSample(clip, index++, 0));
   });
