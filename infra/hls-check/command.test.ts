@@ -2,14 +2,14 @@ import assert from "node:assert/strict";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { test } from "node:test";
 import { hearthEpochMs } from "../../media-node/core/epoch.ts";
-import { makeClip } from "../../test/support/clip.ts";
+import { makeClip, withSubtitles } from "../../test/support/clip.ts";
 import { startLlHlsNode } from "../../test/support/llhls-node.ts";
 import { loopingSource } from "../../test/support/looping-source.ts";
 import { runHlsCheck } from "./command.ts";
 
-test("a good stream breaks no rule, one that lies is named", { timeout: 60_000 }, async (t) => {
-  const open = loopingSource(await makeClip({ seconds: 6 }), { epochMs: hearthEpochMs, burstMs: 10_000 });
-  const node = await startLlHlsNode({ open });
+test("a good stream with subtitles breaks no rule, one that lies is named", { timeout: 60_000 }, async (t) => {
+  const clip = withSubtitles(await makeClip({ seconds: 6 }));
+  const node = await startLlHlsNode({ open: loopingSource(clip, { epochMs: hearthEpochMs, burstMs: 10_000 }) });
   t.after(() => node.close());
   // Passes everything on, but for a rate nobody has measured.
   const lie = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
@@ -27,6 +27,7 @@ test("a good stream breaks no rule, one that lies is named", { timeout: 60_000 }
   const { port } = liar.address() as { port: number };
   const said: string[] = [];
   const path = "app/stream/llhls.m3u8";
+  assert.match(await (await fetch(`${node.baseUrl}/${path}`)).text(), /TYPE=SUBTITLES/);
   assert.equal(
     await runHlsCheck([`${node.baseUrl}/${path}`, "--seconds", "3"], (line) => said.push(line)),
     0,

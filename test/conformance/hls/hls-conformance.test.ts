@@ -1,9 +1,9 @@
-// The rules of RFC 8216bis and CMAF, checked on four running streams at once: watching is waiting, not work.
+// The rules of RFC 8216bis and CMAF, checked on five running streams at once: watching is waiting, not work.
 // HEARTH_HLS_SECONDS watches for another time than the default.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { hearthEpochMs } from "../../../media-node/core/epoch.ts";
-import { makeClip, type Clip, type ClipOptions } from "../../support/clip.ts";
+import { makeClip, withSubtitles, type Clip, type ClipOptions } from "../../support/clip.ts";
 import { startLlHlsNode } from "../../support/llhls-node.ts";
 import { loopingSource } from "../../support/looping-source.ts";
 import { checkHls } from "../../../infra/hls-check/checks.ts";
@@ -21,6 +21,7 @@ const kinds: Record<string, ClipOptions> = {
 /** Encoded before anybody watches: an encoder beside a viewer would take its time away. */
 const clips = new Map<string, Clip>();
 for (const [kind, options] of Object.entries(kinds)) clips.set(kind, await makeClip(options));
+clips.set("subtitles", withSubtitles(clips.get("29.97 Hz with B-frames")!));
 
 describe(`watched for ${seconds} s`, { concurrency: true }, () => {
   for (const [kind, clip] of clips) {
@@ -29,6 +30,7 @@ describe(`watched for ${seconds} s`, { concurrency: true }, () => {
       const node = await startLlHlsNode({ open, config: { segmentCount: 20 } });
       t.after(() => node.close());
       const record = await observeHls(`${node.baseUrl}/app/stream/llhls.m3u8`, seconds);
+      assert.equal(record.tracks.size, clip.tracks.length);
       for (const { rule, faults } of checkHls(record)) assert.deepEqual(faults, [], rule);
       for (const track of record.tracks.values()) assert.ok(track.reloads.length > seconds * 2, "it was watched");
     });
