@@ -7,16 +7,37 @@ import { FakeSource } from "../../test/support/fake-source.ts";
 import { startLlHlsNode, type LlHlsNode } from "../../test/support/llhls-node.ts";
 import { audioTrack, describe, syntheticSamples, videoTrack } from "../../test/support/synthetic-media.ts";
 import { until } from "../../test/support/until.ts";
+import { parseWebVtt, serializeCueSample } from "../codecs/webvtt.ts";
+import type { Sample } from "../core/sample.ts";
+import type { Track } from "../core/track.ts";
 import { ManualClock } from "../time/manual-clock.ts";
 
-const samples = syntheticSamples({ durationMs: 120_000 });
-const timeMs = ({ trackId, dts }: { trackId: number; dts: number }): number => dts / (trackId === 0 ? 90 : 48);
+const subtitleTrack: Track = {
+  id: 2,
+  kind: "subtitle",
+  codec: "webvtt",
+  name: "subtitle",
+  timescale: 1_000,
+  bitrate: 0,
+  subtitle: { label: "English", isDefault: false, isAutoSelect: false, isForced: false },
+};
+const ticksPerMs = [90, 48, 1];
+const timeMs = ({ trackId, dts }: Sample): number => dts / ticksPerMs[trackId]!;
+
+/** Every 3 s one that is shown for 5 s: across segments, and beside the next one. */
+const cues = Array.from({ length: 40 }, (_, index): Sample => {
+  const times = { pts: index * 3_000 + 500, dts: index * 3_000 + 500, duration: 5_000 };
+  return { trackId: 2, ...times, isKeyframe: true, data: serializeCueSample({ settings: "", text: `cue ${index}` }) };
+});
+const samples = [...syntheticSamples({ durationMs: 120_000 }), ...cues].sort((a, b) => timeMs(a) - timeMs(b));
+const kinds = ["video", "audio", "subtitle"] as const;
+type Kind = (typeof kinds)[number];
 const plain = { headers: { "accept-encoding": "identity" } };
 
 /** An edge that keeps 40 s, fed by hand. */
 class Edge {
   readonly clock = new ManualClock();
-  readonly source = new FakeSource(describe([videoTrack, audioTrack]));
+  readonly source = new FakeSource(describe([videoTrack, audioTrack, subtitleTrack]));
   readonly folder: string;
   node!: LlHlsNode;
   /** Every segment that was ever live, with its bytes. */
@@ -42,11 +63,13 @@ class Edge {
     edge.#at = samples.findIndex((sample) => timeMs(sample) >= fromMs && sample.trackId === 0 && sample.isKeyframe);
     const answer = fetch(edge.url("llhls.m3u8"));
     await until("the source to be started", 5_000, () => edge.source.sink !== undefined);
+    // An origin remembers the cues that are still shown.
+    for (const cue of cues) if (cue.pts < fromMs && cue.pts + cue.duration > fromMs) edge.source.sink!.onSample(cue);
     await edge.feed(fromMs + 6_200);
     // Nothing more is expected of what an origin remembers.
     edge.clock.advance(200);
     edge.#playlists = (await (await answer).text()).match(/chunklist_[^"\n]+/g) ?? [];
-    assert.equal(new Set(edge.#playlists).size, 2);
+    assert.equal(new Set(edge.#playlists).size, kinds.length);
     return edge;
   }
 
@@ -65,7 +88,7 @@ class Edge {
   async play(fromMs: number, untilMs: number): Promise<void> {
     for (let ms = fromMs; ms <= untilMs; ms += 2_000) {
       await this.feed(ms);
-      for (const kind of ["video", "audio"] as const) {
+      for (const kind of kinds) {
         for (const name of segmentsIn(await this.text(kind, "&_HLS_rewind=NO"))) {
           if (!this.seen.has(name)) this.seen.set(name, await this.bytes(name));
         }
@@ -73,7 +96,7 @@ class Edge {
     }
   }
 
-  async text(kind: "video" | "audio", query = ""): Promise<string> {
+  async text(kind: Kind, query = ""): Promise<string> {
     const uri = this.#playlists.find((each) => each.includes(kind))!;
     return (await fetch(this.url(`${uri}${query}`), plain)).text();
   }
@@ -102,7 +125,7 @@ test("rewinding lists the whole window, and serves every segment byte for byte a
   const edge = await Edge.open(t);
   await edge.play(8_400, 80_400);
   await edge.written();
-  for (const kind of ["video", "audio"] as const) {
+  for (const kind of kinds) {
     const all = segmentsIn(await edge.text(kind, "&_HLS_rewind=YES"));
     const live = segmentsIn(await edge.text(kind, "&_HLS_rewind=NO"));
     assert.ok(live.length >= 4 && live.length <= 8, `${live.length} live`);
@@ -111,6 +134,43 @@ test("rewinding lists the whole window, and serves every segment byte for byte a
     for (const name of all) assert.deepEqual(await edge.bytes(name), edge.seen.get(name), name);
   }
   assert.equal(edge.node.guest.stats.rewind.lost, 0);
+});
+
+test("who rewinds has the cues that were shown then, without parts and beside the picture's segments", async (t) => {
+  const edge = await Edge.open(t);
+  await edge.play(8_400, 60_400);
+  await edge.written();
+  for (const query of ["", "&_HLS_legacy=YES", "&_HLS_legacy=YES&_HLS_rewind=NO"]) {
+    const [video, text] = await Promise.all([edge.text("video", query), edge.text("subtitle", query)]);
+    assert.doesNotMatch(text, /EXT-X-MAP/);
+    assert.equal(/EXT-X-PART/.test(text), query === "", query);
+    const datesIn = (list: string): string[] => list.match(/^#EXT-X-PROGRAM-DATE-TIME.*$/gm) ?? [];
+    assert.deepEqual([sequenceOf(text), datesIn(text)], [sequenceOf(video), datesIn(video)], query);
+    const lengths = (list: string): string[] => list.match(/^#EXTINF.*$/gm) ?? [];
+    assert.deepEqual(lengths(text), lengths(video), query);
+    const names = segmentsIn(text);
+    assert.ok(names.length >= 4 && names.every((name) => name.endsWith(".vtt")));
+    for (const [index, name] of names.entries()) {
+      const startMs = Date.parse(datesIn(text)[index]!.slice("#EXT-X-PROGRAM-DATE-TIME:".length));
+      const endMs = startMs + 1_000 * Number(lengths(text)[index]!.match(/[\d.]+/)![0]);
+      const shown = cues.filter(({ pts, duration }) => pts < endMs && pts + duration > startMs);
+      const written = parseWebVtt(await edge.bytes(name)).cues;
+      assert.deepEqual(
+        written.map((cue) => [cue.startMs, cue.endMs, cue.text]),
+        shown.map(({ pts, duration }) => [pts, pts + duration, `cue ${(pts - 500) / 3_000}`]),
+        `${name} ${query}`,
+      );
+    }
+  }
+  const [oldest] = segmentsIn(await edge.text("subtitle"));
+  const answer = await fetch(edge.url(oldest!), plain);
+  assert.deepEqual(
+    [answer.headers.get("content-type"), answer.headers.get("cache-control")],
+    ["text/vtt", "public, max-age=3600, immutable"],
+  );
+  const delta = await edge.text("subtitle", "&_HLS_skip=YES");
+  const skipped = Number(/SKIPPED-SEGMENTS=(\d+)/.exec(delta)![1]);
+  assert.deepEqual(segmentsIn(await edge.text("subtitle")).slice(skipped), segmentsIn(delta));
 });
 
 test("a request that does not say gets the window that DefaultQueryString names; the master passes a wish on", async (t) => {
@@ -127,6 +187,7 @@ test("a request that does not say gets the window that DefaultQueryString names;
   );
   const master = await (await fetch(yes.url("llhls.m3u8?_HLS_rewind=no"))).text();
   assert.match(master, /chunklist_0_video_\w+_llhls\.m3u8\?session=[^&]+&_HLS_rewind=NO\n/);
+  assert.match(master, /"chunklist_2_subtitle_\w+_llhls\.m3u8\?session=[^&]+&_HLS_rewind=NO"\n/);
 });
 
 test("a delta update counts what it leaves out of the window; legacy lists whole segments of all of it", async (t) => {
@@ -150,15 +211,17 @@ test("edges list and serve the same of what both have; of what one never had, it
   const second = await Edge.open(t, { fromMs: 20_000 });
   for (const edge of [first, second]) await edge.feed(44_500);
   await Promise.all([first.written(), second.written()]);
-  const [a, b] = await Promise.all([first.text("video"), second.text("video")]);
-  assert.ok(sequenceOf(b) > sequenceOf(a));
-  // From the second's first segment on, the text is the same.
-  const from = b.slice(b.indexOf("#EXT-X-PROGRAM-DATE-TIME"));
-  assert.ok(a.includes(from));
-  for (const name of segmentsIn(b)) assert.deepEqual(await second.bytes(name), await first.bytes(name), name);
-  const unknown = segmentsIn(a).find((name) => !segmentsIn(b).includes(name))!;
-  const response = await fetch(second.url(unknown));
-  assert.deepEqual([response.status, response.headers.get("cache-control")], [404, "max-age=1"]);
+  for (const kind of ["video", "subtitle"] as const) {
+    const [a, b] = await Promise.all([first.text(kind), second.text(kind)]);
+    assert.ok(sequenceOf(b) > sequenceOf(a));
+    // From the second's first segment on, the text is the same.
+    const from = b.slice(b.indexOf("#EXT-X-PROGRAM-DATE-TIME"));
+    assert.ok(a.includes(from));
+    for (const name of segmentsIn(b)) assert.deepEqual(await second.bytes(name), await first.bytes(name), name);
+    const unknown = segmentsIn(a).find((name) => !segmentsIn(b).includes(name))!;
+    const response = await fetch(second.url(unknown));
+    assert.deepEqual([response.status, response.headers.get("cache-control")], [404, "max-age=1"]);
+  }
 });
 
 test("HEAD, ranges and what lies outside are answered from the disk as from memory", async (t) => {

@@ -100,7 +100,7 @@ async function pump(fed: FedSource, stream: Stream, count: number): Promise<Chai
     const { data: wanted, ...expected } = cueSample(cues++);
     const isSame = isDeepStrictEqual(times, expected) && Buffer.from(wanted).equals(data);
     if (!isSame || received !== (cues - 1) * cueEvery)
-      wrong ??= `${Buffer.from(data)} at ${times.pts} came as cue ${cues - 1} before picture ${received}`;
+      wrong ??= `${Buffer.from(data).toString()} at ${times.pts} came as cue ${cues - 1} before picture ${received}`;
   };
   stream.addReader({
     onSample(sample) {
