@@ -32,6 +32,7 @@ import { openMediaPort } from "./webrtc/transport/open-media-port.ts";
 import type { StreamStats } from "./webrtc/stream-counters.ts";
 import { createWebRtc, type WebRtcGuest } from "./webrtc/web-rtc.ts";
 import { viewerSecretOf } from "./viewer-secret.ts";
+import { until } from "./warm-door.ts";
 import { webRtcMetrics } from "./web-rtc-metrics.ts";
 
 /** A way to viewers. A new one is one function here. */
@@ -228,9 +229,9 @@ async function openWebRtc(
     guest: withAnswerHeaders(guest, (target) => webRtcRules(live.now, target)),
     times,
     // Their first viewer would wait for the thread that serves them.
-    warm: async () => {
-      await workers.prepare();
-      return true;
+    warm: (_name, signal) => {
+      void workers.prepare();
+      return until(() => workers.isPrepared, clock, signal);
     },
     delay: { label: "webrtc", of: halfRoundTrip(guests) },
     statsOf: (stream) => first(guests, ({ stats }) => stats.streams[stream]),

@@ -89,7 +89,7 @@ test("viewers are told when other nodes are ready for them, and not much later w
   const slow = node({ areOthersReady: false });
   slow.serve();
   const drained = slow.lifecycle.drain();
-  slow.clock.advance(5_400);
+  slow.clock.advance(8_400);
   assert.deepEqual(slow.said, ["announce", "redirect"]);
   slow.clock.advance(200);
   assert.deepEqual(slow.said, ["announce", "redirect", "tell viewers within 9000 ms"]);

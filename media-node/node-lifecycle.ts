@@ -35,7 +35,7 @@ export type DrainOutcome = "everybody-moved" | "out-of-time";
 /** A router decides on what it read at most this long ago; until then it may send viewers here. */
 const routerMemoryMs = 2_500;
 /** Nobody waits longer than this for other nodes to get ready. */
-const othersReadyMs = 3_000;
+const othersReadyMs = 6_000;
 /** Of the time to drain, for telling the viewers one after the other; the rest is for the last of them to move. */
 const tellShare = 0.3;
 /** Origins on standby, OvenMediaEngine's too, ask for a stream every 2.5 s; the rest is for answers of machines that are busy. */

@@ -38,7 +38,7 @@ const readEveryMs = 1_000;
  */
 const settleMs = 2_500;
 /** A peer that is not ready by then gets viewers as it is. */
-const warmWithinMs = 4_000;
+const warmWithinMs = 6_000;
 /**
  * Players that keep to the address they were given ask there again, however often they are sent on: after the next part, or
  * once a target duration where they play whole segments. Who did not come back within this time plays from elsewhere.

@@ -113,6 +113,16 @@ export class WorkerPool {
     return [...this.#workers.values()].some(({ facts }) => facts);
   }
 
+  /** Whether a viewer who came now would wait for no thread. */
+  get isPrepared(): boolean {
+    return this.isServing || !this.#hasFirst;
+  }
+
+  /** Whether viewers are served by a worker from the first one on. */
+  get #hasFirst(): boolean {
+    return this.#options.isApart === true && this.#options.maxWorkers > 0 && !this.#isClosed;
+  }
+
   /** Of each worker's streams, by name; at most a second old. */
   *streamStats(): Iterable<readonly [stream: string, stats: StreamStats]> {
     const names = new Map([...this.#relays.values()].map(({ id, stream }) => [id, streamKey(stream.name)]));
@@ -129,8 +139,8 @@ export class WorkerPool {
    * @returns resolves when {@link place} will find it, or it is not worth waiting for; undefined when that is now
    */
   prepare(): Promise<void> | undefined {
-    const { clock, isApart } = this.#options;
-    if (!isApart || this.#options.maxWorkers === 0 || this.#isClosed) return undefined;
+    const { clock } = this.#options;
+    if (!this.#hasFirst) return undefined;
     this.#grow(0);
     if (this.isServing) return undefined;
     return new Promise((resolve) => {

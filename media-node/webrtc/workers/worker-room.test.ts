@@ -272,8 +272,9 @@ test("kept apart, every viewer has its place in a worker, and the first waits un
   const t = new Threads(100, {}, 2, true);
   assert.equal(t.workers.length, 0, "nothing starts before somebody comes");
   const prepared = t.table.prepare();
-  assert.equal(t.workers.length, 1);
+  assert.deepEqual([t.workers.length, t.pool.isPrepared], [1, false]);
   await prepared;
+  assert.ok(t.pool.isPrepared);
   assert.equal(t.table.prepare(), undefined, "the next one need not wait");
   for (let i = 0; i < 99; i++) await t.join();
   assert.deepEqual([t.here.peers.length, t.workers.length], [0, 1]);
@@ -292,6 +293,7 @@ test("kept apart, a viewer is served here when the worker does not come up", asy
   assert.equal(t.here.peers.length, 1);
   const none = new Threads(100, {}, 0, true);
   assert.equal(none.table.prepare(), undefined, "one port is not enough for two threads");
+  assert.ok(none.pool.isPrepared);
   await none.join();
   assert.equal(none.here.peers.length, 1);
 });
