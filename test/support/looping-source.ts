@@ -1,3 +1,4 @@
+import type { Sample } from "../../media-node/core/sample.ts";
 import type { OpenSource, Source, SourceSink } from "../../media-node/core/source.ts";
 import type { Timer } from "../../media-node/time/clock.ts";
 import { every, systemClock } from "../../media-node/time/clock.ts";
@@ -45,13 +46,17 @@ function play(clip: Clip, epochMs: number, burstMs: number, sink: SourceSink): T
   // Join on the key frame at or before the start of the burst.
   while (timeOf(index) < nowMs() - burstMs) index++;
   while (!(loopedSample(clip, index, 0).isKeyframe && loopedSample(clip, index, 0).trackId === 0)) index--;
-  // Of cues an origin remembers those that are still shown.
+  // Of cues an origin remembers those that are still shown. They come in one turn with the first group of pictures: a reader that
+  // begins between them is not told of cues without a picture to begin at.
+  let remembered: Sample[] | undefined = [];
   for (let at = Math.max(0, index - clip.samples.length); at < index; at++) {
     const sample = loopedSample(clip, at, 0);
     if (clip.tracks[sample.trackId]!.kind === "subtitle" && sample.pts + sample.duration > timeOf(index))
-      sink.onSample(sample);
+      remembered.push(sample);
   }
   return every(systemClock, 5, () => {
+    for (const cue of remembered ?? []) sink.onSample(cue);
+    remembered = undefined;
     while (timeOf(index) <= nowMs()) sink.onSample(loopedSample(clip, index++, 0));
   });
 }
