@@ -79,6 +79,15 @@ test("a cue is given to who joins for as long as it is shown, in the order cues 
   assert.deepEqual(pts(2_000), [60_000], "what is over is forgotten");
 });
 
+test("who joins before the first picture is given the cues that have come", () => {
+  const recent = new RecentSamples(2_000, 1_000_000);
+  recent.describe([videoTrack, subtitleTrack]);
+  recent.push(cue(0, 9_000), subtitleTrack);
+  assert.deepEqual([recent.since(0), recent.toJoin(0)], [[], [cue(0, 9_000)]]);
+  recent.push(frame(0), videoTrack);
+  assert.deepEqual(recent.toJoin(0), [cue(0, 9_000), frame(0)]);
+});
+
 test("cues of a stream without a picture yet are few", () => {
   const recent = new RecentSamples(2_000, 1_000_000);
   recent.describe([videoTrack, subtitleTrack]);

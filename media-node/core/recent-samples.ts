@@ -70,6 +70,11 @@ export class RecentSamples {
     return [...before.filter((sample) => this.#isShownAt(sample, start.timeMs)), ...media];
   }
 
+  /** As {@link since}; before the first picture the cues that have come, which do not come again. */
+  toJoin(atLeastMs: number): readonly Sample[] {
+    return this.#starts.length > 0 ? this.since(atLeastMs) : [...this.#lasting];
+  }
+
   clear(): void {
     this.#samples = [];
     this.#starts = [];

@@ -213,6 +213,11 @@ export class Stream {
     return this.#recent.since(atLeastMs);
   }
 
+  /** What a reader of every sample takes before those that follow: recent samples, and cues of which nothing has been seen yet. */
+  samplesToJoin(atLeastMs: number): readonly Sample[] {
+    return this.#recent.toJoin(atLeastMs);
+  }
+
   /** Passes a viewer's wish for a key frame to the source, at most once a second and track. */
   requestKeyframe(trackId: number): void {
     const nowMs = this.#clock.nowMs();

@@ -162,7 +162,7 @@ export class StreamOutput implements StreamReader {
   start(): void {
     this.#discontinuities = this.stream.description.discontinuities ?? 0;
     this.#setUp(this.stream.description, 0);
-    const recent = this.stream.recentSamples(this.#options.segmentCount * this.#options.segmentMs);
+    const recent = this.stream.samplesToJoin(this.#options.segmentCount * this.#options.segmentMs);
     this.#removeReader = this.stream.addReader(this);
     for (const sample of recent) {
       const track = this.stream.track(sample.trackId);

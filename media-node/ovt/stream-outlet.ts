@@ -71,7 +71,7 @@ export class StreamOutlet {
   /** Adds a session; it gets recent media at once, from a key frame on and covering at least `recentMs`, then what follows. */
   attach(tap: OutletTap, recentMs: number): void {
     this.flush();
-    const recent = this.stream.recentSamples(recentMs).flatMap((sample) => this.#encoder.encode(sample) ?? []);
+    const recent = this.stream.samplesToJoin(recentMs).flatMap((sample) => this.#encoder.encode(sample) ?? []);
     this.#taps.add(tap);
     for (let from = 0; from < recent.length;) {
       let to = from;
