@@ -35,6 +35,7 @@ const long = [
 ];
 /** Files that use a core or more all the time, or whose player is to show every picture in time: never two of them at once. */
 const crowded = new Set([
+  "test/e2e/steered-mid-segment.test.ts",
   "test/e2e/llhls-any-edge.test.ts",
   "test/e2e/playback.test.ts",
   "test/e2e/fresh-clone.test.ts",
