@@ -44,4 +44,6 @@ async function run(): Promise<void> {
   }
 }
 
+// The only thing that is said here: all else comes by the ring.
+parentPort!.once("message", () => process.exit());
 run().catch((thrown: unknown) => report({ type: "failed", message: messageOf(thrown) }));

@@ -17,10 +17,28 @@ export function startWorkerThread(portOf: (index: number) => WorkerStart["port"]
     worker.on("message", (report: WorkerReport) => {
       if (report.type === "failed") cause = report.message;
       onReport(report);
-      if (report.type === "failed") void worker.terminate();
+      if (report.type === "failed") void end(worker);
     });
     worker.on("error", (thrown) => (cause = messageOf(thrown)));
     worker.on("exit", () => onExit(cause));
-    return { terminate: async () => void (await worker.terminate()) };
+    return { terminate: () => end(worker) };
   };
+}
+
+/** For a thread that has stopped turning its loop. */
+const deafMs = 5_000;
+
+/**
+ * A thread ends itself, between two calls into native code: `Worker.terminate` in the middle of one would end the process,
+ * for it makes V8 throw where the native side cannot.
+ */
+function end(worker: Worker): Promise<void> {
+  if (worker.threadId < 0) return Promise.resolve();
+  return new Promise((resolve) => {
+    const deaf = setTimeout(() => void worker.terminate(), deafMs);
+    worker.once("exit", () => (clearTimeout(deaf), resolve()));
+    worker.ref();
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
+    worker.postMessage("end");
+  });
 }
