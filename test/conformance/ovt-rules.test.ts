@@ -203,7 +203,10 @@ const rules: Readonly<Record<string, Held>> = {
   ],
   "edge 19: every packet type": [packetType],
   "relay: three hops, identity, circles": [
-    ["chain", "a three-hop chain loses, repeats, reorders and retimes nothing, and keeps the origin's identity"],
+    [
+      "chain",
+      "a three-hop chain keeps cues, loses, repeats, reorders and retimes nothing, and keeps the origin's identity",
+    ],
     ["both", "a pull in a circle is refused at once"],
     ["hub", "refuses to pull from itself in a circle"],
   ],
