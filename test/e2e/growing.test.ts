@@ -46,7 +46,8 @@ test("a new edge takes viewers and a new origin's stream plays, with no change a
     const { nodes } = (await (await fetch(`${cluster.url}/-/cluster`)).json()) as { nodes: { id: string }[] };
     return nodes.some(({ id }) => id === "edge-new");
   });
-  await cluster.nodes.get(oldId)!.stop();
+  // It drains, so that no player is sent to a door that is closed while the router still remembers it.
+  await cluster.nodes.get(oldId)!.stop("SIGTERM", 20_000);
   await until("viewers are sent to it", 10_000, async () => (await play("stream")).origin === added);
   assert.equal((await play("stream")).status, 200);
 
