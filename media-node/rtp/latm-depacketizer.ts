@@ -1,10 +1,10 @@
 import { BitReader } from "../bytes/bit-reader.ts";
 import { ProtocolError } from "../flow/errors.ts";
-import { joinPieces, type Depacketizer, type EmitFrame } from "./depacketizer.ts";
-import type { RtpPacket } from "./rtp-packet.ts";
+import type { EmitFrame } from "./depacketizer.ts";
+import { MarkedFrames } from "./marked-frames.ts";
 
 /** One AudioMuxElement is at most this long; encoders stay below 8 kB. */
-const maxElementBytes = 64 * 1024;
+const elementLimits = { bytes: 64 * 1024, pieces: 1_024 };
 
 /** The one AudioSpecificConfig of a StreamMuxConfig (ISO 14496-3 §1.7.3), byte-aligned, and its frames per element. */
 export interface LatmConfig {
@@ -114,49 +114,20 @@ export type LatmLayout =
   | { readonly frameTicksOf: (audioSpecificConfig: Uint8Array) => number };
 
 /** AAC from RTP by LATM (RFC 6416 §6); elements end at the marker. */
-export class LatmDepacketizer implements Depacketizer {
-  readonly #emit: EmitFrame;
+export class LatmDepacketizer extends MarkedFrames {
   readonly #layout: LatmLayout;
   #config: LatmConfig | undefined;
-  #pieces: Uint8Array[] = [];
-  #bytes = 0;
-  #timestamp = 0;
-  #isBroken = false;
-  #isAfterLoss = false;
-  #discarded = 0;
 
   constructor(layout: LatmLayout, emit: EmitFrame) {
+    super(emit, elementLimits);
     this.#layout = layout;
-    this.#emit = emit;
   }
 
-  get discarded(): number {
-    return this.#discarded;
+  protected override take(payload: Uint8Array): void {
+    this.hold(payload);
   }
 
-  push({ payload, timestamp, marker }: RtpPacket, isAfterLoss: boolean): void {
-    if (isAfterLoss) {
-      this.#isAfterLoss = true;
-      if (this.#pieces.length > 0) this.#break();
-    }
-    if (timestamp !== this.#timestamp) {
-      if (this.#pieces.length > 0) this.#finish();
-      this.#isBroken = false;
-      this.#timestamp = timestamp;
-    }
-    if (!this.#isBroken) {
-      this.#pieces.push(payload);
-      this.#bytes += payload.length;
-      if (this.#bytes > maxElementBytes || this.#pieces.length > 1_024) this.#break();
-    }
-    if (marker) this.#finish();
-  }
-
-  #finish(): void {
-    const element = joinPieces(this.#pieces, this.#bytes);
-    const isBroken = this.#isBroken;
-    this.#forget();
-    if (isBroken || element.length === 0) return;
+  protected override finish(element: Uint8Array): void {
     if ("frameTicksOf" in this.#layout) this.#takeOwnElement(element, this.#layout.frameTicksOf);
     else this.#takeElement(element, this.#layout);
   }
@@ -169,8 +140,8 @@ export class LatmDepacketizer implements Depacketizer {
       while (element[at] === 255) length += element[at++]!;
       length += element[at++] ?? 0;
       // An element that lost its head begins with anything.
-      if (length === 0 || at + length > element.length) return this.#fail();
-      this.#emitFrame(element.slice(at, at + length), frame * layout.frameTicks, undefined);
+      if (length === 0 || at + length > element.length) return this.discard();
+      this.emitFrame(element.slice(at, at + length), true, frame * layout.frameTicks);
       at += length;
     }
   }
@@ -181,34 +152,10 @@ export class LatmDepacketizer implements Depacketizer {
       const frameTicks = frameTicksOf(config.audioSpecificConfig);
       this.#config = config;
       for (const [index, data] of frames.entries())
-        this.#emitFrame(data, index * frameTicks, config.audioSpecificConfig);
+        this.emitFrame(data, true, index * frameTicks, config.audioSpecificConfig);
     } catch (thrown) {
       if (!(thrown instanceof ProtocolError)) throw thrown;
-      this.#fail();
+      this.discard();
     }
-  }
-
-  #emitFrame(data: Uint8Array, ticks: number, audioConfig: Uint8Array | undefined): void {
-    const isAfterLoss = this.#isAfterLoss;
-    this.#isAfterLoss = false;
-    const timestamp = (this.#timestamp + ticks) >>> 0;
-    this.#emit({ timestamp, data, isKeyframe: true, isAfterLoss, ...(audioConfig && { audioConfig }) });
-  }
-
-  #break(): void {
-    this.#fail();
-    this.#isBroken = true;
-  }
-
-  #fail(): void {
-    this.#discarded++;
-    this.#isAfterLoss = true;
-    this.#forget();
-  }
-
-  #forget(): void {
-    this.#pieces = [];
-    this.#bytes = 0;
-    this.#isBroken = false;
   }
 }

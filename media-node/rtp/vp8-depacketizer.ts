@@ -1,78 +1,23 @@
-import { joinPieces, maxFrameBytes, maxFramePieces, type Depacketizer, type EmitFrame } from "./depacketizer.ts";
-import type { RtpPacket } from "./rtp-packet.ts";
+import { MarkedFrames } from "./marked-frames.ts";
 
 /** VP8 from RTP (RFC 7741): partitions with a descriptor each, a frame ending at the marker. */
-export class Vp8Depacketizer implements Depacketizer {
-  readonly #emit: EmitFrame;
-  #pieces: Uint8Array[] = [];
-  #bytes = 0;
-  #timestamp: number | undefined;
-  #isBroken = false;
-  #isAfterLoss = false;
-  #discarded = 0;
-
-  constructor(emit: EmitFrame) {
-    this.#emit = emit;
-  }
-
-  get discarded(): number {
-    return this.#discarded;
-  }
-
-  push({ payload, timestamp, marker }: RtpPacket, isAfterLoss: boolean): void {
-    if (isAfterLoss) {
-      this.#isAfterLoss = true;
-      if (this.#pieces.length > 0) this.#break();
-    }
-    if (timestamp !== this.#timestamp) {
-      if (this.#pieces.length > 0) this.#finish();
-      this.#isBroken = false;
-      this.#timestamp = timestamp;
-    }
-    this.#take(payload);
-    if (marker) this.#finish();
-  }
-
+export class Vp8Depacketizer extends MarkedFrames {
   /**
    * RFC 7741 §4.2:
    *
    *     |X|R|N|S|R| PID |   then with X: |I|L|T|K|RSV|, picture id (1 or 2 bytes), TL0PICIDX, TID/KEYIDX
    */
-  #take(payload: Uint8Array): void {
-    if (this.#isBroken) return;
+  protected override take(payload: Uint8Array): void {
     const length = descriptorLength(payload);
-    if (length >= payload.length) return this.#break();
     const isStart = (payload[0]! & 0x17) === 0x10;
     // A frame can only begin with the first packet of partition 0.
-    if (this.#pieces.length === 0 && !isStart) return this.#break();
-    const piece = payload.subarray(length);
-    this.#pieces.push(piece);
-    this.#bytes += piece.length;
-    if (this.#bytes > maxFrameBytes || this.#pieces.length > maxFramePieces) this.#break();
+    if (length >= payload.length || (!this.isBegun && !isStart)) return this.discard();
+    this.hold(payload.subarray(length));
   }
 
-  #finish(): void {
-    if (this.#pieces.length > 0 && this.#timestamp !== undefined) {
-      const data = joinPieces(this.#pieces, this.#bytes);
-      const isAfterLoss = this.#isAfterLoss;
-      this.#isAfterLoss = false;
-      // The frame tag's lowest bit is 0 for a key frame (RFC 6386 §9.1).
-      this.#emit({ timestamp: this.#timestamp, data, isKeyframe: (data[0]! & 1) === 0, isAfterLoss });
-    }
-    this.#clear();
-  }
-
-  #break(): void {
-    this.#discarded++;
-    this.#clear();
-    this.#isBroken = true;
-    this.#isAfterLoss = true;
-  }
-
-  #clear(): void {
-    this.#pieces = [];
-    this.#bytes = 0;
-    this.#isBroken = false;
+  /** The frame tag's lowest bit is 0 for a key frame (RFC 6386 §9.1). */
+  protected override finish(data: Uint8Array): void {
+    this.emitFrame(data, (data[0]! & 1) === 0);
   }
 }
 

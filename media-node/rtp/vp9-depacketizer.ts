@@ -1,83 +1,36 @@
 import { vp9KeyFrame } from "../codecs/vp9.ts";
-import { joinPieces, maxFrameBytes, maxFramePieces, type Depacketizer, type EmitFrame } from "./depacketizer.ts";
-import type { RtpPacket } from "./rtp-packet.ts";
+import { MarkedFrames } from "./marked-frames.ts";
 
 /**
  * VP9 from RTP (RFC 9628). A sample is a whole picture: the frames of its spatial layers one after the other, as
  * decoders take them. Which layers a viewer could do without is not looked at.
  */
-export class Vp9Depacketizer implements Depacketizer {
-  readonly #emit: EmitFrame;
-  #pieces: Uint8Array[] = [];
-  #bytes = 0;
-  #timestamp: number | undefined;
-  /** The last packet ended a frame. */
-  #isWhole = false;
-  #isBroken = false;
-  #isAfterLoss = false;
-  #discarded = 0;
+export class Vp9Depacketizer extends MarkedFrames {
+  /** The last packet ended a frame of a layer. */
+  #hasEnded = false;
 
-  constructor(emit: EmitFrame) {
-    this.#emit = emit;
+  protected override get isWhole(): boolean {
+    return this.#hasEnded;
   }
 
-  get discarded(): number {
-    return this.#discarded;
-  }
-
-  push({ payload, timestamp, marker }: RtpPacket, isAfterLoss: boolean): void {
-    if (isAfterLoss) {
-      this.#isAfterLoss = true;
-      if (this.#pieces.length > 0) this.#break();
-    }
-    if (timestamp !== this.#timestamp) {
-      if (this.#pieces.length > 0) this.#finish();
-      this.#clear();
-      this.#timestamp = timestamp;
-    }
-    this.#take(payload);
-    if (marker) this.#finish();
-  }
-
-  #take(payload: Uint8Array): void {
-    if (this.#isBroken || payload.length === 0) return;
+  protected override take(payload: Uint8Array): void {
+    if (payload.length === 0) return;
     const flags = payload[0]!;
     const isStart = (flags & bit.startOfFrame) !== 0;
     const length = descriptorLength(payload);
     // Where one frame ends another begins; anything else misses a piece, or is none.
-    const isNext = this.#pieces.length === 0 || this.#isWhole ? isStart : !isStart;
-    if (length >= payload.length || !isNext) return this.#break();
-    const piece = payload.subarray(length);
-    this.#pieces.push(piece);
-    this.#bytes += piece.length;
-    this.#isWhole = (flags & bit.endOfFrame) !== 0;
-    if (this.#bytes > maxFrameBytes || this.#pieces.length > maxFramePieces) this.#break();
+    const isNext = !this.isBegun || this.#hasEnded ? isStart : !isStart;
+    if (length >= payload.length || !isNext) return this.discard();
+    this.#hasEnded = (flags & bit.endOfFrame) !== 0;
+    this.hold(payload.subarray(length));
   }
 
-  #finish(): void {
-    if (this.#pieces.length > 0 && !this.#isWhole) this.#break();
-    if (this.#pieces.length > 0 && this.#timestamp !== undefined) {
-      const data = joinPieces(this.#pieces, this.#bytes);
-      const isAfterLoss = this.#isAfterLoss;
-      this.#isAfterLoss = false;
-      const isKeyframe = vp9KeyFrame(data) !== undefined;
-      this.#emit({ timestamp: this.#timestamp, data, isKeyframe, isAfterLoss });
-    }
-    this.#clear();
+  protected override finish(data: Uint8Array): void {
+    this.emitFrame(data, vp9KeyFrame(data) !== undefined);
   }
 
-  #break(): void {
-    this.#discarded++;
-    this.#clear();
-    this.#isBroken = true;
-    this.#isAfterLoss = true;
-  }
-
-  #clear(): void {
-    this.#pieces = [];
-    this.#bytes = 0;
-    this.#isWhole = false;
-    this.#isBroken = false;
+  protected override forget(): void {
+    this.#hasEnded = false;
   }
 }
 
