@@ -1,8 +1,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { MemoryMediaPort } from "../test/support/memory-media-port.ts";
+import { descriptionOf, videoTrack } from "../test/support/synthetic-stream.ts";
+import { registryOf } from "./api/metrics.ts";
 import { listenForOperators } from "./api/operator-server.ts";
+import { Stream } from "./core/stream.ts";
+import { silentLogger } from "./flow/logger.ts";
+import { ManualClock } from "./time/manual-clock.ts";
 import { webRtcMetrics } from "./web-rtc-metrics.ts";
+import { defaultWebRtcConfig } from "./webrtc/config.ts";
+import { SessionTable } from "./webrtc/session-table.ts";
 import { StreamCounters } from "./webrtc/stream-counters.ts";
+import type { ViewerPlace } from "./webrtc/viewer-place.ts";
 import type { WebRtcGuest } from "./webrtc/web-rtc.ts";
 
 test("of more streams than anybody looks at, those with the most viewers have series", () => {
@@ -16,6 +25,35 @@ test("of more streams than anybody looks at, those with the most viewers have se
   assert.equal(series.length, 200);
   const names = series.map(({ labels }) => labels["stream"]);
   assert.ok(names.includes("default/app/999") && !names.includes("default/app/799"));
+});
+
+test("of ten thousand streams that come and go sums are left, and there were never series of more than two hundred", async () => {
+  const clock = new ManualClock();
+  const config = defaultWebRtcConfig;
+  const random = (length: number): Uint8Array => new Uint8Array(length).fill(0x12);
+  const hub = { acquire: () => assert.fail("nobody asks") };
+  const port = new MemoryMediaPort();
+  const table = new SessionTable({ hub, port, clock, logger: silentLogger, random, config, defer: () => {} });
+  const metrics = webRtcMetrics(() => [{ sessions: table.size, sockets: 0, ...table.stats, streams: table.streams }]);
+  const text = (): Promise<string> => registryOf(metrics).metrics();
+  const series = async (): Promise<number> => (await text()).match(/^hearth_[^ ]+ /gm)!.length;
+  const watch = (name: string): ViewerPlace => {
+    const stream = new Stream({ vhost: "default", app: "app", stream: name }, descriptionOf([videoTrack]), { clock });
+    return table.open({ stream, viewers: 1, release() {} }, silentLogger, "192.0.2.1", () => {});
+  };
+  watch("first").close({ code: "deleted" });
+  const without = await series();
+  let most = 0;
+  for (let round = 0; round < 10; round++) {
+    const viewers = Array.from({ length: 1_000 }, (_, i) => watch(`${round}-${i}`));
+    most = Math.max(most, await series());
+    for (const viewer of viewers) viewer.close({ code: "deleted" });
+  }
+  const perStream = metrics.filter(({ labelNames }) => labelNames?.includes("stream")).length;
+  assert.equal(most, without + 200 * perStream);
+  assert.equal(await series(), without);
+  assert.match(await text(), /^hearth_webrtc_sessions_ended_total\{reason="deleted"\} 10001$/m);
+  assert.equal(clock.pendingTimers, 0);
 });
 
 test("series of a stream appear with it, and go with it", async () => {

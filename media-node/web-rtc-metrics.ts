@@ -20,6 +20,11 @@ const perStream: readonly {
   { name: "not_retransmitted_total", help: "Requests not answered", of: ({ notRetransmitted }) => notRetransmitted },
   { name: "drops_total", help: "Times a slow viewer was taken to a later key frame", of: ({ drops }) => drops },
   { name: "keyframe_requests_total", help: "PLI and FIR received", of: ({ keyframeRequests }) => keyframeRequests },
+  {
+    name: "freezes_total",
+    help: "Pictures that stood until a key frame came, by PLI and FIR",
+    of: ({ freezes }) => freezes,
+  },
   { name: "loss_share", help: "Share of packets that viewers report lost, smoothed", of: ({ lossShare }) => lossShare },
   { name: "round_trip_seconds", help: "Smoothed, from RTCP", of: ({ roundTripMs }) => roundTripMs / 1000 },
 ];

@@ -17,6 +17,8 @@ export interface StreamStats {
   readonly drops: number;
   readonly nacks: number;
   readonly keyframeRequests: number;
+  /** Times a picture stood: a viewer past its start could not go on without a key frame. Until the next one that is one time. */
+  readonly freezes: number;
   readonly malformedRtcp: number;
   /** Smoothed share of packets that viewers report lost, 0…1. */
   readonly lossShare: number;
@@ -31,6 +33,7 @@ const smoothing = 0.05;
 export class StreamCounters {
   nacks = 0;
   keyframeRequests = 0;
+  freezes = 0;
   malformedRtcp = 0;
   readonly #viewers = new Set<CountedViewer>();
   #packets = 0;
@@ -74,6 +77,7 @@ export class StreamCounters {
       drops: this.#drops,
       nacks: this.nacks,
       keyframeRequests: this.keyframeRequests,
+      freezes: this.freezes,
       malformedRtcp: this.malformedRtcp,
       lossShare: this.#lossShare,
       roundTripMs: this.#roundTripMs,
@@ -104,6 +108,7 @@ export function mergedStats(a: StreamStats, b: StreamStats): StreamStats {
     drops: a.drops + b.drops,
     nacks: a.nacks + b.nacks,
     keyframeRequests: a.keyframeRequests + b.keyframeRequests,
+    freezes: a.freezes + b.freezes,
     malformedRtcp: a.malformedRtcp + b.malformedRtcp,
     lossShare: weighted(({ lossShare }) => lossShare),
     roundTripMs: weighted(({ roundTripMs }) => roundTripMs),

@@ -356,6 +356,45 @@ test("PLI and FIR reach the source, at most once a second", async () => {
   assert.deepEqual(room.hub.source.keyframeRequests, [0, 0]);
 });
 
+test("a viewer that goes on asking until a key frame comes has stood once, and not while it begins", async () => {
+  const room = await liveRoom(31);
+  const { peer } = await room.join();
+  const ask = (): void => peer.receive(serializeRtcp([{ type: "pli", senderSsrc: 1, mediaSsrc: 11 }]));
+  const stats = () => room.table.streams["default/app/live"]!;
+  ask();
+  assert.deepEqual([stats().keyframeRequests, stats().freezes], [1, 0]);
+  room.play(50);
+  for (let i = 0; i < 3; i++, room.play(3)) ask();
+  assert.deepEqual([stats().keyframeRequests, stats().freezes], [4, 1]);
+  room.play(30);
+  for (let i = 0; i < 3; i++) ask();
+  assert.deepEqual([stats().keyframeRequests, stats().freezes], [7, 2]);
+});
+
+test("repetitions are numbered on beyond 65,535, and name what they repeat", async () => {
+  const room = await liveRoom(31);
+  const { peer } = await room.join();
+  let last = -1;
+  while (last < 65_600) {
+    room.play(1, { bytes: 30 });
+    const sequences = peer
+      .of(98)
+      .slice(-20)
+      .map(({ sequence }) => sequence);
+    peer.receive(serializeRtcp([{ type: "nack", senderSsrc: 1, mediaSsrc: 11, sequences }]));
+    const repeats = peer.of(99);
+    assert.ok(repeats.length > 0);
+    assertContiguous(last < 0 ? repeats : [{ packetIndex: last }, ...repeats]);
+    last = repeats.at(-1)!.packetIndex;
+    assert.equal(repeats.at(-1)!.sequence, last & 0xffff);
+    assert.ok(sequences.includes(repeats.at(-1)!.payload[0]! * 256 + repeats.at(-1)!.payload[1]!));
+    peer.packets.splice(0, peer.packets.length - 60);
+    // What was looked at is forgotten, so that the next round's are new.
+    for (let at = peer.packets.length - 1; at >= 0; at--)
+      if (peer.packets[at]!.payloadType === 99) peer.packets.splice(at, 1);
+  }
+});
+
 test("a large key frame leaves in trains, not at once", async () => {
   const room = await liveRoom();
   const { peer } = await room.join();

@@ -67,6 +67,8 @@ export class ViewerSession implements FanOutViewer, ViewerPlace {
   #sentBefore = 0;
   #reports: SenderReports | undefined;
   #startedMs = Number.NEGATIVE_INFINITY;
+  /** The key frame after which its picture stood last, by its place in the track. */
+  #stoodAfter = Number.NaN;
   #nextReportMs = Number.NEGATIVE_INFINITY;
   #estimate = 0;
   #lossShare = 0;
@@ -320,8 +322,18 @@ export class ViewerSession implements FanOutViewer, ViewerPlace {
     const track = sender?.fanOut?.track;
     if (track?.kind !== "video") return;
     const nowMs = this.#options.clock.nowMs();
-    if (nowMs - this.#startedMs < openingMs && sender?.replayOpening(nowMs)) return this.#options.port.flush();
+    if (nowMs - this.#startedMs < openingMs) {
+      if (sender?.replayOpening(nowMs)) return this.#options.port.flush();
+    } else this.#countFreeze(sender!);
     fanOut.stream.requestKeyframe(track.id);
+  }
+
+  /** RFC 4585 §6.3.1: pictures are lost, and what comes cannot be decoded. Players ask again and again until it can. */
+  #countFreeze({ fanOut }: TrackSender): void {
+    const stoodAfter = fanOut?.history.latestKeyframe?.firstIndex ?? -1;
+    if (stoodAfter === this.#stoodAfter) return;
+    this.#stoodAfter = stoodAfter;
+    this.#options.counters.freezes++;
   }
 
   #section(ssrc: number): Section | undefined {

@@ -29,6 +29,7 @@ const files = {
   players: "test/e2e/webrtc-players.test.ts",
   routed: "test/e2e/webrtc-players-routed.test.ts",
   ways: "test/e2e/webrtc-ways-routed.test.ts",
+  switches: "test/e2e/webrtc-origin-switch.test.ts",
   hotPath: "test/interop/webrtc-hot-path.test.ts",
   probes: "test/conformance/webrtc-probes.test.ts",
   floods: "test/conformance/webrtc-floods.test.ts",
@@ -293,7 +294,15 @@ const rules: Readonly<Record<string, Held>> = {
   "RTP: one clock for all viewers, numbers that go on": [
     ["session", "timestamps follow the media clock and share one for all viewers"],
     ["session", "sequence numbers wrap, and packets on both sides of it are found again"],
+    ["session", "repetitions are numbered on beyond 65,535, and name what they repeat"],
+    ["srtp", "${crypto.name}, profile ${profile}: media and repetitions roll over three times, each by its own count"],
     switched,
+  ],
+  "failover: numbers and times go on through a switch of origin, and nothing is missing": [
+    [
+      "switches",
+      "through three switches of origin in a row a viewer's numbers and times go on, without a picture or a sound missing",
+    ],
   ],
   "RTP: a joining viewer begins with the last key frame, never in the middle": [
     burst,
@@ -350,6 +359,11 @@ const rules: Readonly<Record<string, Held>> = {
   "truth: figures by stream, bounded in number": [
     ["metrics", "of more streams than anybody looks at, those with the most viewers have series"],
     ["metrics", "series of a stream appear with it, and go with it"],
+    [
+      "metrics",
+      "of ten thousand streams that come and go sums are left, and there were never series of more than two hundred",
+    ],
+    ["session", "a viewer that goes on asking until a key frame comes has stood once, and not while it begins"],
   ],
   "hot path: no object for a packet where native code sends, one request where it does not": [
     ["hotPath", "cut once, sent to many by native code: no object is made for a packet"],

@@ -23,10 +23,12 @@ export async function startFromXml(text: string): Promise<RunningNode> {
   return startNode({ config, env: {}, clock: systemClock, logger: silentLogger });
 }
 
-const vhost = (origins: string): string =>
+const llHls = "<LLHLS><ChunkDuration>0.2</ChunkDuration><SegmentDuration>1</SegmentDuration></LLHLS>";
+
+const vhost = (origins: string, publishers = llHls): string =>
   `<VirtualHosts><VirtualHost><Name>default</Name><Host><Names><Name>*</Name></Names></Host><Origins>${origins}</Origins>
 <Applications><Application><Name>*</Name><Type>live</Type><Providers><OVT/><RTSPPull/></Providers><Publishers><OVT/>
-<LLHLS><ChunkDuration>0.2</ChunkDuration><SegmentDuration>1</SegmentDuration></LLHLS></Publishers></Application></Applications>
+${publishers}</Publishers></Application></Applications>
 </VirtualHost></VirtualHosts>`;
 
 const rule = (location: string, scheme: string, urls: readonly string[], more = ""): string =>
@@ -50,7 +52,14 @@ export interface FailoverOptions {
   readonly hearth?: string;
   /** `rtsp` instead of `ovt`. */
   readonly scheme?: string;
+  /** The edge delivers WebRTC instead of LL-HLS. */
+  readonly isWebRtc?: boolean;
 }
+
+const llHlsBind = "<LLHLS><Port>0</Port></LLHLS>";
+const webRtcBind = `<WebRTC><Signalling><Port>0</Port></Signalling>
+<IceCandidates><IceCandidate>127.0.0.1:0/udp</IceCandidate></IceCandidates></WebRTC>`;
+const loopback = "<AdvertisedAddresses><Address>127.0.0.1</Address></AdvertisedAddresses>";
 
 export interface FailoverWorld extends AsyncDisposable {
   readonly origin: RunningNode;
@@ -62,15 +71,15 @@ export interface FailoverWorld extends AsyncDisposable {
 }
 
 export async function openFailoverWorld(options: FailoverOptions = {}): Promise<FailoverWorld> {
-  const { urls = 2, properties = "", rule: more = "", hearth = "", scheme = "ovt" } = options;
+  const { urls = 2, properties = "", rule: more = "", hearth = "", scheme = "ovt", isWebRtc = false } = options;
   const origin = await startClipOrigin();
   const first = await TcpFaultProxy.open(origin.ovtPort);
   const second = await TcpFaultProxy.open(origin.ovtPort);
   const places = [first, second].slice(0, urls).map(({ port }) => `127.0.0.1:${port}/app/`);
   const edge = await startFromXml(`<Server version="8"><Type>edge</Type><IP>127.0.0.1</IP>
-<Hearth ignore="true">${hearth}</Hearth>
-<Bind><Publishers><LLHLS><Port>0</Port></LLHLS></Publishers></Bind>
-${vhost(`<Properties>${properties}</Properties>${rule("/app/", scheme, places, more)}`)}</Server>`);
+<Hearth ignore="true">${hearth}${isWebRtc ? loopback : ""}</Hearth>
+<Bind><Publishers>${isWebRtc ? webRtcBind : llHlsBind}</Publishers></Bind>
+${vhost(`<Properties>${properties}</Properties>${rule("/app/", scheme, places, more)}`, isWebRtc ? "<WebRTC/>" : llHls)}</Server>`);
   return {
     origin,
     edge,

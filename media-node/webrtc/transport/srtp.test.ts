@@ -111,6 +111,29 @@ for (const [crypto, slab] of tiers) {
       context.close();
     });
 
+    test(`${crypto.name}, profile ${profile}: media and repetitions roll over three times, each by its own count`, () => {
+      const [keys, remote] = newKeys(profile);
+      const context = crypto.open(deriveSessionKeys(keys));
+      const receiver = new SrtpSession({ profile, keys: remote });
+      const packet = Buffer.concat([hex("8060 0000 00000001 00000000"), Buffer.alloc(40, 7)]);
+      const around = (rollover: number): number[] => [-2, -1, 0, 1, 20_000, 40_000].map((by) => rollover * 65_536 + by);
+      const media = [40_000, ...[1, 2, 3].flatMap(around)];
+      const repetitions = [10_000, 25_000, 40_000, ...[1, 2, 3].flatMap(around)];
+      for (const [step, index] of media.entries()) {
+        for (const [ssrc, sent] of [
+          [77, index],
+          [78, repetitions[step]!],
+        ] as const) {
+          const opened = receiver.decrypt(protectRtp(context, slab, packet, ssrc, sent));
+          assert.deepEqual(
+            [opened.readUInt16BE(2), opened.readUInt32BE(8), opened.subarray(12)],
+            [sent % 65_536, ssrc, packet.subarray(12)],
+          );
+        }
+      }
+      context.close();
+    });
+
     test(`${crypto.name}, profile ${profile}: SRTCP goes both ways, once, unchanged only`, () => {
       const [keys, remote] = newKeys(profile);
       const context = crypto.open(deriveSessionKeys(keys));
