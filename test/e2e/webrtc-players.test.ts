@@ -38,7 +38,8 @@ after(async () => {
 interface Played {
   readonly state: {
     readonly firstMs: number;
-    readonly longestGapMs: number;
+    /** Of a page that was asked to `watch`. */
+    readonly longestStandMs?: number;
     readonly errors?: unknown[];
     readonly location?: string;
   };
@@ -238,7 +239,7 @@ async function playLossy(loss: number): Promise<LossyRun> {
     },
   });
   faults.use(lossy);
-  const played = await playForTenSeconds(whepPage(lossy));
+  const played = await playForTenSeconds(`${whepPage(lossy)}&watch`);
   const [, media, rtx] = /a=ssrc-group:FID (\d+) (\d+)/.exec(played.answer)!;
   return { played, deliveries: ledger.deliveries(Number(media), Number(rtx), played.endedMs - 1_000) };
 }
@@ -249,8 +250,8 @@ test("50 ms away and losing 5 % every packet arrives in the end and no picture s
   for (const [name, { played, deliveries }] of Object.entries({ whole, five, fifteen })) {
     const { freezeCount, totalFreezesDuration, nackCount, retransmittedPacketsReceived } = played.video;
     const figures = { nackCount, retransmittedPacketsReceived, freezeCount, totalFreezesDuration };
-    const { firstMs, longestGapMs } = played.state;
-    t.diagnostic(`${name}: ${JSON.stringify({ firstMs, longestGapMs, ...deliveries, ...figures })}`);
+    const { firstMs, longestStandMs } = played.state;
+    t.diagnostic(`${name}: ${JSON.stringify({ firstMs, longestStandMs, ...deliveries, ...figures })}`);
     assertPlayed(played);
   }
   assert.equal(whole.deliveries.missing, 0);
@@ -262,7 +263,9 @@ test("50 ms away and losing 5 % every packet arrives in the end and no picture s
   const bridgedMs = five.deliveries.longestMs - whole.deliveries.longestMs;
   assert.ok(bridgedMs <= 500, `${bridgedMs} ms until a lost packet was there`);
   assert.ok(five.deliveries.repeats <= sent * 0.25, `${five.deliveries.repeats} repeats of ${sent} packets`);
-  const stoodMs = five.played.state.longestGapMs;
-  assert.ok(stoodMs <= Math.max(500, whole.played.state.longestGapMs + 400), `a picture stood for ${stoodMs} ms`);
+  const [stoodMs, machineMs] = [five.played.state.longestStandMs!, whole.played.state.longestStandMs!];
+  assert.ok(stoodMs > 0 && machineMs > 0, "pictures were watched");
+  // Nothing above 500 ms; where the machine itself held up pictures that nobody lost, nothing that is 400 ms worse.
+  assert.ok(stoodMs <= Math.max(500, machineMs + 400), `a picture stood for ${stoodMs} ms, ${machineMs} without loss`);
   assert.ok(fifteen.deliveries.dropped > fifteen.deliveries.sent * 0.1);
 });
