@@ -79,8 +79,13 @@ function anonymousBytes(): number {
 }
 
 const file = process.env["MEMORY_PROBE_FILE"];
-if (!isMainThread) channel.addEventListener("message", () => post(heapLeft()));
-else if (file !== undefined) {
+if (!isMainThread) {
+  // What the other threads answer comes here, too.
+  channel.addEventListener("message", (event) => {
+    if ((event as MessageEvent).data === "collect") post(heapLeft());
+  });
+}
+if (isMainThread && file !== undefined) {
   const nativeBytes = mallocInUse();
   let heaps: Heap[] = [];
   channel.addEventListener("message", (event) => {
