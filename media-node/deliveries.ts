@@ -215,7 +215,7 @@ async function openWebRtc(
     group.add((reason) => guest.close(reason));
     return guest;
   });
-  const guestOf = (setting: WebrtcPublisherConfig): WebRtcGuest => open(webRtcConfigOf(setting));
+  const guestOf = (setting: WebrtcPublisherConfig): WebRtcGuest => open(webRtcConfigOf(setting, config.bind));
   for (const setting of settings) guestOf(setting);
   const guest = publishedBy({
     configNow: () => live.now,
@@ -241,8 +241,9 @@ async function openWebRtc(
   };
 }
 
-const webRtcConfigOf = (publisher: WebrtcPublisherConfig): WebRtcConfig => ({
+const webRtcConfigOf = (publisher: WebrtcPublisherConfig, { webrtc }: ServerConfig["bind"]): WebRtcConfig => ({
   ...defaultWebRtcConfig,
+  iceServers: webrtc.iceServers,
   maxStreamThreads: publisher.maxStreamThreads,
   maxAppThreads: publisher.maxAppThreads,
   ...(publisher.playoutDelay && { playoutDelay: publisher.playoutDelay }),

@@ -6,6 +6,7 @@ import type {
   BindConfig,
   HearthConfig,
   HttpPorts,
+  IceServerConfig,
   OriginMapStoreConfig,
   OvtLinkConfig,
   OriginsConfig,
@@ -19,6 +20,9 @@ import type { serverSchema } from "./server-schema.ts";
 export type ServerValue = NonNullable<ValueOf<typeof serverSchema>>;
 type BindValue = ServerValue["Bind"];
 export type VhostValue = NonNullable<ServerValue["VirtualHosts"]>["VirtualHost"][number];
+type IceServerValue = NonNullable<
+  NonNullable<NonNullable<NonNullable<BindValue>["Publishers"]>["WebRTC"]>["IceServers"]
+>["IceServer"][number];
 type TlsValue = NonNullable<VhostValue["Host"]>["TLS"];
 
 /** Turns what stands in the file into what the rooms take: defaults in place, units in the names, no places. */
@@ -56,9 +60,15 @@ function buildBind(value: BindValue): BindConfig {
     webrtc: {
       signalling: buildPorts(webrtc?.Signalling),
       iceCandidates: webrtc?.IceCandidates?.IceCandidate.filter((candidate) => candidate !== undefined) ?? [],
+      iceServers: webrtc?.IceServers?.IceServer.map(buildIceServer) ?? [],
     },
     api: buildPorts(value?.Managers?.API),
   };
+}
+
+function buildIceServer({ Urls, UserName, Credential }: IceServerValue): IceServerConfig {
+  const urls = (Urls?.Url ?? []).flatMap((url) => (url ? [/^(stun|turn)s?:/i.test(url) ? url : `turn:${url}`] : []));
+  return { urls, ...(UserName && { username: UserName }), ...(Credential && { credential: Credential }) };
 }
 
 function buildPorts(

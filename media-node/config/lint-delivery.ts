@@ -32,6 +32,7 @@ export function lintDelivery(input: LintInput): void {
   }
   lintCrossDomains(value.Defaults?.CrossDomains, input);
   lintIce(input);
+  lintIceServers(input);
 }
 
 interface SubtitlesValue {
@@ -103,6 +104,30 @@ function lintCrossDomains(value: CrossDomainsValue | undefined, { warn, fail }: 
   for (const { Key, Value, $ } of value.Header) {
     if (isHeader({ key: Key, value: Value })) continue;
     fail($, "bad-value", `"${Key}" with its value is no HTTP header.`, "Write a name and a value of plain characters.");
+  }
+}
+
+/** RFC 7064 and 7065; stands between brackets in a header, and its names in quotes. */
+const iceServerUrl = /^(stuns?|turns?):[\w.:[\]-]+(\?transport=(udp|tcp))?$/i;
+const printable = /^[\x20-\x7e]*$/;
+
+/** What is wrong here reaches no player, or spoils every answer. */
+function lintIceServers({ value, config, fail, warn }: LintInput): void {
+  const servers = value.Bind?.Publishers?.WebRTC?.IceServers?.IceServer ?? [];
+  for (const [at, { $, Urls, UserName = "", Credential = "" }] of servers.entries()) {
+    const { urls } = config.bind.webrtc.iceServers[at]!;
+    for (const [index, url] of urls.entries()) {
+      if (iceServerUrl.test(url)) continue;
+      const message = `"${url}" is no address of a STUN or TURN server.`;
+      fail(Urls!.$.item("Url", index), "bad-value", message, "Write turn:host:port or stun:host:port.");
+    }
+    if (!printable.test(UserName + Credential)) {
+      fail($, "bad-value", "UserName and Credential must be plain characters.", "Write letters, digits and signs.");
+    }
+    if (urls.some((url) => /^turn/i.test(url)) && (UserName === "" || Credential === "")) {
+      const remedy = "Give UserName and Credential.";
+      warn($, "bad-value", "Browsers take no TURN server without a user: their connection fails.", remedy);
+    }
   }
 }
 

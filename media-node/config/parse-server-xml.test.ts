@@ -46,6 +46,7 @@ test("reads where to listen, any free port included", () => {
         { host: "2001:db8::1", ports: [{ first: 0, last: 0 }], protocol: "tcp" },
         { host: "${PublicIP}", ports: [{ first: 9, last: 9 }], protocol: "udp" },
       ],
+      iceServers: [],
     },
     api: { port: 8081 },
   });
@@ -151,6 +152,51 @@ test("says where something is asked for that is not offered, and nothing where i
     [`${place}/Ulpfec`, `${place}/JitterBuffer`],
   );
   assert.match(found[0]!.message, /not offered: lost packets are sent again/);
+});
+
+test("ICE servers are read with their scheme; what no header can carry is refused", () => {
+  const bind = (servers: string): string =>
+    server(
+      "<VirtualHosts><VirtualHost><Name>default</Name></VirtualHost></VirtualHosts>",
+      `<Bind><Publishers><WebRTC><IceServers>${servers}</IceServers></WebRTC></Publishers></Bind>`,
+    );
+  const { config, problems } = parse(
+    bind(
+      "<IceServer><Urls><Url>turn.example.com:3478</Url><Url>turns:[2001:db8::1]:443?transport=tcp</Url></Urls>" +
+        "<UserName>u</UserName><Credential>c</Credential></IceServer>" +
+        "<IceServer><Urls><Url>stun:stun.example.com</Url></Urls></IceServer>",
+    ),
+  );
+  assert.deepEqual(
+    [config!.bind.webrtc.iceServers, problems.filter(({ path }) => path.includes("IceServers"))],
+    [
+      [
+        {
+          urls: ["turn:turn.example.com:3478", "turns:[2001:db8::1]:443?transport=tcp"],
+          username: "u",
+          credential: "c",
+        },
+        { urls: ["stun:stun.example.com"] },
+      ],
+      [],
+    ],
+  );
+  const wrong = parse(
+    bind(
+      "<IceServer><Urls><Url>turn:a&gt;; rel=x</Url><Url>http://x/</Url></Urls><UserName>ü</UserName></IceServer>" +
+        "<IceServer><UserName>u</UserName></IceServer>",
+    ),
+  ).problems.filter(({ path }) => path.includes("IceServers"));
+  assert.deepEqual(
+    wrong.map(({ severity, path }) => `${severity} ${path.replace(/^.*IceServers./, "")}`),
+    [
+      "error IceServer[2]/Urls",
+      "error IceServer[1]/Urls/Url[1]",
+      "error IceServer[1]/Urls/Url[2]",
+      "error IceServer[1]",
+      "warning IceServer[1]",
+    ],
+  );
 });
 
 test("a playout delay is read in milliseconds; a Max below Min is raised to it", () => {

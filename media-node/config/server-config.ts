@@ -35,8 +35,20 @@ export interface BindConfig {
   readonly llhls: HttpPorts;
   /** Absent: the ports of {@link llhls}. */
   readonly hls?: HttpPorts;
-  readonly webrtc: { readonly signalling: HttpPorts; readonly iceCandidates: readonly IceCandidateSetting[] };
+  readonly webrtc: {
+    readonly signalling: HttpPorts;
+    readonly iceCandidates: readonly IceCandidateSetting[];
+    readonly iceServers: readonly IceServerConfig[];
+  };
   readonly api: HttpPorts;
+}
+
+/** A STUN or TURN server that players are told of. */
+export interface IceServerConfig {
+  /** With their scheme (RFC 7064, 7065). */
+  readonly urls: readonly string[];
+  readonly username?: string;
+  readonly credential?: string;
 }
 
 export interface HttpPorts {

@@ -39,6 +39,28 @@ const iceCandidatesSchema = group("Addresses that viewers are told to send their
   TcpRelayWorkerCount: workerCount,
 });
 
+const iceServersSchema = group(
+  "STUN and TURN servers of somebody else that players are told of, for networks that let nothing through to this node: by WHEP in " +
+    "`Link`, by OvenMediaEngine's signalling where the URL asks for `transport=tcp` or `all`. Hearth itself needs none.",
+  {
+    IceServer: list(
+      group("One server.", {
+        Urls: group(
+          "Its addresses.",
+          {
+            Url: list(text("`stun:host:port`, `turn:host:port?transport=udp`, `turns:…`; a host alone is `turn:`."), {
+              isRequired: true,
+            }),
+          },
+          { isRequired: true },
+        ),
+        UserName: text("Every player is told it."),
+        Credential: text("Every player is told it, too: give it nothing but the right to relay."),
+      }),
+    ),
+  },
+);
+
 const bindSchema = group("Where the node listens. Only what is written here opens a port.", {
   Managers: group("The operators' side.", {
     API: listeners("OvenMediaEngine's REST API; its subset is in docs/openapi.json.", 8081),
@@ -62,7 +84,7 @@ const bindSchema = group("Where the node listens. Only what is written here open
       Signalling: listeners("WebSocket signalling and WHEP.", 3333),
       IceCandidates: iceCandidatesSchema,
       TcpRelayBind: unused("TURN relay inside OvenMediaEngine."),
-      IceServers: unused("External TURN servers for players."),
+      IceServers: iceServersSchema,
     }),
     HLS: listeners("HLS version 3 over HTTP; where it is absent, the ports of LLHLS.", 80),
     Thumbnail: unused("Thumbnails."),

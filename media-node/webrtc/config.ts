@@ -1,5 +1,12 @@
 import type { PlayoutDelay } from "../rtp/playout-delay.ts";
 
+/** Urls with their scheme, plain characters in all. */
+export interface IceServer {
+  readonly urls: readonly string[];
+  readonly username?: string;
+  readonly credential?: string;
+}
+
 /** What an operator may set of WebRTC delivery. */
 export interface WebRtcConfig {
   /** How long a first request waits for a stream that is coming. */
@@ -20,6 +27,8 @@ export interface WebRtcConfig {
   /** Media threads beside the main one that may send one stream, and all streams of one application. */
   readonly maxStreamThreads: number;
   readonly maxAppThreads: number;
+  /** STUN and TURN servers of others that players are told of. */
+  readonly iceServers: readonly IceServer[];
   /** Bytes waiting for one viewer below us before video is dropped up to the next key frame. */
   readonly maxBacklogBytes: number;
 }
@@ -34,5 +43,6 @@ export const defaultWebRtcConfig: WebRtcConfig = {
   createDefaultPlaylist: true,
   maxStreamThreads: 128,
   maxAppThreads: 128,
+  iceServers: [],
   maxBacklogBytes: 512 * 1024,
 };

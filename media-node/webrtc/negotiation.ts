@@ -271,9 +271,10 @@ function createIdentity(random: RandomBytes): Identity {
 /**
  * Our candidates as text, best first.
  * @param transport the viewer's `?transport=`: `tcp` leaves out UDP where there is TCP, anything else changes nothing
+ * @param hasRelay the viewer is told of TURN servers, which reach us by UDP whatever takes the viewer there
  */
-export function candidatesFor(port: PortFacts, transport: string | null): string[] {
+export function candidatesFor(port: PortFacts, transport: string | null, hasRelay: boolean): string[] {
   const tcp = port.candidates.filter(({ protocol }) => protocol === "tcp");
-  const wanted = transport?.toLowerCase() === "tcp" && tcp.length > 0 ? tcp : port.candidates;
+  const wanted = transport?.toLowerCase() === "tcp" && tcp.length > 0 && !hasRelay ? tcp : port.candidates;
   return wanted.map(candidateValue);
 }

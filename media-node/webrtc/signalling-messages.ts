@@ -1,4 +1,5 @@
 import type { Track } from "../core/track.ts";
+import type { IceServer } from "./config.ts";
 import type { LocalOffer } from "./negotiation.ts";
 import type { PlayablePlaylist, PlayableRendition } from "./renditions.ts";
 
@@ -6,8 +7,14 @@ import type { PlayablePlaylist, PlayableRendition } from "./renditions.ts";
  * OvenMediaEngine's signalling, server to player: one JSON object a text frame.
  * @param id the number this player must repeat in every command
  * @param candidates best first, as `a=candidate` values
+ * @param iceServers where there are any, OvenPlayer goes by a relay only, unless its URL says `transport=all`
  */
-export function offerMessage(id: number, offer: LocalOffer, candidates: readonly string[]): string {
+export function offerMessage(
+  id: number,
+  offer: LocalOffer,
+  candidates: readonly string[],
+  iceServers: readonly IceServer[],
+): string {
   const sdpMid = offer.sections[0]?.media.mid;
   return JSON.stringify({
     command: "offer",
@@ -16,6 +23,11 @@ export function offerMessage(id: number, offer: LocalOffer, candidates: readonly
     code: 200,
     sdp: { type: "offer", sdp: offer.sdp },
     candidates: candidates.map((candidate) => ({ candidate: `candidate:${candidate}`, sdpMLineIndex: 0, sdpMid })),
+    // Players read the one or the other spelling.
+    ...(iceServers.length > 0 && {
+      ice_servers: iceServers.map(({ urls, username, credential }) => ({ urls, user_name: username, credential })),
+      iceServers,
+    }),
   });
 }
 

@@ -39,6 +39,9 @@ const maxBufferedBytes = 1024 * 1024;
 /** Ends after which the same stream can be offered again. */
 const restartable: readonly string[] = ["tracks-changed", "worker-failed"];
 
+/** Who asks for one of these may go by a relay. */
+const relaying: ReadonlySet<string> = new Set(["tcp", "all"]);
+
 /** A session that was offered on this socket. */
 interface Offered {
   readonly session: ViewerPlace;
@@ -230,7 +233,8 @@ export class SignallingSocket {
     const id = randomUint32(random) >>> 1 || 1;
     this.#dialogue.offered(id);
     this.#deadline = this.#clock.after(answerMs, () => this.#socket.close(closeCodes.policy, "no answer"));
-    this.#send(offerMessage(id, offer, candidatesFor(port, transport)));
+    const iceServers = relaying.has(transport?.toLowerCase() ?? "") ? config.iceServers : [];
+    this.#send(offerMessage(id, offer, candidatesFor(port, transport, iceServers.length > 0), iceServers));
   }
 
   #onAnswer(sdp: string): void {

@@ -107,6 +107,8 @@ interface Message {
   readonly error?: string;
   readonly type?: string;
   readonly candidates?: readonly { readonly candidate: string }[];
+  readonly iceServers?: unknown;
+  readonly ice_servers?: unknown;
   readonly message?: { readonly renditions?: readonly { readonly video_track: { readonly video: object } }[] };
 }
 
@@ -466,6 +468,58 @@ test("signalling: transport=tcp gets only the TCP candidate, any other word both
       candidates!.map(({ candidate }) => candidate.split(" ")[2]),
       expected,
     );
+    player.socket.close();
+  }
+});
+
+const relays = [
+  {
+    urls: ["turn:turn.example.com:3478", "turns:turn.example.com:443?transport=tcp"],
+    username: "u",
+    credential: 'p"\\',
+  },
+  { urls: ["stun:stun.example.com:3478"] },
+];
+
+test("WHEP: configured ICE servers stand in Link, a line each; who is refused is not told the password", async (t) => {
+  const { url } = await node(t, { config: { iceServers: relays } });
+  const response = await post(`${url}/app/live/whep`);
+  assert.equal(response.status, 201);
+  const user = String.raw`; rel="ice-server"; username="u"; credential="p\"\\"; credential-type="password"`;
+  assert.equal(
+    response.headers.get("link"),
+    `<turn:turn.example.com:3478>${user}, <turns:turn.example.com:443?transport=tcp>${user}, ` +
+      '<stun:stun.example.com:3478>; rel="ice-server"',
+  );
+  assert.match(response.headers.get("access-control-expose-headers")!, /\bLink\b/);
+  for (const refused of [
+    await fetch(`${url}/app/live/whep`, { method: "OPTIONS" }),
+    await post(`${url}/app/live/whep`, "not a description"),
+    await post(`${url}/app/never-was/whep?playlist=x`, offer, { Accept: "text/plain" }),
+  ]) {
+    assert.notEqual(refused.status, 201);
+    assert.equal(refused.headers.get("link"), null);
+  }
+});
+
+test("signalling: configured ICE servers are named in both spellings to who asks for a relay, with candidates a relay reaches", async (t) => {
+  const { url } = await node(t, { config: { iceServers: relays } });
+  for (const [transport, isTold] of [
+    ["tcp", true],
+    ["ALL", true],
+    ["udp", false],
+    ["", false],
+  ] as const) {
+    const player = new Player(`${url}/app/live?transport=${transport}`);
+    await player.send({ command: "request_offer" });
+    const offered = await player.message(0);
+    assert.deepEqual(
+      offered.candidates!.map(({ candidate }) => candidate.split(" ")[2]),
+      ["UDP", "TCP"],
+    );
+    assert.deepEqual(offered.iceServers, isTold ? relays : undefined);
+    const [{ urls, username, credential }, stun] = relays as [(typeof relays)[0], (typeof relays)[1]];
+    assert.deepEqual(offered.ice_servers, isTold ? [{ urls, user_name: username, credential }, stun] : undefined);
     player.socket.close();
   }
 });

@@ -5,6 +5,7 @@ import type { StreamHold } from "../core/stream-hub.ts";
 import { messageOf, ProtocolError } from "../flow/errors.ts";
 import { parseRemoteDescription, type RemoteDescription } from "../sdp/remote-description.ts";
 import { atWallTime, type Timer } from "../time/clock.ts";
+import type { IceServer } from "./config.ts";
 import { acceptOffer, candidatesFor, createAnswer } from "./negotiation.ts";
 import { randomToken } from "./random.ts";
 import { switchableRenditions } from "./renditions.ts";
@@ -33,7 +34,7 @@ const corsHeaders = {
 /** An answer decided on, before it is written. */
 interface Answer {
   readonly status: number;
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string | readonly string[]>>;
   /** A refusal's reason, or with `Content-Type: application/sdp` a description. */
   readonly body?: string;
 }
@@ -158,8 +159,9 @@ export class Whep {
         const reason = { code: "expired", message: "the viewer's policy ended" };
         expiry = atWallTime(this.#options.clock, endsAtMs, () => opened.close(reason));
       }
-      const candidates = candidatesFor(session.port, target.query.get("transport"));
       const { random, config } = this.#options;
+      const hasRelay = config.iceServers.length > 0;
+      const candidates = candidatesFor(session.port, target.query.get("transport"), hasRelay);
       const answering = { port: session.port, random, config, candidates };
       const { sdp, negotiated } = createAnswer(session.peer, offer, agreed, answering);
       const codecOf = (kind: string) => negotiated.formats.find((format) => format.kind === kind)?.codec;
@@ -169,7 +171,12 @@ export class Whep {
       if (playlist.isAuto) session.chooseAmong(renditions, () => {});
       const etag = `"${randomToken(this.#options.random, 8)}"`;
       if (!session.isEnded) this.#sessions.set(id, { session, etag });
-      return created(sdp, `${asked.baseUrl}/${asked.app}/${asked.stream}/${sessionPrefix}${id}`, etag);
+      return created(
+        sdp,
+        `${asked.baseUrl}/${asked.app}/${asked.stream}/${sessionPrefix}${id}`,
+        etag,
+        config.iceServers,
+      );
     } catch (thrown) {
       session?.close({ code: "refused", message: messageOf(thrown) });
       if (thrown instanceof ProtocolError) return { status: 400, body: thrown.message };
@@ -215,10 +222,12 @@ const preflight: Answer = {
   },
 };
 
-function created(sdp: string, location: string, etag: string): Answer {
+function created(sdp: string, location: string, etag: string, iceServers: readonly IceServer[]): Answer {
+  const links = iceServers.flatMap(iceServerLinks);
   return {
     status: 201,
     headers: {
+      ...(links.length > 0 && { Link: links }),
       "Content-Type": "application/sdp",
       Location: location,
       ETag: etag,
@@ -226,6 +235,14 @@ function created(sdp: string, location: string, etag: string): Answer {
     },
     body: sdp,
   };
+}
+
+/** One line a server's address, as RFC 9725 §4.6 has them. */
+function iceServerLinks({ urls, username, credential }: IceServer): string[] {
+  const quoted = (text: string): string => `"${text.replace(/["\\]/g, "\\$&")}"`;
+  const user = username === undefined ? "" : `; username=${quoted(username)}`;
+  const secret = credential === undefined ? "" : `; credential=${quoted(credential)}; credential-type="password"`;
+  return urls.map((url) => `<${url}>; rel="ice-server"${/^turn/i.test(url) ? user + secret : ""}`);
 }
 
 /** Who offers is told under which id to look for its session in the logs. */

@@ -232,7 +232,18 @@ const rules: Readonly<Record<string, Held>> = {
   "WHEP: PATCH 204, 412, 428, 415, 404; ICE restarts 422": [patch],
   "WHEP: DELETE 200, again for 30 s, then 404": [created],
   "WHEP: GET and HEAD 204, the rest 405": [methods],
-  "WHEP: no Link where no ICE server is needed": [created],
+  "WHEP: no Link where no ICE server is configured, one a server where there are": [
+    created,
+    ["room", "WHEP: configured ICE servers stand in Link, a line each; who is refused is not told the password"],
+  ],
+  "signalling: ICE servers in both spellings, to who asks for a relay only": [
+    wholeSession,
+    [
+      "room",
+      "signalling: configured ICE servers are named in both spellings to who asks for a relay, with candidates a relay reaches",
+    ],
+    ["config", "ICE servers are read with their scheme; what no header can carry is refused"],
+  ],
   "WHEP: CORS on every answer, refusals too": [methods, bad],
   "WHEP: 401 with WWW-Authenticate only to who sent no credentials": [
     ["room", "WHEP: who is not admitted learns how to ask"],
