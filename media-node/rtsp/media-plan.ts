@@ -25,6 +25,10 @@ export interface MediaPlan {
   /** The encoder's most pictures that are decoded before, and shown after, another one; undefined = not said. */
   readonly reorderFrames: number | undefined;
   readonly createDepacketizer: (emit: EmitFrame) => Depacketizer;
+  /** `RTP/AVPF` where the server says so (RFC 4585): some refuse to be asked for another. */
+  readonly profile: "RTP/AVP" | "RTP/AVPF";
+  /** How the server says that it takes a wish for a key frame; undefined = it does not. */
+  readonly keyframeRequest: "pli" | "fir" | undefined;
 }
 
 /** One `m=` section we cannot play, and why. */
@@ -113,6 +117,8 @@ function planMedia(media: SdpMedia, mediaIndex: number, id: number): MediaPlan |
       payloadType: map.payloadType,
       clockRate: map.clockRate,
       control: attributeOf(media, "control"),
+      profile: isFeedback(media) ? "RTP/AVPF" : "RTP/AVP",
+      keyframeRequest: media.kind === "video" ? keyframeRequestOf(media, map.payloadType) : undefined,
       reorderFrames: format.reorderFrames,
       createDepacketizer: format.createDepacketizer,
       track: {
@@ -139,4 +145,18 @@ function formatsOf(media: SdpMedia): RtpMap[] {
     const fixed = staticFormats.get(payloadType);
     return known ?? (fixed ? { payloadType, ...fixed } : []);
   });
+}
+
+const isFeedback = ({ protocol }: SdpMedia): boolean => protocol.toUpperCase().startsWith("RTP/AVPF");
+
+/** RFC 4585 §4.2, RFC 5104 §7.1: what is listed; a server of that profile that lists nothing may know the oldest of them. */
+function keyframeRequestOf(media: SdpMedia, payloadType: number): "pli" | "fir" | undefined {
+  const feedback = media.attributes
+    .filter(({ key }) => key === "rtcp-fb")
+    .map(({ value = "" }) => value.trim().split(/\s+/))
+    .filter(([type]) => type === "*" || type === String(payloadType))
+    .map((words) => words.slice(1).join(" ").toLowerCase());
+  if (feedback.includes("nack pli")) return "pli";
+  if (feedback.includes("ccm fir")) return "fir";
+  return isFeedback(media) && feedback.length === 0 ? "pli" : undefined;
 }

@@ -2,7 +2,7 @@ import type { Sample } from "../core/sample.ts";
 import type { Track } from "../core/track.ts";
 import type { Depacketizer, RtpFrame } from "../rtp/depacketizer.ts";
 import { ReceptionStatistics } from "../rtp/reception-statistics.ts";
-import { parseRtcp, serializeRtcp } from "../rtp/rtcp.ts";
+import { parseRtcp, serializeRtcp, type RtcpPacket } from "../rtp/rtcp.ts";
 import { parseRtpPacket, type RtpPacket } from "../rtp/rtp-packet.ts";
 import { RtpSequencer } from "../rtp/rtp-sequencer.ts";
 import type { RtpTrackClock } from "../rtp/rtp-timeline.ts";
@@ -71,6 +71,7 @@ export class MediaReceiver {
   #foreign = 0;
   #withheld = 0;
   #lastRtpMs: number | undefined;
+  #firs = 0;
 
   constructor(options: MediaReceiverOptions) {
     const { plan } = options;
@@ -165,11 +166,28 @@ export class MediaReceiver {
 
   /** A receiver report to send. */
   takeReport(nowMs: number): Uint8Array {
+    return this.#report(nowMs, []);
+  }
+
+  /** A wish for a key frame to send, in the words the server knows; undefined where it knows none, or nothing has come yet. */
+  keyframeRequest(nowMs: number): Uint8Array | undefined {
+    const { ssrc: senderSsrc, plan } = this.#options;
+    const mediaSsrc = this.#ssrc;
+    if (plan.keyframeRequest === undefined || mediaSsrc === undefined) return undefined;
+    if (plan.keyframeRequest === "pli") return this.#report(nowMs, [{ type: "pli", senderSsrc, mediaSsrc }]);
+    // RFC 5104 §4.3.1.1: a wish with a new number is a new wish.
+    this.#firs = (this.#firs + 1) & 0xff;
+    return this.#report(nowMs, [{ type: "fir", senderSsrc, entries: [{ ssrc: mediaSsrc, sequence: this.#firs }] }]);
+  }
+
+  /** Feedback stands behind a report and a name (RFC 4585 §3.1). */
+  #report(nowMs: number, feedback: readonly RtcpPacket[]): Uint8Array {
     const { ssrc, cname } = this.#options;
     const report = this.#statistics.takeReport(nowMs);
     return serializeRtcp([
       { type: "receiver-report", ssrc, reports: report ? [report] : [] },
       { type: "source-description", chunks: [{ ssrc, cname }] },
+      ...feedback,
     ]);
   }
 

@@ -11,8 +11,11 @@ export interface PacketSink {
 /** How media comes: within the RTSP connection, or beside it. */
 export interface MediaTransport {
   readonly name: "tcp" | "udp";
-  /** The `Transport` header to ask for. */
-  request(index: number): string;
+  /**
+   * The `Transport` header to ask for.
+   * @param profile as the description has it
+   */
+  request(index: number, profile: string): string;
   /** @throws {ProtocolError} when the server granted something else */
   grant(index: number, transport: TransportHeader): void;
   sendRtcp(index: number, packet: Uint8Array): void;
@@ -32,8 +35,8 @@ export class InterleavedTransport implements MediaTransport {
     this.#send = send;
   }
 
-  request(index: number): string {
-    return `RTP/AVP/TCP;unicast;interleaved=${index * 2}-${index * 2 + 1}`;
+  request(index: number, profile: string): string {
+    return `${profile}/TCP;unicast;interleaved=${index * 2}-${index * 2 + 1}`;
   }
 
   grant(index: number, transport: TransportHeader): void {
@@ -88,8 +91,8 @@ export class UdpTransport implements MediaTransport {
     return new UdpTransport(ports);
   }
 
-  request(index: number): string {
-    return `RTP/AVP;unicast;client_port=${this.#ports[index]!.ports.join("-")}`;
+  request(index: number, profile: string): string {
+    return `${profile};unicast;client_port=${this.#ports[index]!.ports.join("-")}`;
   }
 
   grant(index: number, transport: TransportHeader): void {

@@ -127,6 +127,13 @@ export class ReceivedMedia implements PacketSink {
     return this.#media.length > 0 && this.#media.every(({ receiver }) => receiver.isOver);
   }
 
+  /** What to send for a key frame of a track, with the track's place; undefined where its server takes no such wish. */
+  keyframeRequest(trackId: number): { readonly index: number; readonly packet: Uint8Array } | undefined {
+    const media = this.#media.find(({ plan }) => plan.track.id === trackId);
+    const packet = media?.receiver.keyframeRequest(this.#options.clock.nowMs());
+    return media && packet && { index: media.index, packet };
+  }
+
   /** A receiver report for each track, with the track's place. */
   takeReports(): readonly { readonly index: number; readonly report: Uint8Array }[] {
     const nowMs = this.#options.clock.nowMs();

@@ -166,6 +166,16 @@ export class RtspSession implements Source {
     if (this.#ended) this.#end(this.#ended);
   }
 
+  /** By RTCP, where the server says that it takes that. */
+  requestKeyframe(trackId: number): void {
+    const wish = this.#state === "started" ? this.#media.keyframeRequest(trackId) : undefined;
+    if (!wish) return;
+    this.#step(() => {
+      this.#transport?.sendRtcp(wish.index, wish.packet);
+      return [];
+    });
+  }
+
   close(_reason: CloseReason): Promise<void> {
     if (this.#state === "closed") return this.#gone;
     if (this.#media.lacksKeyframe) {
@@ -333,7 +343,9 @@ export class RtspSession implements Source {
   #setUp(transport: MediaTransport): void {
     if (this.#state === "closed" || this.#ended) return void transport.close();
     this.#transport = transport;
-    const requests = this.#uris.map((uri, index) => ({ uri, transport: transport.request(index) }));
+    const requests = this.#uris.map((uri, index) => {
+      return { uri, transport: transport.request(index, this.#plans[index]!.profile) };
+    });
     this.#dialogue.setUp(requests, this.#aggregateUri, this.#nowMs());
   }
 

@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
 import { duplexPair } from "node:stream";
 import { test } from "node:test";
-import { ScriptedCamera } from "../../test/support/scripted-camera.ts";
+import { setImmediate as turn } from "node:timers/promises";
+import { ScriptedCamera, videoSdp } from "../../test/support/scripted-camera.ts";
 import type { Sample } from "../core/sample.ts";
 import { silentLogger } from "../flow/logger.ts";
-import { serializeRtcp } from "../rtp/rtcp.ts";
+import { parseRtcp, serializeRtcp } from "../rtp/rtcp.ts";
 import { ManualClock } from "../time/manual-clock.ts";
 import { serializeInterleavedFrame } from "./interleaved-frame.ts";
+import { headerOf } from "./rtsp-message.ts";
 import { RtspSession } from "./rtsp-session.ts";
 import { openRtspSource, type RtspSourceOptions } from "./rtsp-source.ts";
 
@@ -65,6 +67,44 @@ test("a pull whose source clock is not to be believed takes no time from sender 
     await source.close({ code: "done" });
   }
   assert.deepEqual(errors, [true, false]);
+});
+
+test("a wish for a key frame goes to a camera that takes it, in the words it knows", async () => {
+  const avpf = videoSdp().replace("RTP/AVP 96", "RTP/AVPF 96");
+  for (const [sdp, wanted, profile] of [
+    [videoSdp(), undefined, "RTP/AVP"],
+    [videoSdp(undefined, undefined, "a=rtcp-fb:96 nack pli", "a=rtcp-fb:96 ccm fir"), "pli", "RTP/AVP"],
+    [videoSdp(undefined, undefined, "a=rtcp-fb:* ccm fir"), "fir", "RTP/AVP"],
+    [videoSdp(undefined, undefined, "a=rtcp-fb:97 nack pli"), undefined, "RTP/AVP"],
+    [avpf, "pli", "RTP/AVPF"],
+    [avpf.replace("a=control", "a=rtcp-fb:96 nack\r\na=control"), undefined, "RTP/AVPF"],
+  ] as const) {
+    const camera = new ScriptedCamera({ sdp });
+    const open = openRtspSource({ dial: camera.dial, clock: new ManualClock(), logger: silentLogger });
+    const played = camera.request("PLAY");
+    const opening = open("rtsp://cam/x", { signal: new AbortController().signal });
+    await played;
+    camera.pictures(0, 1);
+    const source = await opening;
+    source.start({ onSample() {}, onDescription() {}, onEnd() {} });
+    const before = camera.interleaved.length;
+    source.requestKeyframe!(0);
+    source.requestKeyframe!(0);
+    source.requestKeyframe!(2);
+    for (let turns = 0; turns < 10; turns++) await turn();
+    const wishes = camera.interleaved.slice(before).map(({ channel, payload }) => [channel, parseRtcp(payload)[2]]);
+    const of = (sequence: number) => {
+      const [report] = parseRtcp(camera.interleaved.at(-1)!.payload);
+      assert.equal(report?.type, "receiver-report");
+      const senderSsrc = report.ssrc;
+      if (wanted === "pli") return [1, { type: "pli", senderSsrc, mediaSsrc: 0x1234 }];
+      return [1, { type: "fir", senderSsrc, entries: [{ ssrc: 0x1234, sequence }] }];
+    };
+    assert.deepEqual(wishes, wanted ? [of(1), of(2)] : [], sdp);
+    const setup = camera.requests.find(({ method }) => method === "SETUP")!;
+    assert.equal(headerOf(setup, "transport")?.split(";")[0], `${profile}/TCP`);
+    await source.close({ code: "done" });
+  }
 });
 
 test("a probe asks for the description and nothing more", async () => {

@@ -50,7 +50,7 @@ test("datagram ports are given back", async () => {
   const sink = { onRtp() {}, onRtcp() {} };
   for (let index = 0; index < 100; index++) {
     const transport = await UdpTransport.open(2, "127.0.0.1", sink);
-    assert.match(transport.request(1), /client_port=\d*[02468]-\d*[13579]$/);
+    assert.match(transport.request(1, "RTP/AVP"), /client_port=\d*[02468]-\d*[13579]$/);
     await transport.close();
   }
   await new Promise((resolve) => setImmediate(resolve));

@@ -29,6 +29,8 @@ const files = {
   players: "test/e2e/webrtc-players.test.ts",
   routed: "test/e2e/webrtc-players-routed.test.ts",
   ways: "test/e2e/webrtc-ways-routed.test.ts",
+  camera: "media-node/rtsp/rtsp-source.test.ts",
+  gstreamer: "test/interop/rtsp-gstreamer.test.ts",
   switches: "test/e2e/webrtc-origin-switch.test.ts",
   hotPath: "test/interop/webrtc-hot-path.test.ts",
   probes: "test/conformance/webrtc-probes.test.ts",
@@ -337,6 +339,8 @@ const rules: Readonly<Record<string, Held>> = {
   ],
   "recovery: PLI and FIR go upstream once a second, else the next key frame is waited for": [
     ["session", "PLI and FIR reach the source, at most once a second"],
+    ["camera", "a wish for a key frame goes to a camera that takes it, in the words it knows"],
+    ["gstreamer", "a server with feedback makes a key frame when it is asked for one, over TCP and UDP"],
     ["hub", "asks the source for a key frame at most once a second"],
     [
       "session",

@@ -162,6 +162,27 @@ test("authenticates by Digest and by Basic, and names wrong credentials", async 
   }
 });
 
+test("a server with feedback makes a key frame when it is asked for one, over TCP and UDP", async () => {
+  const encoder =
+    "videotestsrc is-live=true ! video/x-raw,width=320,height=240,framerate=25/1 ! x264enc tune=zerolatency";
+  const launch = `${encoder} key-int-max=100000 speed-preset=ultrafast ! rtph264pay name=pay0 pt=96 config-interval=-1`;
+  const asked = await startRtspServer("--feedback", "--mount", "/rare", launch);
+  try {
+    for (const transport of ["tcp", "udp"]) {
+      const source = await pull(`/rare?transport=${transport}`, asked.port);
+      const { samples, until } = collectSource(source);
+      const keyframes = (): number => samples.filter(({ isKeyframe }) => isKeyframe).length;
+      await until(() => samples.length >= 30);
+      assert.equal(keyframes(), 1);
+      source.requestKeyframe!(0);
+      await until(() => keyframes() === 2);
+      await source.close({ code: "done" });
+    }
+  } finally {
+    await asked.close();
+  }
+});
+
 test("tells the sink when the server dies", async () => {
   const mortal = await startRtspServer();
   const source = await pull("/h264", mortal.port);

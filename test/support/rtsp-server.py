@@ -3,6 +3,7 @@
 Mounts by path, each live from its own test sources:
 /h264-aac /h264-opus /h264 /audio (AAC alone) /bframes /h265 /vp8 /pcmu /pcma /mp3 /latm
 More of them by --mount; launch lines with "filesrc" play from the beginning for every client.
+With --feedback they speak RTP/AVPF only.
 With --user and --password every mount asks for digest authentication, with --basic for basic.
 """
 import argparse
@@ -22,6 +23,7 @@ parser.add_argument("--user")
 parser.add_argument("--password")
 parser.add_argument("--basic", action="store_true")
 parser.add_argument("--mount", nargs=2, action="append", default=[], metavar=("PATH", "LAUNCH"))
+parser.add_argument("--feedback", action="store_true", help="RTP/AVPF: takes wishes by RTCP")
 parser.add_argument("--transport", choices=["tcp", "udp", "any"], default="any")
 options = parser.parse_args()
 
@@ -68,6 +70,8 @@ for path, pipeline in MOUNTS.items():
     # Files begin anew for every client; live sources are one for all.
     factory.set_shared("filesrc" not in pipeline)
     factory.set_protocols(transports[options.transport])
+    if options.feedback:
+        factory.set_profiles(GstRtsp.RTSPProfile.AVPF)
     if options.user:
         permissions = GstRtspServer.RTSPPermissions.new()
         permissions.add_permission_for_role("viewer", "media.factory.access", True)

@@ -40,6 +40,8 @@ export interface CameraScript {
 /** An RTSP camera in memory that does what its script says, to be dialled as often as a test likes. */
 export class ScriptedCamera {
   readonly requests: RtspRequest[] = [];
+  /** What came on interleaved channels. */
+  readonly interleaved: { readonly channel: number; readonly payload: Uint8Array }[] = [];
   connections = 0;
   readonly #script: CameraScript;
   #socket: Duplex | undefined;
@@ -55,7 +57,7 @@ export class ScriptedCamera {
     this.connections++;
     this.#socket = ours;
     const deframer = new RtspDeframer({
-      onInterleaved() {},
+      onInterleaved: (channel, payload) => this.interleaved.push({ channel, payload: payload.slice() }),
       isKnownChannel: () => true,
       onMessage: (message) => {
         if (message.kind === "request") this.#onRequest(message);
