@@ -18,6 +18,7 @@ const files = {
   srtp: `${room}/transport/srtp.test.ts`,
   replay: `${room}/transport/replay-window.test.ts`,
   stun: `${room}/transport/stun.test.ts`,
+  udp: `${room}/native/udp-socket.test.ts`,
   frames: `${room}/transport/tcp-frames.test.ts`,
   sdp: "media-node/sdp/webrtc-descriptions.test.ts",
   rtp: "media-node/rtp/packetizer.test.ts",
@@ -427,6 +428,16 @@ const rules: Readonly<Record<string, Held>> = {
     outsider,
     ["floods", "junk on the port costs nobody who watches a packet"],
     ["door", "one address opens a bounded number of unproven TCP connections"],
+  ],
+  "DTLS: fragments are kept within bounds, a flight is sent again": [
+    ["dtls", "${engine.name}: fragments without end, of messages without end, are kept within bounds"],
+    ["door", "a repeated ClientHello brings the same flight again, from 40 ms on"],
+    ["door", "plain alerts during the handshake do not end it"],
+  ],
+  "sending: what the kernel refuses is sent another way, or dropped and counted": [
+    ["udp", "a path that refuses trains gets its packets one by one, all and in order, and no train from then on"],
+    ["udp", "what a full socket does not take is dropped and counted; who asks again at once would wait for ever"],
+    ["udp", "a call that a signal interrupts is made again"],
   ],
   "W6 replays": [
     ["floods", "a viewer's handshake and report, replayed from its own address, change nothing and are not answered"],

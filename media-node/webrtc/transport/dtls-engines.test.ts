@@ -105,6 +105,74 @@ for (const engine of engines) {
   });
 }
 
+/** A record of a handshake message's fragment (RFC 6347 §4.2.2), or of what cannot be read yet. */
+function fragment(options: {
+  readonly sequence: number;
+  readonly message: number;
+  readonly announced: number;
+  readonly offset: number;
+  readonly type?: number;
+  readonly epoch?: number;
+}): Uint8Array {
+  const { sequence, message, announced, offset, type = dtlsHandshake.certificate, epoch = 0 } = options;
+  const body = Buffer.alloc(1_000, 7);
+  body[0] = type;
+  body.writeUIntBE(announced, 1, 3);
+  body.writeUInt16BE(message, 4);
+  body.writeUIntBE(offset, 6, 3);
+  body.writeUIntBE(body.length - 12, 9, 3);
+  const head = Buffer.from("16fefd0000000000000000", "hex");
+  head.writeUInt16BE(epoch, 3);
+  head.writeUIntBE(sequence, 5, 6);
+  const length = Buffer.alloc(2);
+  length.writeUInt16BE(body.length);
+  return Buffer.concat([head, length, body]);
+}
+
+for (const engine of engines) {
+  test(`${engine.name}: fragments without end, of messages without end, are kept within bounds`, async () => {
+    const kinds = [
+      // The beginning of one message after the other, each to be large; one of 16 MB; the same one over and over; and what
+      // belongs behind the handshake.
+      (i: number) => fragment({ sequence: i, message: 1 + (i % 4_000), announced: 16_000, offset: 0 }),
+      (i: number) => fragment({ sequence: i, message: 1, announced: 16_000_000, offset: (i * 988) % 15_000_000 }),
+      (i: number) => fragment({ sequence: i, message: 1, announced: 16_000, offset: (i * 7) % 15_000 }),
+      (i: number) => fragment({ sequence: i, message: 1, announced: 16_000, offset: 0, epoch: 1 }),
+    ];
+    const client = new OpensslDtls(library, library.ssl!, "client", theirs);
+    const sessions: Watched[] = [];
+    const before = process.memoryUsage.rss();
+    let sent = 0;
+    for (const make of kinds) {
+      for (let viewer = 0; viewer < 10; viewer++) {
+        const server = open(engine, theirs);
+        sessions.push(server);
+        const connection = client.open();
+        for (const datagram of connection.start()) server.session.receive(datagram, 0);
+        connection.free();
+        for (let i = 1; i <= 5_000; i++) {
+          const datagram = make(i);
+          sent += datagram.length;
+          server.session.receive(datagram, 0);
+        }
+        server.out.length = 0;
+        await turn();
+      }
+    }
+    const grown = process.memoryUsage.rss() - before;
+    assert.ok(sent > 200e6 && grown < 64e6, `${grown} bytes kept of ${sent}`);
+    for (const { session, keys } of sessions) {
+      assert.deepEqual(keys, []);
+      session.close();
+    }
+    client.close();
+    const honest = open(engine, theirs);
+    const { status } = await shakeHands(honest);
+    assert.deepEqual([status, honest.keys.length], ["connected", 1]);
+    honest.session.close();
+  });
+}
+
 function flipLastBit(datagram: Uint8Array, target: number | "encrypted"): Uint8Array {
   const changed = Uint8Array.from(datagram);
   for (const { bytes, handshakeType, epoch } of parseDtlsRecords(changed)) {
