@@ -9,6 +9,8 @@ import type { HttpGuest } from "./core/guest.ts";
 import type { Delivery } from "./deliveries.ts";
 import { SettingError } from "./flow/errors.ts";
 import type { NodeContext } from "./node-context.ts";
+import { loadNativeLibrary } from "./webrtc/native/library.ts";
+import { openTcpSend, type TcpSend } from "./webrtc/native/tcp-send.ts";
 
 /** What viewers reach: the public URL, and what went out by HTTP. */
 export interface ViewerDoors {
@@ -94,6 +96,11 @@ function vhostsByHost(live: NodeContext["live"]): (host: string) => string | und
   };
 }
 
+let opened: { readonly send: TcpSend | undefined } | undefined;
+
+/** One for all doors of this process (docs/decisions/direct-answers.md). */
+const openDirectSend = (): TcpSend | undefined => (opened ??= { send: openTcpSend(loadNativeLibrary()) }).send;
+
 /** What all doors have in common. */
 function doorOf({ config, live, logger, address }: NodeContext, state: () => NodeState) {
   const vhostOf = vhostsByHost(live);
@@ -109,6 +116,7 @@ function doorOf({ config, live, logger, address }: NodeContext, state: () => Nod
     trustedProxies: () => live.now.hearth.trustedProxies,
     state,
     logger,
+    openDirectSend,
     portSetting: "Bind/Publishers/{LLHLS,HLS,WebRTC} in Server.xml",
   };
 }

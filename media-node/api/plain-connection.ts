@@ -1,7 +1,9 @@
-import { STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
 import type { AnswerBody, PlainExchange } from "../core/guest.ts";
+import { openFdOf, type DirectSend } from "./direct-send.ts";
 import { isComing } from "./node-exchange.ts";
+import { headText, maxJoinedBytes, prepare } from "./prepared-answer.ts";
 import { parseRequestHead, repeatRequestHead, type HeadFields, type RequestHead } from "./request-head.ts";
 import type { RequestLine } from "./request-target.ts";
 
@@ -11,6 +13,10 @@ export interface PlainDoor {
   readonly nowSeconds: number;
   /** `Date`, as of {@link nowSeconds}. */
   readonly date: string;
+  /** Undefined as long as bytes go by the sockets' streams only. */
+  readonly directSend: DirectSend | undefined;
+  /** Bytes went out that no socket counts. */
+  sentDirectly(bytes: number): void;
   /** Offers a request to the guests; false when none takes it. */
   serve(exchange: PlainExchange & RequestLine): boolean;
   /** Has the connection {@link PlainConnection.readNext} when others had a turn: it sent requests ahead. */
@@ -33,52 +39,6 @@ const pauseSeconds = 10;
 const maxUnsentBytes = 64 * 1024;
 const endOfHead = Buffer.from("\r\n\r\n");
 
-/** The beginning of an answer as it is written: head, and the body where it is short and whole. */
-interface Prepared {
-  readonly status: number;
-  readonly date: string;
-  /** Undefined where it goes out by itself. */
-  readonly body: readonly Uint8Array[] | undefined;
-  readonly bytes: Buffer;
-}
-
-/** By the array of headers: answers that many get have one that lives long, and go out as the same bytes to all of them. */
-const prepared = new WeakMap<readonly string[], Prepared>();
-/** Bodies up to this size are copied behind their head once, so that one write takes both. */
-const maxJoinedBytes = 16 * 1024;
-
-function prepare(
-  status: number,
-  headers: readonly string[],
-  date: string,
-  body: readonly Uint8Array[] | undefined,
-): Buffer {
-  const known = prepared.get(headers);
-  const isSame = known?.body === body || isSingle(known?.body, body);
-  if (known && isSame && known.date === date && known.status === status) return known.bytes;
-  const head = Buffer.from(headText(status, headers, date, true), "latin1");
-  const bytes = body ? Buffer.concat([head, ...body]) : head;
-  prepared.set(headers, { status, date, body, bytes });
-  return bytes;
-}
-
-/** A text's one piece comes in another array each time. */
-const isSingle = (known: readonly Uint8Array[] | undefined, body: readonly Uint8Array[] | undefined): boolean =>
-  known?.length === 1 && body?.length === 1 && known[0] === body[0];
-
-function headText(status: number, headers: readonly string[], date: string, keepsAlive: boolean): string {
-  let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Unknown"}\r\n`;
-  for (let index = 0; index < headers.length; index += 2) {
-    const value = headers[index + 1]!;
-    // A value that came from outside must not end its line.
-    if (/[^\t\x20-\x7e\x80-\xff]/.test(value)) {
-      throw new TypeError(`the header ${headers[index]} holds a control character`);
-    }
-    text += `${headers[index]}: ${value}\r\n`;
-  }
-  return `${text}Date: ${date}\r\nConnection: ${keepsAlive ? "keep-alive" : "close"}\r\n\r\n`;
-}
-
 /**
  * One HTTP/1.1 connection on which media is asked for: plain GETs and HEADs are answered here, with a fraction of what
  * node:http spends on a response. The first request of any other kind hands the whole connection to node:http.
@@ -86,6 +46,7 @@ function headText(status: number, headers: readonly string[], date: string, keep
 export class PlainConnection {
   readonly #socket: Socket;
   readonly #door: PlainDoor;
+  readonly #isTls: boolean;
   #unread: Buffer | undefined;
   #exchange: Exchange | undefined;
   /** Of the request before. */
@@ -107,6 +68,7 @@ export class PlainConnection {
   constructor(socket: Socket, door: PlainDoor) {
     this.#socket = socket;
     this.#door = door;
+    this.#isTls = socket instanceof TLSSocket;
     this.#sinceSeconds = door.nowSeconds;
     const { localPort, remoteAddress, remotePort } = socket;
     this.peer = { localPort, remoteAddress, remotePort };
@@ -231,14 +193,35 @@ export class PlainConnection {
     const start = keepsAlive
       ? prepare(status, headers, date, joined)
       : Buffer.from(headText(status, headers, date, false), "latin1");
-    if (pieces.length === 0 || (joined && keepsAlive)) socket.write(start);
-    else {
+    this.#write(start, joined && keepsAlive ? [] : pieces);
+    this.#answered(exchange, size);
+  }
+
+  #write(start: Uint8Array, pieces: readonly Uint8Array[]): void {
+    const socket = this.#socket;
+    const sent = pieces.length < 2 ? this.#sendDirectly(start, pieces[0]) : 0;
+    if (sent < start.length) {
+      if (pieces.length === 0) {
+        socket.write(start.subarray(sent));
+        return;
+      }
       socket.cork();
-      socket.write(start);
+      socket.write(start.subarray(sent));
       for (const piece of pieces) socket.write(piece);
       socket.uncork();
+    } else if (pieces[0] && sent < start.length + pieces[0].length) {
+      socket.write(pieces[0].subarray(sent - start.length));
     }
-    this.#answered(exchange, size);
+  }
+
+  /** @returns how many bytes the system took; the rest is the stream's, which also learns why */
+  #sendDirectly(start: Uint8Array, body: Uint8Array | undefined): number {
+    const { directSend } = this.#door;
+    const fd = directSend && !this.#isTls ? openFdOf(this.#socket) : undefined;
+    if (!directSend || fd === undefined) return 0;
+    const sent = directSend.send(fd, start, body);
+    this.#door.sentDirectly(sent);
+    return sent;
   }
 
   /** Sends a body that comes piece by piece: the next one is asked for when the client has taken those before. */

@@ -83,7 +83,9 @@ const socketTable = {
   close: ["int", "int"],
   getsockname: ["int", "int", p, p],
   setsockopt: ["int", "int", "int", "int", p, "int"],
+  socketpair: ["int", "int", "int", "int", p],
   sendmmsg: ["int", "int", p, "uint", "int"],
+  sendmsg: [p, "int", p, "int"],
   recv: [p, "int", p, p, "int"],
 } as const;
 

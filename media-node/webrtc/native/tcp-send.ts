@@ -1,0 +1,81 @@
+import type { NativeLibrary, Sockets } from "./library.ts";
+import type { NativeSlab } from "./slab.ts";
+
+// Linux, 64 bit: constants and structures of <sys/socket.h>.
+const AF_UNIX = 1;
+const SOCK_STREAM = 1;
+const SOCK_NONBLOCK = 0x800;
+const SOCK_CLOEXEC = 0x80000;
+const MSG_DONTWAIT = 0x40;
+const MSG_NOSIGNAL = 0x4000;
+
+// Layout of the slab: a msghdr (56), two iovecs (16 each).
+const iovecsAt = 64;
+const slabBytes = 128;
+
+/** Sends on stream sockets that others own, without their stream: one system call for one or two pieces, and no object. */
+export class TcpSend {
+  readonly #sendmsg: Sockets["sendmsg"];
+  readonly #addressOf: (buffer: ArrayBufferLike) => number;
+  readonly #message: NativeSlab;
+  /** A buffer's memory does not move; many pieces share one, and one piece goes to many. */
+  readonly #addresses = new WeakMap<ArrayBufferLike, number>();
+  /** Mentioned here while native code reads them. */
+  readonly #reading: [Uint8Array | undefined, Uint8Array | undefined] = [undefined, undefined];
+
+  constructor(library: NativeLibrary, sockets: Sockets) {
+    this.#sendmsg = sockets.sendmsg;
+    this.#addressOf = library.addressOf;
+    this.#message = library.newSlab(slabBytes);
+    this.#message.setPointer(16, this.#message.address + iovecsAt);
+  }
+
+  /** @returns bytes taken; 0 also where the connection failed. @param fd non-blocking or not: never waits */
+  send(fd: number, start: Uint8Array, body: Uint8Array | undefined): number {
+    const reading = this.#reading;
+    [reading[0], reading[1]] = [start, body];
+    this.#point(iovecsAt, start);
+    if (body) this.#point(iovecsAt + 16, body);
+    this.#message.u32[24 >> 2] = body ? 2 : 1;
+    const sent = this.#sendmsg(fd, this.#message.address, MSG_DONTWAIT + MSG_NOSIGNAL);
+    reading[0] = reading[1] = undefined;
+    return sent > 0 ? sent : 0;
+  }
+
+  close(): void {
+    this.#message.release();
+  }
+
+  #point(iovecAt: number, { buffer, byteOffset, length }: Uint8Array): void {
+    let address = this.#addresses.get(buffer);
+    if (address === undefined) this.#addresses.set(buffer, (address = this.#addressOf(buffer)));
+    this.#message.setPointer(iovecAt, address + byteOffset);
+    this.#message.setPointer(iovecAt + 8, length);
+  }
+}
+
+/** Undefined where it cannot be had: not Linux, no FFI, or what was sent did not arrive as it was. */
+export function openTcpSend(library: NativeLibrary): TcpSend | undefined {
+  const { sockets } = library;
+  if (!sockets) return undefined;
+  const direct = new TcpSend(library, sockets);
+  if (arrives(library, sockets, direct)) return direct;
+  direct.close();
+  return undefined;
+}
+
+/** Sends two pieces to ourselves. */
+function arrives(library: NativeLibrary, sockets: Sockets, direct: TcpSend): boolean {
+  const slab = library.newSlab(64);
+  if (sockets.socketpair(AF_UNIX, SOCK_STREAM + SOCK_NONBLOCK + SOCK_CLOEXEC, 0, slab.address) !== 0) return false;
+  const [from, to] = [slab.u32[0]!, slab.u32[1]!];
+  try {
+    const sent = direct.send(from, Buffer.from("head"), Buffer.from("-body").subarray(1));
+    const received = sockets.recv(to, slab.address + 16, 32, MSG_DONTWAIT);
+    return sent === 8 && received === 8 && Buffer.from(slab.bytes.subarray(16, 24)).toString() === "headbody";
+  } finally {
+    sockets.close(from);
+    sockets.close(to);
+    slab.release();
+  }
+}
