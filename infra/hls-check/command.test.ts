@@ -5,7 +5,9 @@ import { hearthEpochMs } from "../../media-node/core/epoch.ts";
 import { makeClip, withSubtitles } from "../../test/support/clip.ts";
 import { startLlHlsNode } from "../../test/support/llhls-node.ts";
 import { loopingSource } from "../../test/support/looping-source.ts";
+import { until } from "../../test/support/until.ts";
 import { runHlsCheck } from "./command.ts";
+import { judgeHls } from "./judge.ts";
 
 test("a good stream with subtitles breaks no rule, one that lies is named", { timeout: 60_000 }, async (t) => {
   const clip = withSubtitles(await makeClip({ seconds: 6 }));
@@ -41,6 +43,20 @@ test("a good stream with subtitles breaks no rule, one that lies is named", { ti
   assert.equal(code, 1);
   const { rules } = JSON.parse(broken.join("")) as { rules: { rule: string; faults: string[] }[] };
   assert.ok(rules.find(({ rule }) => rule.startsWith("BANDWIDTH"))!.faults[0]!.startsWith("BANDWIDTH=77, measured"));
+});
+
+test("a server that stands still is seen, also by who runs in its process", { timeout: 60_000 }, async (t) => {
+  const clip = await makeClip({ seconds: 6 });
+  const node = await startLlHlsNode({ open: loopingSource(clip, { epochMs: hearthEpochMs, burstMs: 10_000 }) });
+  t.after(() => node.close());
+  const judged = judgeHls(`${node.baseUrl}/app/stream/llhls.m3u8`, 3);
+  // The hinted parts, which are waited for first, are there by then: these are reloads of both tracks.
+  let seen = 0;
+  await until("it watches", 20_000, () => node.guest.stats.heldRequests >= 2 && ++seen > 20);
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1_200);
+  const { verdicts } = await judged;
+  const { faults } = verdicts.find(({ rule }) => rule === "a reload is held until its part is there")!;
+  assert.match(faults.join(), /took \d{4} ms/);
 });
 
 test("a playlist of MPEG-TS is judged by the rules that hold for it", { timeout: 60_000 }, async (t) => {

@@ -1,7 +1,7 @@
 /** `hearth hls-check`: judges any LL-HLS stream by the rules of RFC 8216bis and CMAF, as a viewer sees it. */
 import { parseArgs } from "node:util";
-import { checkHls, type Verdict } from "./checks.ts";
-import { observeHls } from "./observe.ts";
+import type { Verdict } from "./checks.ts";
+import { judgeHls } from "./judge.ts";
 
 const usage = `hearth hls-check URL [--seconds 60] [--json] [--insecure]
 
@@ -28,13 +28,12 @@ export async function runHlsCheck(
       print(usage);
       return values.help ? 0 : 2;
     }
-    // For this process alone, which does nothing else.
+    // For this process alone, which does nothing else; the thread that watches has its environment.
     if (values.insecure) process.env["NODE_TLS_REJECT_UNAUTHORIZED"] = "0";
     isJson = values.json;
-    verdicts = checkHls(await observeHls(url, seconds));
+    ({ verdicts } = await judgeHls(url, seconds));
   } catch (thrown) {
-    const { message, cause } = thrown instanceof Error ? thrown : new Error(String(thrown));
-    print(`${message}${cause instanceof Error ? `: ${cause.message}` : ""}`);
+    print(thrown instanceof Error ? thrown.message : String(thrown));
     return 2;
   }
   const broken = verdicts.filter(({ faults }) => faults.length > 0);

@@ -7,7 +7,6 @@ import { readMasterPlaylist, readMediaPlaylist, type SeenMaster, type SeenPlayli
 /** One answer to a blocking reload. */
 export interface Reload {
   readonly playlist: SeenPlaylist;
-  /** Without the time in which the watcher itself stood still. */
   readonly tookMs: number;
   /** The part asked for. */
   readonly msn: number;
@@ -45,38 +44,11 @@ export async function observeHls(url: string, seconds: number): Promise<HlsRecor
   const master = readMasterPlaylist(await answer.text());
   // A redirect moves the base of all relative URIs.
   const base = answer.url;
-  const pauses = new OwnPauses();
   const uris = [...master.variants.map(({ uri }) => uri), ...master.media.flatMap((media) => media.get("URI") ?? [])];
   const records = await Promise.all(
-    [...new Set(uris)].map(async (uri) => [uri, await watch(new URL(uri, base), seconds, pauses)] as const),
-  ).finally(() => pauses.stop());
+    [...new Set(uris)].map(async (uri) => [uri, await watch(new URL(uri, base), seconds)] as const),
+  );
   return { master, masterHeaders: answer.headers, tracks: new Map(records), alpn: await alpnOf(new URL(base)) };
-}
-
-/** How long this process has stood still, for want of a core or because the machine slept: no fault of who is watched. */
-class OwnPauses {
-  readonly #everyMs: number;
-  readonly #timer: NodeJS.Timeout;
-  #endedMs = 0;
-  #lastMs = performance.now();
-
-  constructor(everyMs = 20) {
-    this.#everyMs = everyMs;
-    this.#timer = setInterval(() => {
-      this.#endedMs = this.totalMs;
-      this.#lastMs = performance.now();
-    }, everyMs);
-  }
-
-  /** In all, of pauses long enough to count, also of one that nothing but the caller has noticed. */
-  get totalMs(): number {
-    const lateMs = performance.now() - this.#lastMs - this.#everyMs;
-    return this.#endedMs + (lateMs > this.#everyMs ? lateMs : 0);
-  }
-
-  stop(): void {
-    clearInterval(this.#timer);
-  }
 }
 
 async function alpnOf({ protocol, hostname, port }: URL): Promise<string | undefined> {
@@ -93,12 +65,12 @@ async function alpnOf({ protocol, hostname, port }: URL): Promise<string | undef
   }
 }
 
-async function watch(url: URL, seconds: number, pauses: OwnPauses): Promise<TrackRecord> {
+async function watch(url: URL, seconds: number): Promise<TrackRecord> {
   const answer = await fetch(url, { headers: { Origin: "null", "Accept-Encoding": "gzip" } });
   const first = readMediaPlaylist(await answer.text());
   const refused = await refusals(url, first);
   const hint = first.hint === undefined ? undefined : twice(first.hint, url);
-  const reloads = await reload(url, first, seconds, pauses);
+  const reloads = await reload(url, first, seconds);
   const last = reloads.at(-1)?.playlist ?? first;
   const segment = last.segments.find(({ uri, isGap }) => uri !== undefined && !isGap)?.uri ?? "";
   const segmentAnswer = await fetch(new URL(segment, url), { headers: { Origin: "null" } });
@@ -134,19 +106,18 @@ function withDirectives(url: URL, directives: Record<string, string | number>): 
   return asked;
 }
 
-async function reload(url: URL, first: SeenPlaylist, seconds: number, pauses: OwnPauses): Promise<Reload[]> {
+async function reload(url: URL, first: SeenPlaylist, seconds: number): Promise<Reload[]> {
   const reloads: Reload[] = [];
   const endMs = performance.now() + seconds * 1000;
   for (let playlist = first; performance.now() < endMs && !playlist.isEnded;) {
     const { msn, part } = nextOf(playlist);
     // Who is not made to wait by the server waits by itself (RFC 8216 §6.3.4).
     if (Number.isNaN(first.partTarget)) await sleep(500);
-    const pausedMs = pauses.totalMs;
     const startMs = performance.now();
     const answer = await fetch(withDirectives(url, { _HLS_msn: msn, _HLS_part: part }));
     if (answer.status !== 200) throw new Error(`the reload for ${msn}.${part} is answered with ${answer.status}`);
     playlist = readMediaPlaylist(await answer.text());
-    const tookMs = performance.now() - startMs - (pauses.totalMs - pausedMs);
+    const tookMs = performance.now() - startMs;
     reloads.push({ playlist, tookMs, msn, part });
   }
   return reloads;
