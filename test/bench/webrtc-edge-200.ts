@@ -55,16 +55,20 @@ interface Span {
   readonly cpu: number;
   readonly gigabits: number;
   readonly viewersCpu: number;
+  /** CPU seconds of the edge's threads, by name. */
+  readonly threads: ReadonlyMap<string, number>;
 }
 async function measure(spanSeconds: number): Promise<Span> {
   const { bytes } = audience;
-  const { cpuSeconds } = edge.cost;
+  const { cpuSeconds, threads } = edge.cost;
   const before = process.cpuUsage();
   await sleep(spanSeconds * 1000);
   const { user, system } = process.cpuUsage(before);
+  const { cost } = edge;
   return {
     seconds: spanSeconds,
-    cpu: edge.cost.cpuSeconds - cpuSeconds,
+    cpu: cost.cpuSeconds - cpuSeconds,
+    threads: new Map([...cost.threads].map(([name, used]) => [name, used - (threads.get(name) ?? 0)])),
     gigabits: ((audience.bytes - bytes) * 8) / 1e9,
     viewersCpu: (user + system) / 1e6,
   };
@@ -110,11 +114,16 @@ const cost = whole.cpu / whole.gigabits;
 const percent = (cpuSeconds: number, span: Span): string => ((cpuSeconds / span.seconds) * 100).toFixed(0);
 const memory = (full - emptyBytes) / viewers;
 const kib = (bytes: number): string => (bytes / 1024).toFixed(0);
+const byThread = [...whole.threads]
+  .map(([name, cpuSeconds]) => [name, cpuSeconds / whole.gigabits] as const)
+  .filter(([, perGigabit]) => perGigabit >= 0.001)
+  .sort(([, a], [, b]) => b - a);
 const beside = plain
   ? `${(cost / plain).toFixed(2)} times a plain C program's ${plain.toFixed(3)} for the same`
   : "no C compiler: nothing to compare with";
 console.log(`webrtc-edge-200: ${viewers} viewers, ${perViewer.toFixed(2)} Mbit/s each, ${lost} packets lost, load ${load.toFixed(1)}
   ${cost.toFixed(3)} CPU s per delivered gigabit (${percent(whole.cpu, whole)} % of a core; the viewers' process ${percent(whole.viewersCpu, whole)} %)
+  by thread: ${byThread.map(([name, perGigabit]) => `${name} ${perGigabit.toFixed(3)}`).join(", ")}
   ${beside}
   ${(cut.cpu / cut.gigabits).toFixed(3)} when the kernel cuts trains in the edge's name (${percent(cut.cpu, cut)} %; the viewers' process ${percent(cut.viewersCpu, cut)} %)
   frame lateness p50 ${percentile(lateness, 0.5).toFixed(1)} p99 ${percentile(lateness, 0.99).toFixed(1)} max ${percentile(lateness, 1).toFixed(1)} ms

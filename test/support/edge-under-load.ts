@@ -1,7 +1,7 @@
 // A real edge in a process of its own, pulling `app/stream` from an origin in another, and what it costs.
 import { fork, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,6 +12,8 @@ import type { LiveOriginMessage } from "./live-origin-process.ts";
 /** User and system time of a process so far, and the memory it holds now (Linux). */
 export interface ProcessCost {
   readonly cpuSeconds: number;
+  /** The same of the threads that run now, by their names, those of one name together. */
+  readonly threads: ReadonlyMap<string, number>;
   readonly rssBytes: number;
 }
 
@@ -42,13 +44,26 @@ export interface EdgeOptions {
 const here = import.meta.dirname;
 const ticksPerSecond = 100;
 
-function costOf(pid: number): ProcessCost {
+/** Name and CPU seconds in a `stat` file of `/proc`. */
+function timesOf(path: string): readonly [name: string, cpuSeconds: number] {
   // The name may hold anything; what follows its bracket is numbers: state is field 3, utime and stime 14 and 15.
-  const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
-    .replace(/^.*\) /s, "")
-    .split(" ");
+  const [, name, rest] = /^\d+ \((.*)\) (.*)/s.exec(readFileSync(path, "utf8"))!;
+  const fields = rest!.split(" ");
+  return [name!, (Number(fields[11]) + Number(fields[12])) / ticksPerSecond];
+}
+
+function costOf(pid: number): ProcessCost {
   const rssKb = Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]);
-  return { cpuSeconds: (Number(fields[11]) + Number(fields[12])) / ticksPerSecond, rssBytes: rssKb * 1024 };
+  const threads = new Map<string, number>();
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    try {
+      const [name, cpuSeconds] = timesOf(`/proc/${pid}/task/${thread}/stat`);
+      threads.set(name, (threads.get(name) ?? 0) + cpuSeconds);
+    } catch {
+      // It ended in the meantime.
+    }
+  }
+  return { cpuSeconds: timesOf(`/proc/${pid}/stat`)[1], threads, rssBytes: rssKb * 1024 };
 }
 
 /** Starts both and waits until the edge serves. */
