@@ -409,6 +409,7 @@ const rules: Readonly<Record<string, Held>> = {
     ["door", "a viewer that calls itself controlled is told of the conflict"],
     ["door", "media follows the last nominated address"],
     moved,
+    ["door", "a viewer without credentials cannot be asked, and stays where it shook hands"],
   ],
   "W1 spoofed STUN and DTLS": [outsider, ownAddress, strangers],
   "W2 no reflection": [
@@ -416,6 +417,8 @@ const rules: Readonly<Record<string, Held>> = {
     strangers,
     outsider,
     ["door", "a handshake that stops after the first flight gets at most three times what it sent"],
+    ["door", "${name}: who shakes hands itself, and invents the address of its last flight, sends no media there"],
+    ["door", "${name}: when its TCP connection ends, media goes to no address that has not answered"],
   ],
   "W3 fingerprints": [
     ["floods", "${name}: viewers with another certificate than the signalled one get no keys and no packet"],

@@ -265,21 +265,103 @@ test("a viewer that calls itself controlled is told of the conflict", async (t) 
   );
 });
 
+/** A viewer with credentials in its description, as every player's has, so that it can be asked whether it receives. */
+function described(port: MediaPort): PeerTransport {
+  const peer = port.open({ onState() {}, onRtcp() {} });
+  peer.setRemote({ fingerprints: [viewerCertificate.fingerprint], ...viewerCredentials });
+  return peer;
+}
+
+/** Sends a packet of media. */
+function sendOne(port: MediaPort, peer: PeerTransport, packetIndex: number): void {
+  peer.queueRtp(batchOf(1, 100), 0, 1, { ssrc: 1, payloadType: 98, packetIndex });
+  port.flush();
+}
+
+const mediaOf = (viewer: TransportViewer): number => viewer.received.filter((bytes) => bytes[0]! >= 128).length;
+
 test("media follows the last nominated address", async (t) => {
   const opened = await openPort(t);
-  const { peer, viewer } = await connected(opened);
   const { port } = opened;
+  const peer = described(port);
+  const viewer = await opened.viewer(peer);
+  await viewer.connect();
   await viewer.reopen();
   viewer.received.length = 0;
   viewer.check({ isNominating: false });
   await viewer.until(() => viewer.received.length === 1);
   viewer.check();
-  await viewer.until(() => viewer.received.length === 2);
-  peer.queueRtp(batchOf(2, 100), 0, 2, { ssrc: 1, payloadType: 98, packetIndex: 1 });
-  port.flush();
-  await viewer.until(() => viewer.rtp.length === 2);
+  await viewer.until(() => viewer.received.length === 3);
+  await viewer.until(() => {
+    sendOne(port, peer, 1);
+    return viewer.rtp.length > 0;
+  });
   assert.equal(peer.state, "connected");
 });
+
+test("a viewer without credentials cannot be asked, and stays where it shook hands", async (t) => {
+  const opened = await openPort(t);
+  const { peer, viewer } = await connected(opened);
+  const elsewhere = await opened.viewer(peer);
+  for (let i = 0; i < 20; i++) elsewhere.check();
+  await elsewhere.until(() => elsewhere.received.length === 20);
+  sendOne(opened.port, peer, 1);
+  await viewer.until(() => viewer.rtp.length === 1);
+  assert.equal(mediaOf(elsewhere), 0);
+});
+
+for (const [name, open] of [
+  ["without credentials", (opened: Opened) => opened.peer().peer],
+  ["with credentials", ({ port }: Opened) => described(port)],
+] as const) {
+  test(`${name}: who shakes hands itself, and invents the address of its last flight, sends no media there`, async (t) => {
+    const opened = await openPort(t);
+    const { port } = opened;
+    const peer = open(opened);
+    const viewer = await opened.viewer(peer);
+    const victim = await opened.viewer(peer);
+    victim.isSilent = true;
+    viewer.check();
+    await viewer.until(() => viewer.received.length >= 1);
+    victim.check();
+    await victim.until(() => victim.received.length >= 1);
+    viewer.startDtls();
+    viewer.send = (bytes) => victim.send(bytes);
+    await viewer.until(() => peer.state === "connected");
+    for (let i = 1; i <= 50; i++) sendOne(port, peer, i);
+    const { packetsOut } = port.stats;
+    victim.check();
+    const before = stunTypesOf(victim).length;
+    await victim.until(() => stunTypesOf(victim).length > before);
+    assert.deepEqual([mediaOf(victim), packetsOut], [0, mediaOf(viewer)]);
+    assert.ok(victim.bytesIn <= 3 * victim.bytesOut);
+  });
+
+  test(`${name}: when its TCP connection ends, media goes to no address that has not answered`, async (t) => {
+    const opened = await openPort(t);
+    const { port } = opened;
+    const peer = open(opened);
+    const viewer = await opened.viewer(peer, "tcp");
+    await viewer.connect();
+    const victim = await opened.viewer(peer);
+    victim.isSilent = true;
+    victim.check({ isNominating: false });
+    await victim.until(() => victim.received.length === 1);
+    viewer.close();
+    await victim.until(() => peer.state === "closed" || stunTypesOf(victim).includes(stunTypes.bindingRequest));
+    for (let i = 1; i <= 50; i++) sendOne(port, peer, i);
+    assert.equal(port.stats["packetsOut"], 0);
+    assert.equal(peer.state, name === "with credentials" ? "connected" : "closed");
+    if (peer.state === "closed") return;
+    // One that is really there answers, and has its media again.
+    victim.isSilent = false;
+    victim.check({ isNominating: false });
+    await victim.until(() => {
+      sendOne(port, peer, 51);
+      return mediaOf(victim) > 0;
+    });
+  });
+}
 
 test("a new address gets media only after it has answered", async (t) => {
   const opened = await openPort(t);

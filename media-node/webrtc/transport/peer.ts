@@ -64,6 +64,8 @@ export class Peer implements PeerTransport {
   #dtls: DtlsSession | undefined;
   /** Where handshake datagrams go: the address the last one came from. */
   #dtlsPath: KnownPath | undefined;
+  /** Where those went before the viewer had keys, forgotten paths too. */
+  readonly #flightPaths = new Set<KnownPath>();
   #isSettled = false;
   #srtp: SrtpContext | undefined;
   #state: PeerState = "new";
@@ -97,7 +99,7 @@ export class Peer implements PeerTransport {
   queueRtp(batch: RtpBatch, from: number, to: number, route: RtpRoute): void {
     const srtp = this.#srtp;
     const active = this.#active;
-    if (!srtp || !active) return;
+    if (!srtp || !active || this.#destination < 0) return;
     const { outlet } = active.path;
     const { slab, offsets } = batch;
     const { ssrc, payloadType, packetIndex, extension } = route;
@@ -125,7 +127,7 @@ export class Peer implements PeerTransport {
   queueRtcp(packet: Uint8Array): void {
     const srtp = this.#srtp;
     const active = this.#active;
-    if (!srtp || !active || packet.length < 8 || packet.length > maxRtcpOutBytes) return;
+    if (!srtp || !active || this.#destination < 0 || packet.length < 8 || packet.length > maxRtcpOutBytes) return;
     const { outlet } = active.path;
     const at = outlet.reserve(packet.length + srtpSlackBytes);
     outlet.commit(at, srtp.protectRtcp(packet, outlet.slab, at), this.#destination);
@@ -171,7 +173,8 @@ export class Peer implements PeerTransport {
     known.budget.received(bytes.length);
     this.#authenticAtMs = nowMs;
     if (answer.reply.length <= bytes.length && known.budget.take(answer.reply.length)) known.path.send(answer.reply);
-    if (!answer.isNominating && this.#active) return;
+    const isPlaced = this.#active && !(this.#srtp && this.#destination < 0);
+    if (!answer.isNominating && isPlaced) return;
     if (this.#mayActivate(known)) this.#activate(known, answer.isNominating);
     else this.#askForProof(known);
   }
@@ -225,10 +228,13 @@ export class Peer implements PeerTransport {
     if (!known) return;
     this.#forgetPath(known);
     if (known !== this.#active) return;
-    const newest = [...this.#paths.values()].sort((a, b) => b.lastCheckMs - a.lastCheckMs)[0];
-    if (newest) this.#activate(newest, false);
+    // Nowhere that has not answered, even now: the source of a check is easily invented.
+    const newest = this.#newest((other) => this.#mayActivate(other));
+    if (newest) return this.#activate(newest, false);
+    this.#moveDestination(undefined);
+    const other = this.#newest(() => true);
+    if (other && this.#remote) this.#askForProof(other);
     else if (this.#state === "connected") this.close("tcp-closed");
-    else this.#moveDestination(undefined);
   }
 
   /** Deadlines and resends. Called every 100 ms while connecting, every second afterwards. */
@@ -266,20 +272,30 @@ export class Peer implements PeerTransport {
     known.path.release();
   }
 
-  /** Media goes where a handshake or an answer came back from; a TCP connection is proven by its own handshake. */
-  #mayActivate({ path, budget }: KnownPath): boolean {
-    return !this.#srtp || !this.#remote || budget.isProven || path.protocol === "tcp";
+  /**
+   * Media goes where a handshake or an answer came back from. A viewer that gave no credentials cannot answer: it stays where it
+   * shook hands.
+   */
+  #mayActivate(known: KnownPath): boolean {
+    return !this.#srtp || receives(known);
+  }
+
+  #newest(isWanted: (known: KnownPath) => boolean): KnownPath | undefined {
+    const wanted = [...this.#paths.values()].filter(isWanted);
+    return wanted.sort((a, b) => b.lastCheckMs - a.lastCheckMs)[0];
   }
 
   #askForProof(known: KnownPath): void {
+    if (!this.#remote) return;
     if (known.proofId === "") known.proofId = this.#host.randomHex(12);
-    const check = makeProof(this.iceUfrag, this.#remote!, known.proofId);
+    const check = makeProof(this.iceUfrag, this.#remote, known.proofId);
     if (known.budget.take(check.length)) known.path.send(check);
   }
 
   /** The last nominated pair carries media; before any nomination, the first that was checked. */
   #activate(known: KnownPath, isNominating: boolean): void {
-    if (known === this.#active || (this.#isNominated && !isNominating && this.#active)) return;
+    const isThere = known === this.#active && this.#destination >= 0;
+    if (isThere || (this.#isNominated && !isNominating && this.#active)) return;
     this.#isNominated ||= isNominating;
     this.#active = known;
     if (this.#srtp) this.#moveDestination(known);
@@ -311,25 +327,34 @@ export class Peer implements PeerTransport {
   #sendDtls(bytes: Uint8Array): void {
     const known = this.#dtlsPath ?? this.#active;
     if (!known) return;
+    if (this.#state === "new") this.#flightPaths.add(known);
     if (known.budget.take(bytes.length)) known.path.send(bytes);
     else this.#host.counters.droppedUnproven++;
   }
 
-  /** The handshake's second flight answered bytes that we sent to its path, which proves that path. */
+  /**
+   * The viewer's last flight answers what we sent, which proves the path that took it: where all of it took one path, for the
+   * source of that flight can be invented like any other.
+   */
   #connect(keys: SrtpMasterKeys): void {
     if (this.#state !== "new" || !this.#active) return;
-    if (this.#dtlsPath) this.#dtlsPath.budget.isProven = true;
+    if (this.#flightPaths.size === 1) for (const { budget } of this.#flightPaths) budget.isProven = true;
+    this.#flightPaths.clear();
     // Nominated or not, another address than the one that shook hands has yet to answer.
-    if (this.#remote && this.#dtlsPath && !this.#active.budget.isProven) this.#active = this.#dtlsPath;
+    if (!receives(this.#active)) this.#active = this.#newest(receives) ?? this.#active;
     this.#srtp = this.#host.srtp.open(deriveSessionKeys(keys));
     for (const { key } of [keys.local, keys.remote]) key.fill(0);
     this.#authenticAtMs = this.#host.nowMs();
-    this.#moveDestination(this.#active);
     this.#state = "connected";
+    if (receives(this.#active)) this.#moveDestination(this.#active);
+    else this.#askForProof(this.#active);
     this.#host.counters.connected++;
     this.#host.guard(this, () => this.#events.onState("connected", ""));
   }
 }
+
+/** Whether what is sent there is known to arrive; a TCP connection is proven by its own handshake. */
+const receives = ({ path, budget }: KnownPath): boolean => budget.isProven || path.protocol === "tcp";
 
 /** Packets above this do not fit the path with their tag; the packetizer makes them of 1,200 bytes. */
 const maxRtpBytes = 1472;
