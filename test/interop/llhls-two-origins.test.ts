@@ -1,8 +1,10 @@
-// LL-HLS of an edge with two origins: over TLS and HTTP/2 in hls.js, over TLS in ffmpeg, and in hls.js while the origin in use dies.
+// LL-HLS of an edge with two origins: over TLS and HTTP/2 in hls.js, over TLS in ffmpeg, and in hls.js while the origin in use
+// dies, once and four times in a row.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { Page } from "playwright-core";
 import { openBrowser } from "../support/browser.ts";
+import { openFailoverWorld } from "../support/failover-world.ts";
 import { decode } from "../support/ffmpeg.ts";
 import { servePages } from "../support/page-server.ts";
 import { startTwoOrigins, type TwoOrigins } from "../support/two-origins.ts";
@@ -99,6 +101,38 @@ test("hls.js plays on without a stall when the origin in use is killed", { timeo
   assert.deepEqual(seen.errors, []);
   assert.equal(seen.stretches, 1);
   assert.ok(playlists.length >= listsBefore + 20, `${playlists.length - listsBefore} playlists since`);
+  assert.deepEqual(
+    playlists.filter((text) => !text.startsWith("#EXTM3U") || text.includes("DISCONTINUITY")),
+    [],
+  );
+  await tab.close();
+});
+
+test("hls.js plays on through four switches of origin in one playback", { timeout: 90_000 }, async (t) => {
+  await using world = await openFailoverWorld();
+  const { edge, first, second } = world;
+  const { tab, playlists, from } = await begin(edge.url);
+  const before = await playsTo(tab, from + 3);
+  const listsBefore = playlists.length;
+  let seen = before;
+  for (const [left, next] of [
+    [first, second],
+    [second, first],
+    [first, second],
+    [second, first],
+  ] as const) {
+    await next.up();
+    const came = next.connects.length;
+    assert.ok(left.openCount > 0, "the edge pulls from the one that ends");
+    await left.down();
+    await until("the edge pulls from the other one", 5_000, () => next.connects.length > came);
+    seen = await playsTo(tab, seen.time + 3);
+  }
+  t.diagnostic(JSON.stringify({ before, seen, playlists: playlists.length - listsBefore }));
+  assert.equal(seen.stalls, before.stalls);
+  assert.deepEqual(seen.errors, []);
+  assert.equal(seen.stretches, 1);
+  assert.ok(playlists.length >= listsBefore + 40, `${playlists.length - listsBefore} playlists since`);
   assert.deepEqual(
     playlists.filter((text) => !text.startsWith("#EXTM3U") || text.includes("DISCONTINUITY")),
     [],
