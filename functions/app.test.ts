@@ -171,6 +171,31 @@ describe("CORS", () => {
   });
 });
 
+describe("viewers of the cluster", () => {
+  const name = "default/app/stream";
+  const viewers = async (...of: (readonly [here: number, inAll?: number])[]): Promise<unknown> => {
+    const nodes = of.map(([here, inAll], index) =>
+      nodeRecord(`edge${index}`, {
+        streams: { [name]: here },
+        ...(inAll !== undefined && { audiences: { [name]: inAll } }),
+      }),
+    );
+    const { ask } = await routerFixture({ nodes }, { env: { HEARTH_OPERATOR_TOKEN: "token" } });
+    const answer = await ask("/-/cluster", { headers: { Authorization: "Bearer token" } });
+    return ((await answer.json()) as { viewers: unknown }).viewers;
+  };
+
+  test("are the sum where no node knows who watches at two", async () => {
+    assert.deepEqual(await viewers([3], [4]), { [name]: 7 });
+  });
+
+  test("are each one where a node knows; never more than the sum, nor fewer than at one node", async () => {
+    assert.deepEqual(await viewers([3, 5], [4]), { [name]: 5 });
+    assert.deepEqual(await viewers([3, 9], [4, 8]), { [name]: 7 });
+    assert.deepEqual(await viewers([3, 0], [4, 0]), { [name]: 4 });
+  });
+});
+
 describe("which streams exist", () => {
   const status = async (fixture: RouterFixture, path = "/app/stream/llhls.m3u8") => (await fixture.ask(path)).status;
 

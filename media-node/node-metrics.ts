@@ -1,6 +1,7 @@
 import type { HistogramMetric, Metric, MetricReading } from "./api/metrics.ts";
 import type { StatisticsBook } from "./core/statistics-book.ts";
 import type { StreamHub } from "./core/stream-hub.ts";
+import type { ClusterAudience } from "./cluster-audience.ts";
 import type { Delivery } from "./deliveries.ts";
 import type { EventLog } from "./flow/event-log.ts";
 import type { NodeLifecycle } from "./node-lifecycle.ts";
@@ -22,13 +23,15 @@ export interface NodeMetricsOptions {
   readonly claims: StreamClaims;
   readonly deliveries: readonly Delivery[];
   readonly events: EventLog;
+  readonly audience: ClusterAudience;
   /** Nodes that the stores know, by state; undefined before the first answer. */
   readonly clusterNodes: () => Readonly<Record<string, number>> | undefined;
 }
 
 /** Everything a node says of itself in `/metrics` but for what its rooms count. */
 export function nodeMetrics(options: NodeMetricsOptions): Metric[] {
-  const { id, region, clock, hub, book, report, lifecycle, claims, deliveries, events, clusterNodes } = options;
+  const { id, region, clock, hub, book, report, lifecycle, claims, deliveries, events, audience, clusterNodes } =
+    options;
   const startedMs = clock.wallMs();
   return [
     {
@@ -70,7 +73,7 @@ export function nodeMetrics(options: NodeMetricsOptions): Metric[] {
       read: () => counted("level", events.counts),
     },
     ...pullMetrics(hub),
-    ...streamMetrics(hub, book, clock, delaysOf(deliveries)),
+    ...streamMetrics(hub, book, clock, delaysOf(deliveries), (name) => audience.of(name)),
     ...deliveries.flatMap(({ metrics }) => metrics ?? []),
   ];
 }

@@ -16,6 +16,8 @@ export interface NodeReportOptions {
   readonly state: () => NodeRecord["state"];
   /** `vhost/app/stream` of what this node publishes as origin. */
   readonly origins: () => readonly string[];
+  /** `vhost/app/stream` → viewers in the whole cluster, as far as that is known. */
+  readonly audiences: () => Readonly<Record<string, number>>;
   /** Bytes sent to viewers since the process began. */
   readonly egressBytes: () => number;
 }
@@ -65,7 +67,7 @@ export class NodeReport {
   }
 
   #record(egressBps: number, cpu: number): NodeRecord {
-    const { id, url, region, maxViewers, protocols, hub, state, origins } = this.#options;
+    const { id, url, region, maxViewers, protocols, hub, state, origins, audiences } = this.#options;
     return {
       id,
       url,
@@ -77,6 +79,7 @@ export class NodeReport {
       egressBps,
       cpu,
       origins: origins(),
+      audiences: audiences(),
       startedMs: this.#startedMs,
     };
   }

@@ -5,6 +5,7 @@ import { streamPages } from "./api/stream-page/stream-page.ts";
 import { RestApi } from "./api/rest/rest-api.ts";
 import type { NodeRecord } from "./cluster/store/contract.ts";
 import { signNodeRecord } from "./cluster/store/node-record.ts";
+import { ClusterAudience } from "./cluster-audience.ts";
 import { ClusterCount } from "./cluster-count.ts";
 import { importSigningKey, type SigningKey } from "./cluster/ticket/signing-key.ts";
 import type { ParsedServerXml } from "./config/parse-server-xml.ts";
@@ -167,6 +168,8 @@ async function wire(context: NodeContext, options: NodeOptions, events: EventLog
   });
   const doors = await openViewerDoors(context, deliveries, () => lifecycle.state, [warmDoor, redirects]);
   const { url, tlsUrl, bytesSent, reloadCertificates } = doors;
+  const audience = new ClusterAudience({ nodeId: id, hub, storeOf: (vhost) => stores.storeOf(vhost), clock });
+  group.add(() => audience.close());
   const claims = new StreamClaims({ live, hub, stores, ovtPort: ovt.port, clock, logger });
   group.add(() => claims.close());
   const report = new NodeReport({
@@ -181,6 +184,7 @@ async function wire(context: NodeContext, options: NodeOptions, events: EventLog
     clock,
     state: () => lifecycle.state,
     origins: () => claims.names,
+    audiences: () => audience.counts,
     egressBytes: () => deliveries.reduce((sum, { egressBytes }) => sum + (egressBytes?.() ?? 0), bytesSent()),
   });
   const viewersNow = (): number => report.viewers + redirects.returning;
@@ -189,7 +193,7 @@ async function wire(context: NodeContext, options: NodeOptions, events: EventLog
   const cluster = new ClusterCount({ stores, configNow, key, clock });
   const clusterNodes = () => cluster.nodes;
   const parts = { id, region: config.hearth.region, clock, hub, book, report, lifecycle, claims, deliveries, events };
-  const own = nodeMetrics({ ...parts, clusterNodes });
+  const own = nodeMetrics({ ...parts, audience, clusterNodes });
   const reloadApiCertificate = (): Promise<readonly string[]> => apiDoor.reloadCertificate();
   const certificates = { reloadCertificates, reloadApiCertificate };
   const api = new RestApi({ configNow, hub, book, clock, logger, version, ...certificates });

@@ -1,4 +1,4 @@
-import type { ClusterStore, EpochStore } from "./cluster/store/contract.ts";
+import type { ClusterStore, NodeStore } from "./cluster/store/contract.ts";
 import type { ServerConfig, VhostConfig } from "./config/server-config.ts";
 import type { Logger } from "./flow/logger.ts";
 import type { LiveConfig } from "./live-config.ts";
@@ -7,7 +7,7 @@ import type { Clock } from "./time/clock.ts";
 
 export interface NodeStores {
   /** The OriginMapStore of a virtual host; undefined when it has none. */
-  storeOf(vhost: string): (ClusterStore & EpochStore) | undefined;
+  storeOf(vhost: string): NodeStore | undefined;
   /** Calls for every different store once, and for those that a reload adds: where the node announces itself. */
   each(use: (store: ClusterStore) => void): void;
   close(): Promise<void>;
@@ -25,7 +25,7 @@ export async function openStores(
   redisUrl: string | undefined,
   { clock, logger, live }: { readonly clock: Clock; readonly logger: Logger; readonly live?: LiveConfig },
 ): Promise<NodeStores> {
-  const byUrl = new Map<string, ClusterStore & EpochStore>();
+  const byUrl = new Map<string, NodeStore>();
   const users: ((store: ClusterStore) => void)[] = [];
   const urlOf = ({ originMapStore: store }: VhostConfig): string | undefined =>
     store && (redisUrl || (store.redis && redisUrlOf(store.redis)));

@@ -22,12 +22,14 @@ export type DelayOf = (name: StreamName) => number | undefined;
 /**
  * `hearth_stream_…`, for the busiest streams.
  * @param delays by protocol as viewers ask
+ * @param audienceOf viewers in the whole cluster, where that is known
  */
 export function streamMetrics(
   hub: Pick<StreamHub, "list">,
   book: Pick<StatisticsBook, "stream">,
   clock: Clock,
   delays: ReadonlyMap<string, DelayOf> = new Map(),
+  audienceOf: (name: StreamName) => number | undefined = () => undefined,
 ): Metric[] {
   const busiest = oncePerScrape(clock, () => busiestOf(hub, book));
   const each = (name: string, help: string, of: (measured: Measured) => number | undefined): Metric => ({
@@ -41,6 +43,11 @@ export function streamMetrics(
   });
   return [
     each("viewers", "Viewers of a stream on this node", ({ listed }) => viewersOf(listed)),
+    each(
+      "cluster_viewers",
+      "Viewers of a stream in the whole cluster, each once; of this node without a store",
+      ({ listed }) => Math.max(viewersOf(listed), audienceOf(listed.stream.name) ?? 0),
+    ),
     each("received_bytes_total", "Media received", ({ listed }) => listed.stream.stats.bytes),
     each("sent_bytes_total", "Media sent to viewers", ({ listed }) => sum(Object.values(listed.sent))),
     each("received_bytes_per_second", "Media received in the last second", ({ entry }) => entry?.figures.lastBytesIn),

@@ -1,7 +1,22 @@
 import { capacityOf } from "#cluster/node-choice/choose-node.ts";
+import type { NodeRecord } from "#cluster/store/contract.ts";
 import { momentOf, type Desk, type RouterContext } from "../desk.ts";
 import { problemResponse } from "../http-errors.ts";
 import { refuseStranger } from "../operator.ts";
+
+/** Viewers by stream: each once where a node knows how many there are in all, else the sum over nodes. */
+function audiencesOf(records: readonly NodeRecord[]): Record<string, number> {
+  const names = new Set(records.flatMap(({ streams }) => Object.keys(streams)));
+  return Object.fromEntries(
+    Array.from(names, (name) => {
+      const here = records.map(({ streams }) => streams[name] ?? 0);
+      const sum = here.reduce((a, b) => a + b, 0);
+      const counted = records.flatMap(({ audiences }) => audiences?.[name] ?? []);
+      // The count is some ten seconds old: who has come since watches somewhere.
+      return [name, Math.max(...here, Math.min(sum, counted.length > 0 ? Math.max(...counted) : sum))];
+    }),
+  );
+}
 
 /** Which nodes are there, and how are they? What the page draws its map from. */
 export async function cluster(c: RouterContext, desk: Desk): Promise<Response> {
@@ -24,6 +39,7 @@ export async function cluster(c: RouterContext, desk: Desk): Promise<Response> {
     from: sight.from,
     ageMs: sight.ageMs,
     nodes,
+    viewers: audiencesOf(nodes),
     /** Nodes whose reports stopped within the last minute. */
     silent: records.filter(({ isSilent }) => isSilent).map(({ record }) => record.id),
     refused: sight.view.refused,

@@ -16,6 +16,8 @@ export interface Viewer {
   readonly sinceMs: number;
   seenMs: number;
   hasMedia: boolean;
+  /** As an operator sees it; made when somebody asks. */
+  id?: string;
 }
 
 /** As the log names it; `watchedMs` from its first request to its last. */
@@ -70,12 +72,12 @@ export class Viewers {
     for (const token of this.#viewers.keys()) this.#forget(token, "stream-gone");
   }
 
-  /** As an operator sees them: the id tells nothing of the token. */
+  /** As an operator sees them: the id tells nothing of the token, and is the same at every node. */
   list(): StreamHolder[] {
-    return [...this.#viewers].map(([token, { address, sinceMs }]) => ({
-      id: shortHash(`viewer ${token}`),
-      address,
-      sinceMs,
+    return [...this.#viewers].map(([token, viewer]) => ({
+      id: (viewer.id ??= shortHash(`viewer ${token}`)),
+      address: viewer.address,
+      sinceMs: viewer.sinceMs,
       end: () => this.#end(token),
     }));
   }

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { StoreUnavailable, type ClusterStore, type EpochStore } from "../cluster/store/contract.ts";
+import { type NodeStore, StoreUnavailable } from "../cluster/store/contract.ts";
 import { nodesCall, type ScriptCall } from "../cluster/store/script-calls.ts";
 import { scriptStore } from "../cluster/store/script-store.ts";
 import { lookupScript, snapshotScript } from "../cluster/store/scripts.ts";
@@ -32,7 +32,7 @@ export interface RedisStoreOptions {
  * The store on a Redis (≥ 5.0.7). Returns without having connected: a node starts while its Redis is down.
  * @throws {SettingError} on a URL that is none
  */
-export async function connectRedisStore(options: RedisStoreOptions): Promise<ClusterStore & EpochStore> {
+export async function connectRedisStore(options: RedisStoreOptions): Promise<NodeStore> {
   const access = accessOf(options);
   if (access.target.kind === "cluster") {
     const link = new RedisLink<ScriptClient>({ ...options, open: clusterOpener(access), isSelfHealing: true });
@@ -95,7 +95,7 @@ async function runAcrossSlots(link: RedisLink<ScriptClient>, call: ScriptCall): 
 
 const shas = new Map<string, string>();
 
-/** What EVALSHA calls a script: SHA-1 of its text, in hex. There are six of them. */
+/** What EVALSHA calls a script: SHA-1 of its text, in hex. There are eight of them. */
 function shaOf(script: string): string {
   const known = shas.get(script);
   if (known !== undefined) return known;

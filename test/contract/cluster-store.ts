@@ -1,8 +1,10 @@
 /** What every store keeps, whoever keeps it: run with each adapter and each server. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import type { ClusterStore, EpochStore, StreamClaim } from "../../media-node/cluster/store/contract.ts";
+import type { ClusterStore, NodeStore, StreamClaim } from "../../media-node/cluster/store/contract.ts";
+import { until } from "../support/until.ts";
 import {
+  audienceKeys,
   epochKey,
   nodeLeasesKey,
   nodeRecordsKey,
@@ -12,7 +14,7 @@ import {
 
 export interface StoreUnderTest {
   /** A store as another process would have it: connection and memory of its own. The harness closes it. */
-  connect(): Promise<ClusterStore & EpochStore>;
+  connect(): Promise<NodeStore>;
   /** Past the adapter, to play an OvenMediaEngine peer or to let a lease run out. */
   raw(...command: readonly string[]): Promise<unknown>;
   close(): Promise<void>;
@@ -21,7 +23,7 @@ export interface StoreUnderTest {
 export function clusterStoreContract(name: string, open: () => Promise<StoreUnderTest>): void {
   void describe(`store contract: ${name}`, () => {
     let under: StoreUnderTest;
-    let [a, b]: (ClusterStore & EpochStore)[] = [];
+    let [a, b]: NodeStore[] = [];
     let count = 0;
     const scene = (): Scene => new Scene(under, a!, b!, `stream ${++count} 100%`);
 
@@ -37,6 +39,7 @@ export function clusterStoreContract(name: string, open: () => Promise<StoreUnde
     nodes(scene);
     poison(scene);
     epochs(scene);
+    audiences(scene);
   });
 }
 
@@ -47,13 +50,13 @@ function promise(name: string, keep: () => Promise<void>): void {
 /** A stream of its own for each test, two origins, and hands on the raw keys. */
 class Scene {
   readonly under: StoreUnderTest;
-  readonly a: ClusterStore & EpochStore;
-  readonly b: ClusterStore & EpochStore;
+  readonly a: NodeStore;
+  readonly b: NodeStore;
   readonly claimA: StreamClaim;
   readonly claimB: StreamClaim;
   readonly keys: ReturnType<typeof streamKeys>;
 
-  constructor(under: StoreUnderTest, a: ClusterStore & EpochStore, b: ClusterStore & EpochStore, stream: string) {
+  constructor(under: StoreUnderTest, a: NodeStore, b: NodeStore, stream: string) {
     this.under = under;
     this.a = a;
     this.b = b;
@@ -71,6 +74,19 @@ class Scene {
     const result = await store.claim(claim);
     assert.equal(result.kind, "owner");
     return result.kind === "owner" ? result.epoch : 0;
+  }
+
+  /** Where viewers are written now. */
+  async presentKey(): Promise<string> {
+    for (const key of audienceKeys(this.claimA)) if (Number(await this.raw("PTTL", key)) > 0) return key;
+    throw new Error("nobody was told of");
+  }
+
+  /** As if the present span of the stream's audience were over. */
+  async nextSpan(): Promise<void> {
+    const keys = audienceKeys(this.claimA);
+    const present = await this.presentKey();
+    await this.raw("RENAME", present, keys[(keys.indexOf(present) + 2) % 3]!);
   }
 
   /** As if the owner had been silent for longer than its lease. */
@@ -371,6 +387,55 @@ function epochs(scene: () => Scene): void {
     await raw("HSET", key, "field", "value");
     assert.equal(await a.agreeEpoch(claimA, "source", 5_400, first), first);
   });
+}
+
+/** Ids as long as a viewer's. */
+const people = (from: number, to: number): string[] =>
+  Array.from({ length: to - from }, (_, i) => `viewer-${String(from + i).padStart(6, "0")}`);
+
+function audiences(scene: () => Scene): void {
+  promise("a viewer that several nodes tell of is one, when the span is over", async () => {
+    const it = scene();
+    const name = { ...it.claimA };
+    const tellAll = async (): Promise<void> => {
+      assert.equal(await it.a.countAudience(name, people(0, 300)), 0, "this span is not over");
+      await it.b.countAudience(name, people(200, 450));
+      await it.b.countAudience({ ...name, vhost: "another" }, people(0, 7));
+      await it.a.countAudience(name, people(0, 300));
+    };
+    await until("they were told of in one span that is over", 30_000, async () => {
+      await it.raw("DEL", ...audienceKeys(name));
+      await tellAll();
+      await it.nextSpan();
+      const counts = [await it.a.countAudience(name, []), await it.b.countAudience(name, people(0, 1))];
+      // A span that ended by itself meanwhile is tried again.
+      return counts.every((count) => count > 0) && (assertAbout(counts[0]!, 450), assertAbout(counts[1]!, 450), true);
+    });
+  });
+
+  promise("nobody's span goes by itself; what else stands there counts nobody and blocks nobody", async () => {
+    const it = scene();
+    await until("within one span", 30_000, async () => {
+      await it.raw("DEL", ...audienceKeys(it.claimA));
+      for (const key of audienceKeys(it.claimA)) await it.raw("SET", key, "poison");
+      assert.equal(await it.a.countAudience(it.claimA, people(0, 5)), 0);
+      const leftMs = Number(await it.raw("PTTL", await it.presentKey()));
+      assert.ok(leftMs > 9_000 && leftMs <= 20_000, `${leftMs} ms`);
+      await it.nextSpan();
+      return (await it.b.countAudience(it.claimA, [])) === 5;
+    });
+  });
+
+  promise("ids beyond a call's measure are refused", async () => {
+    const { a, claimA } = scene();
+    await assert.rejects(a.countAudience(claimA, people(0, storeLimits.audienceIds + 1)), RangeError);
+    await assert.rejects(a.countAudience(claimA, ["x".repeat(storeLimits.nameBytes + 1)]), RangeError);
+  });
+}
+
+/** Redis estimates: 0.8 % is its standard error. */
+function assertAbout(count: number, wanted: number): void {
+  assert.ok(Math.abs(count - wanted) <= wanted * 0.03, `${count} instead of ${wanted}`);
 }
 
 const withRaw = (scene: Scene) => ({

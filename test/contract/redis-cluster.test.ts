@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { silentLogger } from "../../media-node/flow/logger.ts";
-import type { ClusterStore, EpochStore, StreamClaim } from "../../media-node/cluster/store/contract.ts";
+import type { NodeStore, StreamClaim } from "../../media-node/cluster/store/contract.ts";
 import { connectRedisStore } from "../../media-node/stores/redis-store.ts";
 import { systemClock } from "../../media-node/time/clock.ts";
 import { createCluster } from "redis";
@@ -37,7 +37,7 @@ clusterStoreContract("a Redis Cluster", async () => {
   const client = createCluster({ RESP: 2, rootNodes: servers.map(({ url }) => ({ url })) });
   client.on("error", () => {});
   await client.connect();
-  const stores: (ClusterStore & EpochStore)[] = [];
+  const stores: NodeStore[] = [];
   const url = `redis-cluster://${servers.map(({ port }) => `127.0.0.1:${port}`).join(",")}`;
   return {
     raw: (...command) => client.sendCommand(command[1], false, [...command]),

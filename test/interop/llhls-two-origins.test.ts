@@ -111,7 +111,7 @@ test("hls.js plays on without a stall when the origin in use is killed", { timeo
 test("hls.js plays on through four switches of origin in one playback", { timeout: 90_000 }, async (t) => {
   await using world = await openFailoverWorld();
   const { edge, first, second } = world;
-  const { tab, playlists, from } = await begin(edge.url);
+  const { tab, playlists, from } = await begin(edge.url!);
   const before = await playsTo(tab, from + 3);
   const listsBefore = playlists.length;
   let seen = before;

@@ -1,5 +1,5 @@
 import { createClient } from "redis";
-import type { ClusterStore, EpochStore } from "../../media-node/cluster/store/contract.ts";
+import type { NodeStore } from "../../media-node/cluster/store/contract.ts";
 import { silentLogger } from "../../media-node/flow/logger.ts";
 import { connectRedisStore } from "../../media-node/stores/redis-store.ts";
 import { systemClock } from "../../media-node/time/clock.ts";
@@ -22,7 +22,7 @@ export async function rawRedis(url: string): Promise<{
 /** The nodes' own adapter against the server at `url`. */
 export async function redisUnderTest(url: string, closeServer: () => Promise<void>): Promise<StoreUnderTest> {
   const { raw, close } = await rawRedis(url);
-  const stores: (ClusterStore & EpochStore)[] = [];
+  const stores: NodeStore[] = [];
   return {
     raw,
     async connect() {

@@ -1,5 +1,5 @@
 import { Redis } from "@upstash/redis";
-import { StoreUnavailable, type ClusterStore, type EpochStore } from "../../media-node/cluster/store/contract.ts";
+import { type NodeStore, StoreUnavailable } from "../../media-node/cluster/store/contract.ts";
 import { scriptStore } from "../../media-node/cluster/store/script-store.ts";
 import { messageOf } from "../../media-node/flow/errors.ts";
 import { startBridge } from "../../media-node/stores/bridge.ts";
@@ -19,7 +19,7 @@ export function upstashClient(url: string, token: string): Redis {
 }
 
 /** The store's scripts through that client. */
-export function upstashStore(client: Redis): ClusterStore & EpochStore {
+export function upstashStore(client: Redis): NodeStore {
   return scriptStore({
     async run({ script, keys, args }) {
       try {

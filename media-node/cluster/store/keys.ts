@@ -4,6 +4,8 @@ import type { ClusterStreamName } from "./contract.ts";
 export const streamLeaseMs = 10_000;
 /** How long a node record stands without renewal. */
 export const nodeLeaseMs = 6_000;
+/** Viewers are counted in spans of this length, by the store's clock. */
+export const audienceMs = 10_000;
 
 /** What the store keeps and gives at most: a writer with the password cannot grow a reader's reply past these. */
 export const storeLimits = {
@@ -15,6 +17,8 @@ export const storeLimits = {
   recordBytes: 65_536,
   /** Origins of one stream: the owner and its standbys. */
   originsPerStream: 16,
+  /** Viewers told of in one call. */
+  audienceIds: 500,
   /** Live nodes. */
   nodes: 4_096,
   /** Bytes of all node records in one snapshot. */
@@ -72,6 +76,15 @@ export function streamKeys(name: ClusterStreamName): StreamKeys {
 export function epochKey(name: ClusterStreamName, source: string): string {
   const { origins } = streamKeys(name);
   return `${origins.replace("hearth/origins/", "hearth/epochs/")}/${encodeURIComponent(source.toWellFormed()).slice(0, storeLimits.nameBytes)}`;
+}
+
+/**
+ * HyperLogLogs: who watched a stream in a span. Three take turns: one is written, one is read, one is gone.
+ * @throws {RangeError} when {@link isStorableName} says no
+ */
+export function audienceKeys(name: ClusterStreamName): readonly string[] {
+  const key = streamKeys(name).origins.replace("hearth/origins/", "hearth/audience/");
+  return [0, 1, 2].map((turn) => `${key}/${turn}`);
 }
 
 /** The vhost stands last: without a slash of its own, the key can be read in one way only. */

@@ -73,6 +73,7 @@ describe("a node record", () => {
     ["negative viewers", { ...record, viewers: -1 }],
     ["viewers as text", { ...record, viewers: "3" }],
     ["streams as a list", { ...record, streams: [] }],
+    ["audiences that are texts", { ...record, audiences: { "default/app/a": "3" } }],
     ["origins that are numbers", { ...record, origins: [1] }],
     ["a stream name beyond measure", { ...record, streams: { ["x".repeat(771)]: 1 } }],
   ] as const) {

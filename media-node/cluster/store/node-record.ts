@@ -24,7 +24,7 @@ const maxNameLength = 770;
 
 /**
  * The text a node publishes: `signature.{"at":…,"record":{…}}`. JSON stays readable in the store, the signature makes it
- * true. A node with more streams than fit the store's limit names those most watched.
+ * true. A node with more streams than fit the store's limit names those most watched, and no audiences.
  * @param key `undefined` in a cluster without a secret: the signature is then empty
  * @param signedMs now by the store's clock: an old record that someone wrote again is recognised by it
  */
@@ -35,7 +35,7 @@ export async function signNodeRecord(
 ): Promise<string> {
   let body = bodyOf(record, signedMs);
   for (let keep = Object.keys(record.streams).length; keep > 0 && !fits(body); keep = Math.floor(keep / 2))
-    body = bodyOf({ ...record, streams: mostWatched(record.streams, keep) }, signedMs);
+    body = bodyOf({ ...record, streams: mostWatched(record.streams, keep), audiences: {} }, signedMs);
   return `${key ? await signText(key, purpose, body) : ""}.${body}`;
 }
 
@@ -86,7 +86,21 @@ function parseBody(body: string): PublishedNode | undefined {
 
 function isNodeRecord(value: unknown): value is NodeRecord {
   if (!isObject(value)) return false;
-  const { id, url, state, protocols, region, viewers, maxViewers, egressBps, cpu, streams, origins, startedMs } = value;
+  const {
+    id,
+    url,
+    state,
+    protocols,
+    region,
+    viewers,
+    maxViewers,
+    egressBps,
+    cpu,
+    streams,
+    audiences,
+    origins,
+    startedMs,
+  } = value;
   return (
     typeof id === "string" &&
     /^[\w.-]{1,64}$/.test(id) &&
@@ -97,6 +111,7 @@ function isNodeRecord(value: unknown): value is NodeRecord {
     region.length <= 64 &&
     [viewers, maxViewers, egressBps, cpu, startedMs].every(isCount) &&
     isStreams(streams) &&
+    (audiences === undefined || isStreams(audiences)) &&
     isList(origins, maxStreams, isShortText)
   );
 }

@@ -1,8 +1,17 @@
 import type { ClusterStreamName, StreamClaim } from "./contract.ts";
-import { epochKey, isStorableWord, nodeLeasesKey, nodeRecordsKey, storeLimits, streamKeys } from "./keys.ts";
+import {
+  audienceKeys,
+  epochKey,
+  isStorableWord,
+  nodeLeasesKey,
+  nodeRecordsKey,
+  storeLimits,
+  streamKeys,
+} from "./keys.ts";
 import {
   agreeEpochScript,
   claimScript,
+  countAudienceScript,
   dropNodeScript,
   lookupScript,
   putNodeScript,
@@ -63,6 +72,13 @@ export function agreeEpochCall(name: ClusterStreamName, source: string, mediaMs:
   const args = [Math.round(mediaMs), ...(heldMs === undefined ? [] : [Math.round(heldMs)])];
   if (!args.every(Number.isSafeInteger)) throw new RangeError("a time that the store cannot keep");
   return { script: agreeEpochScript, keys: [epochKey(name, source)], args: [String(args[0]), String(args[1] ?? "")] };
+}
+
+/** Reply: {@link parseCount}. */
+export function countAudienceCall(name: ClusterStreamName, viewers: readonly string[]): ScriptCall {
+  if (viewers.length > storeLimits.audienceIds) throw new RangeError("more viewers than the store takes at once");
+  if (!viewers.every(isStorableWord)) throw new RangeError("a viewer that the store cannot keep");
+  return { script: countAudienceScript, keys: audienceKeys(name), args: viewers };
 }
 
 /** Reply: 0 or 1. */

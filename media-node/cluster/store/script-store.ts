@@ -2,14 +2,14 @@ import {
   StoreUnavailable,
   type ClaimResult,
   type ClusterSnapshot,
-  type ClusterStore,
   type ClusterStreamName,
-  type EpochStore,
+  type NodeStore,
   type StreamClaim,
 } from "./contract.ts";
 import {
   agreeEpochCall,
   claimCall,
+  countAudienceCall,
   dropNodeCall,
   lookupCall,
   putNodeCall,
@@ -30,11 +30,11 @@ export interface ScriptRunner {
 const epochsRemembered = 100_000;
 
 /** The whole store contract over anything that can run scripts. */
-export function scriptStore(runner: ScriptRunner): ClusterStore & EpochStore {
+export function scriptStore(runner: ScriptRunner): NodeStore {
   return new ScriptStore(runner);
 }
 
-class ScriptStore implements ClusterStore, EpochStore {
+class ScriptStore implements NodeStore {
   readonly #runner: ScriptRunner;
   /** Highest epoch told to an owner for a stream: what tells a sleeper from a newcomer (see `claimScript`). */
   readonly #epochs = new Map<string, number>();
@@ -76,6 +76,10 @@ class ScriptStore implements ClusterStore, EpochStore {
     const epochMs = parseCount(await this.#runner.run(agreeEpochCall(name, source, mediaMs, heldMs)));
     if (epochMs === 0) throw new StoreUnavailable("the store answered no time");
     return epochMs;
+  }
+
+  async countAudience(name: ClusterStreamName, viewers: readonly string[]): Promise<number> {
+    return parseCount(await this.#runner.run(countAudienceCall(name, viewers)));
   }
 
   async close(): Promise<void> {

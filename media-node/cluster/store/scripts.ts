@@ -6,7 +6,7 @@
  * Lowest rank among the live is the owner, the others are standbys in their order; who lets its lease run out returns
  * at the end. Beside it OvenMediaEngine's plain key, written for the owner alone. See docs/decisions/store-keys.md.
  */
-import { nodeLeaseMs, storeLimits, streamLeaseMs } from "./keys.ts";
+import { audienceMs, nodeLeaseMs, storeLimits, streamLeaseMs } from "./keys.ts";
 
 /** How long an epoch outlives the last claim: longer than any pause after which a process still finds its way back. */
 export const epochMemoryMs = 60_000;
@@ -203,6 +203,25 @@ if not epoch or epoch > ${largestCount} or math.abs(measured - last) > ${epochTo
 end
 redis.call('SET', KEYS[1], digits(epoch) .. ' ' .. digits(math.max(0, measured)), 'PX', ${epochAgreementMs})
 return digits(epoch)
+`;
+
+/**
+ * Counts viewers. KEYS: the three of a stream, the span's number modulo 3; ARGV: ids of who watches at this node.
+ * @returns how many different ones there were in the span before this one
+ */
+export const countAudienceScript = `${nowMs}
+local span = math.floor(now / ${audienceMs})
+local present, past = KEYS[span % 3 + 1], KEYS[(span + 2) % 3 + 1]
+if #ARGV > 0 then
+  local added = redis.pcall('PFADD', present, unpack(ARGV))
+  if type(added) ~= 'number' then
+    redis.call('DEL', present)
+    redis.call('PFADD', present, unpack(ARGV))
+  end
+  redis.call('PEXPIRE', present, digits((span + 2) * ${audienceMs} - now))
+end
+local count = redis.pcall('PFCOUNT', past)
+return type(count) == 'number' and count or 0
 `;
 
 /** Publishes a node record and forgets up to 16 whose lease ran out. KEYS: records, leases; ARGV: id, record. @returns Unix ms, or 0 when there are too many nodes */

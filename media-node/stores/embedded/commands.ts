@@ -40,6 +40,7 @@ const commands: Readonly<
   SET: { minArgs: 2, maxArgs: 6, run: set },
   DEL: { minArgs: 1, maxArgs: Infinity, run: (keyspace, keys) => keys.filter((key) => keyspace.delete(key)).length },
   EXISTS: { minArgs: 1, maxArgs: Infinity, run: (keyspace, keys) => keys.filter((key) => keyspace.get(key)).length },
+  RENAME: { minArgs: 2, maxArgs: 2, run: (keyspace, [from, to]) => (keyspace.rename(from!, to!), ok) },
   TYPE: { minArgs: 1, maxArgs: 1, run: (keyspace, [key]) => ({ status: keyspace.get(key!)?.kind ?? "none" }) },
   TTL: {
     minArgs: 1,
@@ -201,7 +202,8 @@ function runScript(keyspace: Keyspace, twin: ScriptTwin | undefined, args: reado
   if (keyCount < 0 || keyCount > rest.length) {
     throw new CommandError("ERR Number of keys can't be greater than number of args");
   }
-  if (keyCount < twin.minKeys || rest.length - keyCount !== twin.args) {
+  const argCount = rest.length - keyCount;
+  if (keyCount < twin.minKeys || argCount !== (twin.args ?? argCount)) {
     throw new CommandError("ERR wrong number of keys or arguments for this script");
   }
   return twin.run(keyspace, rest.slice(0, keyCount), rest.slice(keyCount));

@@ -92,6 +92,14 @@ export class Keyspace {
     return this.#live(key) !== undefined && this.#entries.delete(key);
   }
 
+  /** In place of what stood at `to`. @throws {CommandError} when nothing stands at `from` */
+  rename(from: string, to: string): void {
+    const entry = this.#live(from);
+    if (!entry) throw new CommandError("ERR no such key");
+    this.#entries.delete(from);
+    this.#entries.set(to, entry);
+  }
+
   /** A hash or sorted set without members is no key. */
   deleteIfEmpty(key: string): void {
     const value = this.get(key);

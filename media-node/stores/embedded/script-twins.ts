@@ -2,10 +2,11 @@
  * The scripts of `cluster/store/scripts.ts` once more, in JavaScript: what the embedded store runs when it is sent one
  * of them. The contract suite runs against both. Line by line beside the Lua; text is bytes as latin1 characters.
  */
-import { nodeLeaseMs, storeLimits, streamLeaseMs } from "../../cluster/store/keys.ts";
+import { audienceMs, nodeLeaseMs, storeLimits, streamLeaseMs } from "../../cluster/store/keys.ts";
 import {
   agreeEpochScript,
   claimScript,
+  countAudienceScript,
   dropNodeScript,
   epochAgreementMs,
   epochMemoryMs,
@@ -23,7 +24,8 @@ import type { Keyspace } from "./keyspace.ts";
 
 export interface ScriptTwin {
   readonly minKeys: number;
-  readonly args: number;
+  /** Undefined: any number. */
+  readonly args: number | undefined;
   readonly run: (keyspace: Keyspace, keys: readonly string[], args: readonly string[]) => RespValue;
 }
 
@@ -35,8 +37,12 @@ export const scriptTwins: ReadonlyMap<string, ScriptTwin> = new Map([
   [putNodeScript, { minKeys: 2, args: 2, run: putNode }],
   [dropNodeScript, { minKeys: 2, args: 1, run: dropNode }],
   [agreeEpochScript, { minKeys: 1, args: 2, run: agreeEpoch }],
+  [countAudienceScript, { minKeys: 3, args: undefined, run: countAudience }],
   [snapshotScript, { minKeys: 2, args: 1, run: snapshot }],
 ]);
+
+/** Viewers of one stream that are told apart. */
+const maxAudience = 100_000;
 
 interface Claim {
   readonly url: string;
@@ -193,6 +199,21 @@ function agreeEpoch(keyspace: Keyspace, keys: readonly string[], args: readonly 
   }
   keyspace.set(key, { kind: "string", text: `${epoch} ${Math.max(0, measured)}` }, nowMs + epochAgreementMs);
   return String(epoch);
+}
+
+/** Redis estimates; here every id is kept: a laptop has few. */
+function countAudience(keyspace: Keyspace, keys: readonly string[], args: readonly string[]): RespValue {
+  const nowMs = keyspace.nowMs();
+  const span = Math.floor(nowMs / audienceMs);
+  const [present, past] = [keys[span % 3]!, keys[(span + 2) % 3]!];
+  if (args.length > 0) {
+    if (keyspace.get(present)?.kind !== "hash") keyspace.delete(present);
+    const seen = keyspace.hashToWrite(present);
+    for (const id of args) if (seen.size < maxAudience) seen.set(id, "");
+    keyspace.expireAt(present, (span + 2) * audienceMs);
+  }
+  const before = keyspace.get(past);
+  return before?.kind === "hash" ? before.fields.size : 0;
 }
 
 function snapshot(keyspace: Keyspace, keys: readonly string[], args: readonly string[]): RespValue {
