@@ -60,6 +60,8 @@ export class MediaReceiver {
   #stranger: { readonly packet: RtpPacket; readonly count: number } | undefined;
   #isAfterRestart = false;
   #isWaitingForKeyframe: boolean;
+  /** Of the last picture: it was whole, and of no use. */
+  #isWithholding = false;
   #hasPlayed = false;
   /** RTP timestamp of the picture that ended the last gap without being a key frame: earlier ones refer to lost ones. */
   #recoveredAt: number | undefined;
@@ -104,6 +106,11 @@ export class MediaReceiver {
   /** Video of which pictures came, and none that one can begin with. */
   get lacksKeyframe(): boolean {
     return this.#withheld > 0 && !this.#hasPlayed;
+  }
+
+  /** Pictures come that refer to what never came, at the start or after a loss. */
+  get isWaitingForKeyframe(): boolean {
+    return this.#isWithholding;
   }
 
   /** The sender said goodbye (RFC 3550 §6.6), and nothing came after that. */
@@ -241,7 +248,9 @@ export class MediaReceiver {
 
   #onFrame(frame: RtpFrame): void {
     if (this.#track.kind === "video") {
-      if (this.#isWithheld(frame)) {
+      const isWithheld = this.#isWithheld(frame);
+      this.#isWithholding = this.#isWaitingForKeyframe;
+      if (isWithheld) {
         this.#withheld++;
         return;
       }

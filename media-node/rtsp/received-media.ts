@@ -17,12 +17,17 @@ export interface ReceivedMediaOptions {
   /** A track turned out to be other than described. */
   readonly onTrack: () => void;
   readonly onFirstPacket: () => void;
+  /** Nothing of a track can be shown before its next key frame; said once a second. */
+  readonly onKeyframeNeeded: (trackId: number) => void;
   /** Every sender said goodbye; packets under way may still come. */
   readonly onBye: () => void;
 }
 
 /** A packet later than this is lost: decoders would have to wait too, and networks reorder by a few milliseconds. */
 const reordering = { maxHeld: 512, maxHoldMs: 150 };
+
+/** As viewers' wishes. */
+const askEveryMs = 1_000;
 
 /** A track the server granted. */
 interface ActiveMedia {
@@ -43,6 +48,7 @@ export class ReceivedMedia implements PacketSink {
   readonly #media: ActiveMedia[] = [];
   readonly #byIndex: (ActiveMedia | undefined)[] = [];
   #hasPackets = false;
+  #neededMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: ReceivedMediaOptions) {
     const { clock, ignoresSenderReports } = options;
@@ -99,7 +105,12 @@ export class ReceivedMedia implements PacketSink {
 
   onRtp(index: number, packet: Uint8Array): void {
     const nowMs = this.#options.clock.nowMs();
-    this.#byIndex[index]?.receiver.receiveRtp(packet, nowMs, this.#wallAtZeroMs + nowMs);
+    const media = this.#byIndex[index];
+    media?.receiver.receiveRtp(packet, nowMs, this.#wallAtZeroMs + nowMs);
+    if (media?.receiver.isWaitingForKeyframe && nowMs - this.#neededMs >= askEveryMs) {
+      this.#neededMs = nowMs;
+      this.#options.onKeyframeNeeded(media.plan.track.id);
+    }
     if (this.#hasPackets) return;
     this.#hasPackets = true;
     this.#options.onFirstPacket();

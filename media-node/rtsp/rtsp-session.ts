@@ -103,6 +103,7 @@ export class RtspSession implements Source {
       onSample: (sample) => this.#onSample(sample),
       onTrack: () => this.#onTrack(),
       onFirstPacket: () => this.#becomeOpenIfDescribed(),
+      onKeyframeNeeded: (trackId) => this.requestKeyframe(trackId),
       onBye: () => this.#onBye(),
     });
     this.#dialogue = new RtspDialogue({
@@ -168,7 +169,7 @@ export class RtspSession implements Source {
 
   /** By RTCP, where the server says that it takes that. */
   requestKeyframe(trackId: number): void {
-    const wish = this.#state === "started" ? this.#media.keyframeRequest(trackId) : undefined;
+    const wish = this.#state === "closed" || this.#ended ? undefined : this.#media.keyframeRequest(trackId);
     if (!wish) return;
     this.#step(() => {
       this.#transport?.sendRtcp(wish.index, wish.packet);

@@ -107,6 +107,36 @@ test("a wish for a key frame goes to a camera that takes it, in the words it kno
   }
 });
 
+test("a camera that begins in the middle, or whose packets are lost, is asked for a key frame once a second", async () => {
+  const camera = new ScriptedCamera({ sdp: videoSdp(undefined, undefined, "a=rtcp-fb:96 nack pli") });
+  const clock = new ManualClock();
+  const open = openRtspSource({ dial: camera.dial, clock, logger: silentLogger });
+  const wishes = (): number =>
+    camera.interleaved.filter(({ payload }) => parseRtcp(payload).some(({ type }) => type === "pli")).length;
+  const settle = async (): Promise<void> => {
+    for (let turns = 0; turns < 10; turns++) await turn();
+  };
+  const played = camera.request("PLAY");
+  const opening = open("rtsp://cam/x", { signal: new AbortController().signal });
+  await played;
+  camera.pictures(1, 5);
+  const source = await opening;
+  const shown: number[] = [];
+  source.start({ onSample: ({ pts }) => void shown.push(pts), onDescription() {}, onEnd() {} });
+  await settle();
+  assert.deepEqual([wishes(), shown.length], [1, 0]);
+  clock.advance(1_000);
+  camera.pictures(6, 12);
+  await settle();
+  assert.deepEqual([wishes(), shown.length], [2, 3]);
+  clock.advance(1_000);
+  camera.rtp([0x41, 0x9a, 0x02, 0x03], { timestamp: 14 * 3_600, marker: true, lost: 1 });
+  camera.pictures(15, 16);
+  await settle();
+  assert.deepEqual([wishes(), shown.length], [3, 3]);
+  await source.close({ code: "done" });
+});
+
 test("a probe asks for the description and nothing more", async () => {
   const camera = new ScriptedCamera();
   const open = openRtspSource({ dial: camera.dial, clock: new ManualClock(), logger: silentLogger });

@@ -340,6 +340,7 @@ const rules: Readonly<Record<string, Held>> = {
   ],
   "recovery: PLI and FIR go upstream once a second, else the next key frame is waited for": [
     ["session", "PLI and FIR reach the source, at most once a second"],
+    ["camera", "a camera that begins in the middle, or whose packets are lost, is asked for a key frame once a second"],
     ["camera", "a wish for a key frame goes to a camera that takes it, in the words it knows"],
     ["gstreamer", "a server with feedback makes a key frame when it is asked for one, over TCP and UDP"],
     ["hub", "asks the source for a key frame at most once a second"],
