@@ -37,6 +37,7 @@ export interface RtspSessionOptions {
 /** What came of opening: a session that plays, or the place the server redirects to. */
 export type RtspOutcome = { readonly session: RtspSession } | { readonly location: string };
 
+const plainProfile = "RTP/AVP";
 /** RFC 3550 §6.2 gives 5 s; the first report comes sooner, so that a server knows at once that it is heard. */
 const firstReportMs = 1_000;
 const reportPeriodMs = 5_000;
@@ -78,6 +79,8 @@ export class RtspSession implements Source {
   #uris: readonly string[] = [];
   #aggregateUri = "";
   #transportIndex = 0;
+  /** Whether `RTP/AVP` is asked for, whatever is described. */
+  #isPlain = false;
   #state: "opening" | "open" | "started" | "closed" = "opening";
   #isPlaying = false;
   #isLeaving = false;
@@ -345,7 +348,7 @@ export class RtspSession implements Source {
     if (this.#state === "closed" || this.#ended) return void transport.close();
     this.#transport = transport;
     const requests = this.#uris.map((uri, index) => {
-      return { uri, transport: transport.request(index, this.#plans[index]!.profile) };
+      return { uri, transport: transport.request(index, this.#isPlain ? plainProfile : this.#plans[index]!.profile) };
     });
     this.#dialogue.setUp(requests, this.#aggregateUri, this.#nowMs());
   }
@@ -353,6 +356,9 @@ export class RtspSession implements Source {
   #onTransportRefused(event: RtspEvent & { kind: "transport-refused" }): void {
     void this.#transport?.close();
     this.#transport = undefined;
+    // Some describe feedback, and refuse to be asked for it.
+    this.#isPlain = !this.#isPlain && this.#plans.some(({ profile }) => profile !== plainProfile);
+    if (this.#isPlain) return this.#setUpNext();
     if (++this.#transportIndex < this.#options.transports.length) return this.#setUpNext();
     this.#fail(refusalError({ ...event, method: "SETUP" }, true));
   }

@@ -107,6 +107,26 @@ test("a wish for a key frame goes to a camera that takes it, in the words it kno
   }
 });
 
+test("a camera that describes feedback and refuses to be asked for it is asked without", async () => {
+  const asked: string[] = [];
+  const camera = new ScriptedCamera({
+    sdp: videoSdp().replace("RTP/AVP 96", "RTP/AVPF 96"),
+    answer: (request) => {
+      if (request.method !== "SETUP") return undefined;
+      const [profile = ""] = headerOf(request, "transport")!.split(";");
+      asked.push(profile);
+      return profile.includes("AVPF") ? { status: "461 Unsupported Transport" } : undefined;
+    },
+  });
+  const open = openRtspSource({ dial: camera.dial, clock: new ManualClock(), logger: silentLogger });
+  const played = camera.request("PLAY");
+  const opening = open("rtsp://cam/x", { signal: new AbortController().signal });
+  await played;
+  camera.pictures(0, 1);
+  await (await opening).close({ code: "done" });
+  assert.deepEqual(asked, ["RTP/AVPF/TCP", "RTP/AVP/TCP"]);
+});
+
 test("a camera that begins in the middle, or whose packets are lost, is asked for a key frame once a second", async () => {
   const camera = new ScriptedCamera({ sdp: videoSdp(undefined, undefined, "a=rtcp-fb:96 nack pli") });
   const clock = new ManualClock();
