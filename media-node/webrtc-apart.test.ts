@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
-import { createSocket } from "node:dgram";
-import { once } from "node:events";
 import { availableParallelism } from "node:os";
 import { test, type TestContext } from "node:test";
 import { readMetrics } from "../test/support/metrics.ts";
+import { freePort } from "../test/support/redis-server.ts";
 import { until } from "../test/support/until.ts";
 import { WhepViewer } from "../test/support/whep-viewer.ts";
 import { parseServerXml } from "./config/parse-server-xml.ts";
@@ -54,11 +53,8 @@ test("beside LL-HLS the first WebRTC viewers are served by a thread of their own
 });
 
 test("where there is one port, that thread has it", async (t) => {
-  const socket = createSocket("udp4").bind(0, "127.0.0.1");
-  await once(socket, "listening");
-  const { port } = socket.address();
-  socket.close();
-  await once(socket, "close");
+  // Free for TCP, of which other programs hold many; for UDP, too, but by a rare chance.
+  const port = await freePort();
   assert.equal((await watched(t, { ...llhls, port })).get("hearth_webrtc_workers"), 1);
 });
 
