@@ -12,6 +12,7 @@ import { spec } from "node:test/reporters";
  */
 const long = [
   "test/e2e/playback.test.ts",
+  "test/interop/llhls-two-origins.test.ts",
   "test/e2e/fresh-clone.test.ts",
   "test/e2e/drain.test.ts",
   "test/conformance/hls/hls-conformance.test.ts",
@@ -38,6 +39,7 @@ const crowded = new Set([
   "test/e2e/steered-mid-segment.test.ts",
   "test/e2e/llhls-any-edge.test.ts",
   "test/e2e/playback.test.ts",
+  "test/interop/llhls-two-origins.test.ts",
   "test/e2e/fresh-clone.test.ts",
   "test/e2e/drain.test.ts",
   "test/e2e/many-viewers.test.ts",
