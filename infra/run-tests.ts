@@ -13,6 +13,8 @@ import { spec } from "node:test/reporters";
 const long = [
   "test/e2e/playback.test.ts",
   "test/interop/llhls-two-origins.test.ts",
+  "test/interop/llhls-stock-players.test.ts",
+  "test/e2e/live-source.test.ts",
   "test/e2e/fresh-clone.test.ts",
   "test/e2e/drain.test.ts",
   "test/conformance/hls/hls-conformance.test.ts",

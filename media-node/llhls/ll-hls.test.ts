@@ -353,6 +353,7 @@ test("viewers are counted once each, and a stream nobody asks for is let go", as
   await room.fetch(video);
   await room.fetch(second);
   assert.equal(room.node.guest.stats.viewers, 2);
+  assert.deepEqual(room.node.hub.list()[0]!.viewers, { llhls: 2 }, "newcomers count at once");
   room.clock.advance(1_500);
   assert.deepEqual(room.node.hub.list()[0]!.viewers, { llhls: 2 });
   room.clock.advance(11_000);

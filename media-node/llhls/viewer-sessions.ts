@@ -69,7 +69,7 @@ export class ViewerSessions {
     const token = isKnown ? session : tokens.issue(nameOf(target), clock.wallMs(), admission?.endsAtMs);
     const { app, stream, remoteAddress: viewer, trace } = target;
     if (!live.viewers.has(token)) this.#options.logger.info("llhls viewer came", { app, stream, viewer, trace });
-    live.viewers.saw(token, clock.nowMs(), viewer, trace);
+    note(live, token, clock.nowMs(), viewer, trace);
     if (admission) this.#admitted.begin(token, admission);
     return token;
   }
@@ -83,7 +83,7 @@ export class ViewerSessions {
   saw(live: LiveStream, { session, target }: ViewerRequest, nowMs: number): Viewer | undefined {
     if (session.length > maxSessionLength || session === "") return undefined;
     this.#admitted.saw(session);
-    return live.viewers.saw(session, nowMs, target.remoteAddress);
+    return note(live, session, nowMs, target.remoteAddress);
   }
 
   /** A master playlist was sent. */
@@ -122,4 +122,12 @@ export class ViewerSessions {
     this.#tokens.set(secret, made);
     return made;
   }
+}
+
+/** A newcomer is counted at once: nobody is sent to a node that seems empty, nor drained from one. */
+function note(live: LiveStream, token: string, nowMs: number, address = "", trace?: string): Viewer | undefined {
+  const before = live.viewers.size;
+  const viewer = live.viewers.saw(token, nowMs, address, trace);
+  if (live.viewers.size !== before) live.hold.viewers = live.viewers.size;
+  return viewer;
 }

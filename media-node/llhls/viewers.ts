@@ -39,6 +39,11 @@ export class Viewers {
     return this.#viewers.has(token);
   }
 
+  /** Of those remembered, who may have gone since {@link count}. */
+  get size(): number {
+    return this.#viewers.size;
+  }
+
   /** True when an operator sent this viewer away. */
   isEnded(token: string): boolean {
     return this.#ended.size > 0 && this.#ended.has(token);
