@@ -49,6 +49,15 @@ test("bodies in too many or empty pieces, and too many unknown packets, end the 
   assert.equal(pushUntilThrown(edge(), packet(0x60, 99, new Uint8Array(9)), "OVT_UNKNOWN_PACKETS"), 65);
 });
 
+test("packets of types nobody described are skipped for as long as known ones come between them", () => {
+  const messages: Uint8Array[] = [];
+  const options = { role: "edge", maxMessageBytes: 100, maxMediaBytes: 100 } as const;
+  const reader = new OvtReader(options, { onMessage: (body) => messages.push(body), onMedia: () => {} });
+  for (let i = 0; i < 200; i++)
+    reader.push(Buffer.concat([packet(0x60, 99, Buffer.of(1)), packet(0x60, 20, Buffer.of(i))]));
+  assert.equal(messages.length, 200);
+});
+
 test("an edge takes no requests; an origin takes no answers and no media", () => {
   assert.throws(() => edge().push(packet(0x60, 10, Buffer.from("{}"))), { code: "OVT_PAYLOAD_TYPE" });
   for (const payloadType of [20, 30]) {

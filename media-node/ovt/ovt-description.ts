@@ -54,27 +54,32 @@ export interface OvtDescription {
   readonly extension?: WireJson;
 }
 
-const limits = { tracks: 64, playlists: 64, renditions: 256, nameLength: 1024, configBytes: 65_536 };
+const limits = { tracks: 256, playlists: 64, renditions: 256, nameLength: 1024, configBytes: 65_536 };
 /** Track ids are indexed as signed 32-bit numbers by others. */
 const maxTrackId = 0x7fff_ffff;
 
 const bad = (what: string): ProtocolError => new ProtocolError("OVT_DESCRIPTION", `the stream description ${what}`);
 
-/** @throws {ProtocolError} when the description lacks what an edge needs, or exceeds a limit */
+/**
+ * Tracks and playlists that cannot be used are left out; the others play.
+ * @throws {ProtocolError} when the description lacks what an edge needs, or exceeds a limit
+ */
 export function parseOvtDescription(contents: WireJson): OvtDescription {
   const members = membersOf(contents);
   if (uintOf(members?.["version"]) === undefined) throw bad("has no version: the origin is too old");
   const stream = membersOf(members!["stream"]);
   if (!stream) throw bad("has no stream");
-  const tracks = listOf(stream["tracks"], limits.tracks, "tracks").map(parseTrack);
+  const tracks = usable(listOf(stream["tracks"], limits.tracks, "tracks"), parseTrack);
   if (new Set(tracks.map((track) => track.id)).size !== tracks.length) throw bad("names a track id twice");
   const playlists = stream["playlists"] ?? [];
   const extension = members![hearthKey];
   return {
-    appName: textOf(stream["appName"] ?? "", "appName"),
-    streamName: textOf(stream["streamName"] ?? "", "streamName"),
-    originStreamUuid: textOf(stream["originStreamUUID"] ?? "", "originStreamUUID"),
-    playlists: withUniqueFiles(listOf(playlists, limits.playlists, "playlists").map(parsePlaylist)),
+    appName: nameOf(stream["appName"]),
+    streamName: nameOf(stream["streamName"]),
+    originStreamUuid: nameOf(stream["originStreamUUID"]),
+    playlists: withUniqueFiles(
+      usable(isList(playlists) ? playlists.slice(0, limits.playlists) : [], parsePlaylist, []),
+    ),
     tracks,
     ...(extension !== undefined && { extension }),
   };
@@ -108,12 +113,12 @@ function parseTrack(value: WireJson): OvtWireTrack {
   const decoderConfig = parseConfig(track["decoderConfig"]);
   return {
     id,
-    name: textOf(track["name"], "name"),
+    name: nameOf(track["name"]),
     codecId: uint(track, "codecId"),
     mediaType: uint(track, "mediaType"),
     timebaseNum,
     timebaseDen,
-    bitrate: uint(track, "bitrate", Number.MAX_SAFE_INTEGER),
+    bitrate: bitrateOf(track["bitrate"]),
     framerate: framerateOf(video["framerate"]),
     width: uintOf(video["width"]) ?? 0,
     height: uintOf(video["height"]) ?? 0,
@@ -182,6 +187,36 @@ function parseRendition(value: WireJson): OvtWireRendition {
 /** Of playlists with one file name the first counts. */
 function withUniqueFiles(playlists: readonly OvtWirePlaylist[]): OvtWirePlaylist[] {
   return [...new Map(playlists.toReversed().map((playlist) => [playlist.fileName, playlist])).values()].toReversed();
+}
+
+/**
+ * What `parse` makes of each value, without those it refuses.
+ * @param fallback where it refuses all of them; else the first refusal is thrown
+ */
+function usable<T>(values: readonly WireJson[], parse: (value: WireJson) => T, fallback?: readonly T[]): readonly T[] {
+  const good: T[] = [];
+  let refusal: unknown;
+  for (const value of values) {
+    try {
+      good.push(parse(value));
+    } catch (thrown) {
+      if (!(thrown instanceof ProtocolError)) throw thrown;
+      refusal ??= thrown;
+    }
+  }
+  if (good.length > 0 || refusal === undefined) return good;
+  if (fallback) return fallback;
+  throw refusal;
+}
+
+/** For people and playlists alone: what is no name is `""`. */
+function nameOf(value: unknown): string {
+  return typeof value === "string" && value.length <= limits.nameLength ? value : "";
+}
+
+/** A hint: 0 where it is none. */
+function bitrateOf(value: unknown): number {
+  return typeof value === "number" && value > 0 && value < Number.MAX_SAFE_INTEGER ? Math.round(value) : 0;
 }
 
 function framerateOf(value: WireJson | undefined): number {

@@ -49,13 +49,19 @@ export function parseOvtMedia(body: Uint8Array): OvtMedia {
     trackId: view.getUint32(0),
     pts: getSafeInt64(view, 4),
     dts: getSafeInt64(view, 12),
-    duration: getSafeInt64(view, 20),
+    duration: durationOf(view),
     mediaType: view.getInt8(28),
     flag: view.getUint8(29),
     bitstreamFormat: view.getInt8(30),
     packetType: view.getInt8(31),
     data: body.subarray(ovtMediaHeaderLength),
   };
+}
+
+/** A hint, which nothing may depend on: 0 where it is no number that can be held. */
+function durationOf(view: DataView): number {
+  const duration = view.getInt32(20) * 4_294_967_296 + view.getUint32(24);
+  return Number.isSafeInteger(duration) ? duration : 0;
 }
 
 /** The header for data of `dataLength` bytes. With the data behind it, the inverse of {@link parseOvtMedia}. */

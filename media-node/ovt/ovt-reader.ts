@@ -19,7 +19,7 @@ export interface OvtReaderOptions {
 /** A body of tiny pieces costs more in headers than in bytes: nobody honest sends so many. */
 const maxFragments = 100_000;
 const maxEmptyFragments = 16;
-/** Payload types nobody described; some are skipped so that a newer peer is understood. */
+/** Payload types nobody described: so many in a row are no newer peer that is understood without them. */
 const maxUnknownPackets = 64;
 
 /** Pieces of one body. Held as it came while it is one piece; copied into a growing buffer from the second on. */
@@ -159,9 +159,11 @@ export class OvtReader {
     const isLast = (bytes[at]! & 0x20) !== 0;
     const payloadType = bytes[at + 1]!;
     if (payloadType === ovtPayloadType.media && this.#role === "edge") {
+      this.#unknownPackets = 0;
       const body = this.#media.add(payload, isLast);
       if (body) this.#handler.onMedia(body);
     } else if (payloadType === (this.#role === "edge" ? ovtPayloadType.response : ovtPayloadType.request)) {
+      this.#unknownPackets = 0;
       const body = this.#messages.add(payload, isLast);
       if (body?.length === 0) throw new ProtocolError("OVT_EMPTY_MESSAGE", "a message without a body");
       if (body) this.#handler.onMessage(body);

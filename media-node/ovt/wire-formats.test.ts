@@ -158,7 +158,6 @@ test("a description that an edge could not use is refused", () => {
     { id: "0" },
     { mediaType: -1 },
     { timebaseDen: 0 },
-    { name: null },
     { codecId: 1.5 },
   ];
   const parse = (value: object): unknown => parseOvtDescription(JSON.parse(JSON.stringify(value)));
@@ -168,11 +167,64 @@ test("a description that an edge could not use is refused", () => {
     version: 18,
     stream: { tracks: Array.from({ length: count }, (_, id) => ({ ...track, id })) },
   });
-  assert.doesNotThrow(() => parse(tracks(64)));
-  assert.throws(() => parse(tracks(65)), { code: "OVT_DESCRIPTION" });
+  assert.doesNotThrow(() => parse(tracks(256)));
+  assert.throws(() => parse(tracks(257)), { code: "OVT_DESCRIPTION" });
   assert.throws(() => parse({ version: 18, stream: { tracks: [track, track] } }), { code: "OVT_DESCRIPTION" });
   for (const decoderConfig of ["!!!", "AAA", 7, "A".repeat(100_000)]) {
     const parsed = parseOvtDescription(JSON.parse(JSON.stringify(contents({ decoderConfig }))));
     assert.equal(parsed.tracks[0]!.decoderConfig, undefined);
+  }
+});
+
+test("what an edge cannot use of a description does not keep the rest from playing", () => {
+  const unusable: readonly unknown[] = [
+    null,
+    7,
+    { ...track, id: "1" },
+    { ...track, id: 1, mediaType: -1 },
+    { ...track, id: 1, codecId: -1 },
+    { ...track, id: 1, timebaseNum: 0, timebaseDen: 0 },
+  ];
+  const playlist = { name: "a", fileName: "b", options: {}, renditions: [] };
+  const bad: readonly unknown[] = [null, { ...playlist, fileName: null }, { ...playlist, renditions: [{ name: "r" }] }];
+  const parse = (stream: object) => parseOvtDescription(JSON.parse(JSON.stringify({ version: 18, stream })));
+  for (const other of unusable) {
+    const { tracks } = parse({ tracks: [other, track] });
+    assert.deepEqual(
+      tracks.map(({ id }) => id),
+      [track.id],
+      JSON.stringify(other),
+    );
+  }
+  for (const other of bad) {
+    assert.deepEqual(
+      parse({ tracks: [track], playlists: [other, playlist] }).playlists.map(({ fileName }) => fileName),
+      ["b"],
+    );
+    assert.deepEqual(parse({ tracks: [track], playlists: [other] }).playlists, []);
+  }
+  assert.deepEqual(parse({ tracks: [track], playlists: {} }).playlists, []);
+  for (const [bitrate, read] of [
+    [-1, 0],
+    [undefined, 0],
+    ["1", 0],
+    [1000.6, 1001],
+  ] as const) {
+    assert.equal(parse({ tracks: [{ ...track, bitrate }] }).tracks[0]!.bitrate, read);
+  }
+  const { tracks, appName } = parse({ tracks: [{ ...track, name: undefined }], appName: 3 });
+  assert.deepEqual([tracks[0]!.name, appName], ["", ""]);
+});
+
+test("a duration that no number holds is left out, since it is a hint", () => {
+  const body = Buffer.alloc(36);
+  for (const [duration, read] of [
+    [-(2n ** 63n), 0],
+    [2n ** 53n, 0],
+    [-1n, -1],
+    [3000n, 3000],
+  ] as const) {
+    body.writeBigInt64BE(duration, 20);
+    assert.equal(parseOvtMedia(body).duration, read);
   }
 });
