@@ -135,7 +135,10 @@ function lintTarget(origin: OriginValue, rule: OriginRule, vhost: VhostConfig, {
     : choice.isDynamic
       ? "the template * does not enable"
       : `"${app}" does not enable`;
-  warn(at, "no-provider", `The pull fails: ${where} ${element}.`, `Add ${element} to its Providers.`);
+  // Applications that a rule makes have all providers here, as OvenMediaEngine's documentation says of its own.
+  const isMade = choice ? choice.isDynamic : vhost.applications.some(({ isTemplate }) => isTemplate);
+  const what = isMade ? "OvenMediaEngine does not pull this, Hearth does" : "The pull fails";
+  warn(at, "no-provider", `${what}: ${where} ${element}.`, `Add ${element} to its Providers.`);
 }
 
 function lintUrl(at: Place, rule: OriginRule, url: string, { warn }: LintInput): void {
