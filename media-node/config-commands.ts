@@ -1,4 +1,4 @@
-import { globSync, readFileSync } from "node:fs";
+import { existsSync, globSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
@@ -94,5 +94,5 @@ function readFiles(path: string): { text: string; options: ParseServerXmlOptions
   const readInclude = (pattern: string, from: string) =>
     globSync(join(dirname(from), pattern)).map((file) => ({ path: file, text: read(file) }));
   const macros = { env: process.env, hostname: hostname(), currentDirectory: process.cwd() };
-  return { text, options: { path, ...macros, readInclude } };
+  return { text, options: { path, ...macros, readInclude, hasFile: existsSync } };
 }

@@ -109,3 +109,37 @@ test("certificates are read again on request", { timeout: 30_000 }, async (t) =>
 test("a TLS port without a certificate is a mistake with a remedy", async () => {
   await assert.rejects(start(xml("")), { name: "SettingError", message: /add Host\/TLS with CertPath and KeyPath/ });
 });
+
+test(
+  "certificates that were never there leave their virtual host without TLS, and others with theirs",
+  { timeout: 30_000 },
+  async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), "hearth-doors-"));
+    t.after(() => rmSync(folder, { recursive: true }));
+    const certificate = (name: string): string =>
+      `<TLS><CertPath>${folder}/${name}.crt</CertPath><KeyPath>${folder}/${name}.key</KeyPath></TLS>`;
+    const applications =
+      "<Applications><Application><Name>*</Name><Type>live</Type><Publishers><LLHLS/></Publishers></Application></Applications>";
+    const vhost = (name: string): string =>
+      `<VirtualHost><Name>${name}</Name><Host><Names><Name>${name}</Name></Names>${certificate(name)}</Host>${applications}</VirtualHost>`;
+    const text = (names: string[]): string => `<Server version="8"><Type>edge</Type><IP>127.0.0.1</IP><Bind><Publishers>
+<LLHLS><Port>0</Port><TLSPort>0</TLSPort></LLHLS></Publishers></Bind><VirtualHosts>${names.map(vhost).join("")}</VirtualHosts></Server>`;
+    const plain = await start(text(["a.example.com"]));
+    t.after(() => plain.close({ code: "test" }));
+    assert.equal(plain.tlsUrl, undefined);
+    assert.equal((await fetch(`${plain.url}/-/livez`)).status, 200);
+
+    makeCertificate(folder, "b.example.com");
+    const both = await start(text(["a.example.com", "b.example.com"]));
+    t.after(() => both.close({ code: "test" }));
+    const shown = async (name: string): Promise<string> => {
+      const { port } = new URL(both.tlsUrl!);
+      const args = ["-vsk", "--connect-to", `::127.0.0.1:${port}`, `https://${name}:${port}/-/livez`];
+      return /CN=(\S+)/.exec((await run("curl", args)).stderr)![1]!;
+    };
+    assert.equal(await shown("a.example.com"), "b.example.com");
+    makeCertificate(folder, "a.example.com");
+    assert.equal((await both.reload("a test"))!.isTaken, true);
+    assert.deepEqual([await shown("a.example.com"), await shown("b.example.com")], ["a.example.com", "b.example.com"]);
+  },
+);

@@ -1,13 +1,14 @@
 import { hostname } from "node:os";
-import { Certificates, type CertificateSetting } from "./api/certificates.ts";
+import { Certificates, hasFiles, type CertificateSetting } from "./api/certificates.ts";
 import type { NodeState } from "./api/health.ts";
 import { listenForViewers, type HttpServer, type HttpServerOptions } from "./api/http-server.ts";
 import { chooseVhost, matchHost } from "./cluster/origin-map/choose-vhost.ts";
 import { splitPath } from "./cluster/origin-map/split-path.ts";
-import type { ServerConfig } from "./config/server-config.ts";
+import type { ServerConfig, TlsConfig } from "./config/server-config.ts";
 import type { HttpGuest } from "./core/guest.ts";
 import type { Delivery } from "./deliveries.ts";
 import { SettingError } from "./flow/errors.ts";
+import type { LogFields } from "./flow/logger.ts";
 import type { NodeContext } from "./node-context.ts";
 import { loadNativeLibrary } from "./webrtc/native/library.ts";
 import { openTcpSend, type TcpSend } from "./webrtc/native/tcp-send.ts";
@@ -40,8 +41,12 @@ export async function openViewerDoors(
   const { config, live, logger, group } = context;
   const plain: [number, HttpServer][] = [];
   const secure: [number, HttpServer][] = [];
-  // OvenMediaEngine's own files bind TLS ports and leave the certificate to who has one.
-  const isPlainOnly = !config.vhosts.some(({ tls }) => tls) && portsOf(deliveries, "port").length > 0;
+  for (const { name, tls } of config.vhosts) {
+    if (tls && !hasFiles(tls)) logger.error("certificate is not there", absenceOf(name, tls));
+  }
+  // OvenMediaEngine's own files bind TLS ports, and name files that who has a certificate puts there.
+  const hasCertificate = config.vhosts.some(({ tls }) => tls && hasFiles(tls));
+  const isPlainOnly = !hasCertificate && portsOf(deliveries, "port").length > 0;
   const tlsPorts = isPlainOnly ? [] : portsOf(deliveries, "tlsPort");
   if (isPlainOnly && portsOf(deliveries, "tlsPort").length > 0) {
     logger.warn("TLS ports are not opened", { remedy: "give a virtual host Host/TLS with CertPath and KeyPath" });
@@ -68,6 +73,12 @@ export async function openViewerDoors(
     },
   };
 }
+
+const absenceOf = (vhost: string, { certPath }: TlsConfig): LogFields => ({
+  vhost,
+  certPath,
+  remedy: "put it and its key there and restart, or remove Host/TLS; until then the virtual host has no TLS",
+});
 
 const schemeOf = (tls: NonNullable<HttpServerOptions["tls"]>): Pick<HttpServerOptions, "tls" | "scheme"> => ({
   tls,

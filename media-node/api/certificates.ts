@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { createSecureContext, type SecureContext } from "node:tls";
 import { messageOf, SettingError } from "../flow/errors.ts";
 
@@ -36,14 +36,17 @@ export class Certificates {
   }
 
   /**
-   * Reads the certificates of other settings, and changes nothing yet.
+   * Reads the certificates of other settings, and changes nothing yet. Virtual hosts whose files were never there are left
+   * out, as in OvenMediaEngine, while others have theirs.
    * @returns switches over: connections made from then on get them
    * @throws {SettingError} for a file that cannot be read or used
    */
   prepare(settings: readonly CertificateSetting[]): () => void {
     // The order in which OvenMediaEngine looks at them.
     const sorted = [...settings].sort((a, b) => (a.vhost < b.vhost ? -1 : 1));
-    const loaded = sorted.map((setting) => ({ setting, ...load(setting) }));
+    const isLoaded = (name: string): boolean => this.#loaded.some(({ setting: { vhost } }) => vhost === name);
+    const there = sorted.filter((setting) => hasFiles(setting) || isLoaded(setting.vhost));
+    const loaded = (there.length > 0 ? there : sorted).map((setting) => ({ setting, ...load(setting) }));
     return () => void (this.#loaded = loaded);
   }
 
@@ -74,6 +77,11 @@ export class Certificates {
     });
     return problems;
   }
+}
+
+/** Whether anything lies where a certificate and its key are said to be. */
+export function hasFiles({ certPath, keyPath }: Pick<CertificateSetting, "certPath" | "keyPath">): boolean {
+  return existsSync(certPath) || existsSync(keyPath);
 }
 
 function load({ vhost, certPath, keyPath, chainCertPath }: CertificateSetting): Omit<Loaded, "setting"> {

@@ -20,6 +20,7 @@ export function lintPorts(input: LintInput): void {
     if (!other) seen.set(listener.number, listener);
   }
   lintDoors(input);
+  lintCertificates(input);
 }
 
 function listenersOf({ value }: LintInput): Listener[] {
@@ -83,5 +84,20 @@ function lintDoors({ value, config, warn }: LintInput): void {
     if (address === "*" || address === "::" || /^[\d.]+$/.test(address) || /^[\da-f:.]+$/i.test(address)) continue;
     const message = `"${address}" is not an address to bind to.`;
     warn(value.$.item("IP", index), "bad-value", message, "Write *, :: or an address of this machine.");
+  }
+}
+
+/** OvenMediaEngine's own files name certificates that nobody has yet: a virtual host without any goes without TLS. */
+function lintCertificates({ value, config, hasFile, warn }: LintInput): void {
+  const { llhls, hls, webrtc } = config.bind;
+  if ([llhls, hls, webrtc.signalling].every((door) => door?.tlsPort === undefined)) return;
+  for (const [index, { name, tls }] of config.vhosts.entries()) {
+    if (!tls) continue;
+    const { certPath, keyPath } = tls;
+    const missing = [certPath, keyPath].filter((path) => !hasFile(path));
+    if (missing.length === 0) continue;
+    const what = missing.length === 2 ? `virtual host "${name}" goes without TLS` : "the node does not start";
+    const at = value.VirtualHosts!.VirtualHost[index]!.Host!.TLS!.$;
+    warn(at, "no-certificate", `${missing.join(" and ")} cannot be found: ${what}.`, "Put the files there.");
   }
 }

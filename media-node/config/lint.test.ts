@@ -237,3 +237,23 @@ test("a password in a Url is not repeated in a message", () => {
   assert.equal(problems.length, 3);
   assert.doesNotMatch(JSON.stringify(problems), /hunter2/);
 });
+
+test("reports certificates that are not where the file says, where anybody could look", () => {
+  const tls = "<TLS><CertPath>a.crt</CertPath><KeyPath>a.key</KeyPath></TLS>";
+  const text = server({
+    bind: "<Publishers><LLHLS><Port>1</Port><TLSPort>2</TLSPort></LLHLS></Publishers>",
+    vhosts: `<VirtualHost><Name>a</Name><Host><Names><Name>*</Name></Names>${tls}</Host></VirtualHost>`,
+  });
+  const said = (hasFile?: (path: string) => boolean): string[] =>
+    parseServerXml(text, { path: "conf/f.xml", env: {}, hasFile }).problems.map(({ message }) => message);
+  assert.deepEqual(said(), []);
+  assert.deepEqual(
+    said(() => true),
+    [],
+  );
+  assert.match(
+    said(() => false).join(),
+    /^conf\/a.crt and conf\/a.key cannot be found: virtual host "a" goes without TLS/,
+  );
+  assert.match(said((path) => path.endsWith("key")).join(), /^conf\/a.crt cannot be found: the node does not start/);
+});

@@ -14,14 +14,22 @@ export interface LintInput {
   readonly value: ServerValue;
   readonly config: ServerConfig;
   readonly warn: (at: ProblemPlace, code: ProblemCode, message: string, remedy: string) => void;
+  /** Whether there is such a file; says so of every file where nobody can look. */
+  readonly hasFile: (path: string) => boolean;
   readonly fail: (at: ProblemPlace, code: ProblemCode, message: string, remedy: string) => void;
 }
 
 /** Finds what loads and yet cannot work, is unlikely to be meant, or is not safe. */
-export function lintServer(value: ServerValue, config: ServerConfig, problems: ProblemList): void {
+export function lintServer(
+  value: ServerValue,
+  config: ServerConfig,
+  problems: ProblemList,
+  hasFile: LintInput["hasFile"] = () => true,
+): void {
   const input: LintInput = {
     value,
     config,
+    hasFile,
     warn: (at, code, message, remedy) => problems.add(at, "warning", code, message, remedy),
     fail: (at, code, message, remedy) => problems.add(at, "error", code, message, remedy),
   };

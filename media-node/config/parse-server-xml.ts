@@ -14,6 +14,8 @@ export interface ParseServerXmlOptions extends MacroValues {
   readonly path: string;
   /** Reads what an `include="…"` names; without it includes are errors. */
   readonly readInclude?: ReadInclude | undefined;
+  /** Whether there is such a file; without it nothing is said of files that are named. */
+  readonly hasFile?: ((path: string) => boolean) | undefined;
 }
 
 export interface ParsedServerXml {
@@ -41,7 +43,7 @@ export function parseServerXml(text: string, options: ParseServerXmlOptions): Pa
   });
   const value = reader.readRoot(root, serverSchema);
   const config = buildConfig(value);
-  lintServer(value, config, problems);
+  lintServer(value, config, problems, options.hasFile);
   return { config: problems.hasErrors ? undefined : config, problems: problems.sorted() };
 }
 

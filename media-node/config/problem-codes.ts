@@ -56,7 +56,7 @@ export const problemCodes = {
   "no-ovt-port": "Streams are announced, but nothing listens for OVT.",
   "no-ovt-publisher": "A name for announcing is given, but nothing is published by OVT.",
   "no-door": "Something is published without a port for it.",
-  "no-certificate": "A TLS port is bound without any certificate.",
+  "no-certificate": "A TLS port is bound, and a certificate for it is missing.",
   "port-conflict": "Two listeners that cannot share a port have the same.",
   "unknown-stream": "A stream to be held from the start is not of this file.",
   "more-problems": "There are more problems than are listed.",
