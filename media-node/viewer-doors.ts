@@ -11,7 +11,7 @@ import { SettingError } from "./flow/errors.ts";
 import type { LogFields } from "./flow/logger.ts";
 import type { NodeContext } from "./node-context.ts";
 import { loadNativeLibrary } from "./webrtc/native/library.ts";
-import { openTcpSend, type TcpSend } from "./webrtc/native/tcp-send.ts";
+import { openDirectTcp, type DirectTcp } from "./webrtc/native/direct-tcp.ts";
 
 /** What viewers reach: the public URL, and what went out by HTTP. */
 export interface ViewerDoors {
@@ -107,10 +107,11 @@ function vhostsByHost(live: NodeContext["live"]): (host: string) => string | und
   };
 }
 
-let opened: { readonly send: TcpSend | undefined } | undefined;
+let opened: { readonly direct: DirectTcp | undefined } | undefined;
 
 /** One for all doors of this process (docs/decisions/direct-answers.md). */
-const openDirectSend = (): TcpSend | undefined => (opened ??= { send: openTcpSend(loadNativeLibrary()) }).send;
+const openDirectSockets = (): DirectTcp | undefined =>
+  (opened ??= { direct: openDirectTcp(loadNativeLibrary()) }).direct;
 
 /** What all doors have in common. */
 function doorOf({ config, live, logger, address }: NodeContext, state: () => NodeState) {
@@ -127,7 +128,7 @@ function doorOf({ config, live, logger, address }: NodeContext, state: () => Nod
     trustedProxies: () => live.now.hearth.trustedProxies,
     state,
     logger,
-    openDirectSend,
+    openDirectSockets,
     portSetting: "Bind/Publishers/{LLHLS,HLS,WebRTC} in Server.xml",
   };
 }

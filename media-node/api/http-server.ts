@@ -8,7 +8,7 @@ import { messageOf, SettingError } from "../flow/errors.ts";
 import type { Logger } from "../flow/logger.ts";
 import type { Certificates } from "./certificates.ts";
 import { answerHealth, type NodeState } from "./health.ts";
-import type { DirectSend } from "./direct-send.ts";
+import { newLentMemory, readLent, type DirectSockets, type LentMemory } from "./direct-sockets.ts";
 import { sendProblem } from "./http-answers.ts";
 import { Http2Side } from "./http2-side.ts";
 import { exchangeOf } from "./node-exchange.ts";
@@ -31,10 +31,10 @@ export interface HttpServerOptions {
   readonly state: () => NodeState;
   readonly logger: Logger;
   /**
-   * Has a faster way out for plain connections, asked for when a crowd is there; without it, or where it takes nothing,
-   * answers go by their sockets' streams.
+   * Has a faster way in and out for plain connections, asked for when a crowd is there; without it, or where it takes nothing,
+   * requests and answers go by their sockets' streams.
    */
-  readonly openDirectSend?: () => DirectSend | undefined;
+  readonly openDirectSockets?: () => DirectSockets | undefined;
   /** Names the setting in the error when the port is taken. */
   readonly portSetting: string;
 }
@@ -69,7 +69,7 @@ const backlog = 4_096;
  * has the system take megabytes for a client that reads nothing, and would keep all others waiting.
  */
 const aheadEveryMs = 1;
-/** From so many connections on, the faster way out is worth the 6 MB that it takes. */
+/** From so many connections on, the faster way is worth the 6 MB that it takes. */
 const crowd = 32;
 /** For answers under way when the door closes: a segment on a slow line takes longer, and is cut. */
 const answersEndMs = 300;
@@ -91,7 +91,8 @@ class ViewerDoor implements HttpServer, PlainDoor {
   readonly #openedMs = performance.now();
   #bytesOfClosed = 0;
   #bytesDirect = 0;
-  directSend: DirectSend | undefined;
+  direct: DirectSockets | undefined;
+  #lentMemory: LentMemory | undefined;
   #hasCrowd = false;
   nowSeconds = 0;
   date = new Date().toUTCString();
@@ -157,7 +158,9 @@ class ViewerDoor implements HttpServer, PlainDoor {
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
     for (const socket of this.#sockets) socket.destroy();
-    await closed;
+    // The server knows nothing of those that were made here.
+    const gone = [...this.#sockets].map((socket) => new Promise((resolve) => socket.once("close", resolve)));
+    await Promise.all([closed, ...gone]);
   }
 
   get #isAnswering(): boolean {
@@ -212,13 +215,23 @@ class ViewerDoor implements HttpServer, PlainDoor {
 
   #accept(socket: Socket): void {
     if (this.#http2 && (socket as TLSSocket).alpnProtocol === "h2") this.#http2.accept(socket);
-    else this.#plain.add(new PlainConnection(socket, this));
-    if (!this.#hasCrowd && this.#plain.size >= crowd) this.#openDirectSend();
+    else this.#plain.add(this.#acceptLent(socket) ?? new PlainConnection(socket, this));
+    if (!this.#hasCrowd && this.#plain.size >= crowd) this.#openDirectSockets();
   }
 
-  #openDirectSend(): void {
+  #acceptLent(accepted: Socket): PlainConnection | undefined {
+    if (!this.direct) return undefined;
+    this.#lentMemory ??= newLentMemory();
+    const socket = readLent(accepted, this.direct, this.#lentMemory, (bytes) => connection.readLent(bytes));
+    if (!socket) return undefined;
+    const connection = new PlainConnection(socket, this);
+    this.#track(socket);
+    return connection;
+  }
+
+  #openDirectSockets(): void {
     this.#hasCrowd = true;
-    if (!this.#options.tls) this.directSend = this.#options.openDirectSend?.();
+    if (!this.#options.tls) this.direct = this.#options.openDirectSockets?.();
   }
 
   #tick(): void {

@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import type { AnswerBody, PlainExchange } from "../core/guest.ts";
-import { openFdOf, type DirectSend } from "./direct-send.ts";
+import { openFdOf, type DirectSockets } from "./direct-sockets.ts";
 import { isComing } from "./node-exchange.ts";
 import { headText, maxJoinedBytes, prepare } from "./prepared-answer.ts";
 import { parseRequestHead, repeatRequestHead, type HeadFields, type RequestHead } from "./request-head.ts";
@@ -14,7 +14,7 @@ export interface PlainDoor {
   /** `Date`, as of {@link nowSeconds}. */
   readonly date: string;
   /** Undefined as long as bytes go by the sockets' streams only. */
-  readonly directSend: DirectSend | undefined;
+  readonly direct: DirectSockets | undefined;
   /** Bytes went out that no socket counts. */
   sentDirectly(bytes: number): void;
   /** Offers a request to the guests; false when none takes it. */
@@ -98,6 +98,14 @@ export class PlainConnection {
     this.#read();
   };
 
+  /** Takes bytes that are somebody else's afterwards. @returns false when no more are wanted for now */
+  readLent(bytes: Buffer): boolean {
+    if (this.#isHandedOver) return this.#socket.push(Buffer.from(bytes));
+    this.#onData(bytes);
+    if (this.#unread?.buffer === bytes.buffer) this.#unread = Buffer.from(this.#unread);
+    return true;
+  }
+
   readonly #onDrain = (): void => {
     this.readNext();
   };
@@ -167,7 +175,8 @@ export class PlainConnection {
     socket.off("error", this.#onError);
     socket.off("close", this.#onClose);
     socket.pause();
-    if (this.#unread) socket.unshift(this.#unread);
+    // A copy: it may be lent.
+    if (this.#unread) socket.unshift(Buffer.from(this.#unread));
     this.#unread = undefined;
     this.#door.closed(this);
     this.#door.handOver(socket);
@@ -216,10 +225,10 @@ export class PlainConnection {
 
   /** @returns how many bytes the system took; the rest is the stream's, which also learns why */
   #sendDirectly(start: Uint8Array, body: Uint8Array | undefined): number {
-    const { directSend } = this.#door;
-    const fd = directSend && !this.#isTls ? openFdOf(this.#socket) : undefined;
-    if (!directSend || fd === undefined) return 0;
-    const sent = directSend.send(fd, start, body);
+    const { direct } = this.#door;
+    const fd = direct && !this.#isTls ? openFdOf(this.#socket) : undefined;
+    if (!direct || fd === undefined) return 0;
+    const sent = direct.send(fd, start, body);
     this.#door.sentDirectly(sent);
     return sent;
   }

@@ -87,6 +87,8 @@ const socketTable = {
   sendmmsg: ["int", "int", p, "uint", "int"],
   sendmsg: [p, "int", p, "int"],
   recv: [p, "int", p, p, "int"],
+  // Of more arguments where the second says so; on Linux a third number goes where it would for any function.
+  fcntl: ["int", "int", "int", "int"],
 } as const;
 
 /** Numbers in, number out; a call costs 25–100 ns. */

@@ -8,13 +8,15 @@ const SOCK_NONBLOCK = 0x800;
 const SOCK_CLOEXEC = 0x80000;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
+const F_DUPFD_CLOEXEC = 1030;
 
 // Layout of the slab: a msghdr (56), two iovecs (16 each).
 const iovecsAt = 64;
 const slabBytes = 128;
 
-/** Sends on stream sockets that others own, without their stream: one system call for one or two pieces, and no object. */
-export class TcpSend {
+/** Stream sockets that others own, without their stream. */
+export class DirectTcp {
+  readonly #sockets: Sockets;
   readonly #sendmsg: Sockets["sendmsg"];
   readonly #addressOf: (buffer: ArrayBufferLike) => number;
   readonly #message: NativeSlab;
@@ -24,13 +26,18 @@ export class TcpSend {
   readonly #reading: [Uint8Array | undefined, Uint8Array | undefined] = [undefined, undefined];
 
   constructor(library: NativeLibrary, sockets: Sockets) {
+    this.#sockets = sockets;
     this.#sendmsg = sockets.sendmsg;
     this.#addressOf = library.addressOf;
     this.#message = library.newSlab(slabBytes);
     this.#message.setPointer(16, this.#message.address + iovecsAt);
   }
 
-  /** @returns bytes taken; 0 also where the connection failed. @param fd non-blocking or not: never waits */
+  /**
+   * One system call for one or two pieces, and no object.
+   * @param fd non-blocking or not: never waits
+   * @returns bytes taken; 0 also where the connection failed
+   */
   send(fd: number, start: Uint8Array, body: Uint8Array | undefined): number {
     const reading = this.#reading;
     [reading[0], reading[1]] = [start, body];
@@ -42,7 +49,19 @@ export class TcpSend {
     return sent > 0 ? sent : 0;
   }
 
-  close(): void {
+  /** @returns a second descriptor of the same socket, closed in programs that this one starts; undefined when none is left */
+  duplicate(fd: number): number | undefined {
+    const second = this.#sockets.fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    return second >= 0 ? second : undefined;
+  }
+
+  /** @param fd from {@link duplicate}, and nobody else's by now */
+  close(fd: number): void {
+    this.#sockets.close(fd);
+  }
+
+  /** No call after it. */
+  release(): void {
     this.#message.release();
   }
 
@@ -55,25 +74,30 @@ export class TcpSend {
 }
 
 /** Undefined where it cannot be had: not Linux, no FFI, or what was sent did not arrive as it was. */
-export function openTcpSend(library: NativeLibrary): TcpSend | undefined {
+export function openDirectTcp(library: NativeLibrary): DirectTcp | undefined {
   const { sockets } = library;
   if (!sockets) return undefined;
-  const direct = new TcpSend(library, sockets);
+  const direct = new DirectTcp(library, sockets);
   if (arrives(library, sockets, direct)) return direct;
-  direct.close();
+  direct.release();
   return undefined;
 }
 
-/** Sends two pieces to ourselves. */
-function arrives(library: NativeLibrary, sockets: Sockets, direct: TcpSend): boolean {
+/** Sends two pieces to ourselves, by a descriptor and then by another one of the same socket. */
+function arrives(library: NativeLibrary, sockets: Sockets, direct: DirectTcp): boolean {
   const slab = library.newSlab(64);
   if (sockets.socketpair(AF_UNIX, SOCK_STREAM + SOCK_NONBLOCK + SOCK_CLOEXEC, 0, slab.address) !== 0) return false;
   const [from, to] = [slab.u32[0]!, slab.u32[1]!];
-  try {
-    const sent = direct.send(from, Buffer.from("head"), Buffer.from("-body").subarray(1));
+  const isSaid = (fd: number): boolean => {
+    const sent = direct.send(fd, Buffer.from("head"), Buffer.from("-body").subarray(1));
     const received = sockets.recv(to, slab.address + 16, 32, MSG_DONTWAIT);
     return sent === 8 && received === 8 && Buffer.from(slab.bytes.subarray(16, 24)).toString() === "headbody";
+  };
+  const second = direct.duplicate(from);
+  try {
+    return isSaid(from) && second !== undefined && second !== from && isSaid(second);
   } finally {
+    if (second !== undefined) sockets.close(second);
     sockets.close(from);
     sockets.close(to);
     slab.release();

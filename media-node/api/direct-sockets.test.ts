@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { test, type TestContext } from "node:test";
-import { openFdOf } from "./direct-send.ts";
+import { openFdOf } from "./direct-sockets.ts";
 
 /** Both ends of a connection; the far one reads nothing. */
 async function connection(t: TestContext): Promise<readonly [near: Socket, far: Socket]> {
