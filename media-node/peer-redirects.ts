@@ -116,8 +116,9 @@ export class PeerRedirects implements HttpGuest {
   }
 
   #sendOn(target: ViewerTarget, protocol: ViewerProtocol, answer: (location: string) => void): boolean {
-    const sinceMs = this.#options.clock.nowMs() - this.#startedMs;
-    const isTheirTurn = sinceMs >= settleMs + turnOf(target) * this.#spreadMs;
+    const settledMs = this.#options.clock.nowMs() - this.#startedMs - settleMs;
+    // Every request comes by here, and few while a node drains.
+    const isTheirTurn = settledMs >= 0 && settledMs >= turnOf(target) * this.#spreadMs;
     const canMove = isTheirTurn && this.#views.size > 0 && !this.#options.warm.isPending(recordKey(target));
     const peer = canMove ? this.#peerFor(target, protocol) : undefined;
     if (!peer || !this.#isMovable(target, protocol)) return false;

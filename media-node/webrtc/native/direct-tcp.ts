@@ -22,8 +22,9 @@ export class DirectTcp {
   readonly #message: NativeSlab;
   /** A buffer's memory does not move; many pieces share one, and one piece goes to many. */
   readonly #addresses = new WeakMap<ArrayBufferLike, number>();
-  /** Mentioned here while native code reads them. */
-  readonly #reading: [Uint8Array | undefined, Uint8Array | undefined] = [undefined, undefined];
+  /** What the iovecs point to: a crowd gets the same, one after the other. Mentioned here, so that it stays in memory. */
+  #start: Uint8Array | undefined;
+  #body: Uint8Array | undefined;
 
   constructor(library: NativeLibrary, sockets: Sockets) {
     this.#sockets = sockets;
@@ -39,13 +40,8 @@ export class DirectTcp {
    * @returns bytes taken; 0 also where the connection failed
    */
   send(fd: number, start: Uint8Array, body: Uint8Array | undefined): number {
-    const reading = this.#reading;
-    [reading[0], reading[1]] = [start, body];
-    this.#point(iovecsAt, start);
-    if (body) this.#point(iovecsAt + 16, body);
-    this.#message.u32[24 >> 2] = body ? 2 : 1;
+    if (start !== this.#start || body !== this.#body) this.#point(start, body);
     const sent = this.#sendmsg(fd, this.#message.address, MSG_DONTWAIT + MSG_NOSIGNAL);
-    reading[0] = reading[1] = undefined;
     return sent > 0 ? sent : 0;
   }
 
@@ -65,7 +61,14 @@ export class DirectTcp {
     this.#message.release();
   }
 
-  #point(iovecAt: number, { buffer, byteOffset, length }: Uint8Array): void {
+  #point(start: Uint8Array, body: Uint8Array | undefined): void {
+    [this.#start, this.#body] = [start, body];
+    this.#pointOne(iovecsAt, start);
+    if (body) this.#pointOne(iovecsAt + 16, body);
+    this.#message.u32[24 >> 2] = body ? 2 : 1;
+  }
+
+  #pointOne(iovecAt: number, { buffer, byteOffset, length }: Uint8Array): void {
     let address = this.#addresses.get(buffer);
     if (address === undefined) this.#addresses.set(buffer, (address = this.#addressOf(buffer)));
     this.#message.setPointer(iovecAt, address + byteOffset);
