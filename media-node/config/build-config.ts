@@ -168,8 +168,13 @@ function buildStore(value: NonNullable<VhostValue["OriginMapStore"]>): OriginMap
   const auth = value.RedisServer?.Auth;
   return {
     ...(host && { redis: { ...host, ...(auth && { auth }) } }),
-    ...(value.OriginHostName && { originHostName: value.OriginHostName }),
+    ...(value.OriginHostName && { originHostName: inUrl(value.OriginHostName) }),
   };
+}
+
+/** An IPv6 address gets the brackets that it needs in front of a port. */
+function inUrl(host: string): string {
+  return /^[\da-f.]*:[\da-f.]*:[\da-f:.]*$/i.test(host) ? `[${host}]` : host;
 }
 
 function buildHearth(value: ServerValue["Hearth"], firstVhost: string): HearthConfig {

@@ -210,7 +210,8 @@ export class OriginConnection {
   async #lookUp(request: OriginRequest, needsMedia = false): Promise<LookupResult & { readonly vhost: string }> {
     const { hub, clock, nodeId } = this.#host;
     const { url, hearth } = request;
-    const vhost = this.#host.resolveVhost(url.host);
+    // Names of virtual hosts have the brackets of an IPv6 literal, as in URLs.
+    const vhost = this.#host.resolveVhost(url.host.includes(":") ? `[${url.host}]` : url.host);
     const via = hearth?.via ?? [];
     if (vhost === undefined) return { kind: "not-found", vhost: "" };
     if (via.includes(nodeId) || via.length > maxHops) {

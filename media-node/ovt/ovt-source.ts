@@ -1,6 +1,6 @@
 import type { Duplex } from "node:stream";
 import { messageOf, ProtocolError, TransportError } from "../flow/errors.ts";
-import type { Logger } from "../flow/logger.ts";
+import { withoutSecrets, type Logger } from "../flow/logger.ts";
 import { NoSuchStream, type OpenSource, type Source, type SourceSink } from "../core/source.ts";
 import type { StreamDescription } from "../core/stream.ts";
 import type { Track } from "../core/track.ts";
@@ -50,7 +50,7 @@ export function openOvtSource(options: OvtSourceOptions): OpenSource {
   return async (url, { signal, via, trace, isProbe = false }) => {
     const parsed = parseOvtUrl(url);
     const port = parsed?.port || options.defaultPort;
-    if (!parsed || !port) throw new TransportError("OVT_URL", "an OVT URL is ovt://host:port/app/stream");
+    if (!parsed || !port) throw new NoSuchStream(`"${withoutSecrets(url)}" is not ovt://host:port/app/stream`);
     const extension = extensionFor(parsed, options, { via: via ?? [], trace });
     const dialled = await options.dial(parsed.host, port, signal);
     const connection = parsed.scheme === "ovts" ? await secured(dialled, options, signal) : dialled;
