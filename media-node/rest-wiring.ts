@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { createSecureContext } from "node:tls";
 import { listenForApi, type ApiCertificate, type ApiServer } from "./api/rest/api-server.ts";
 import type { RestApi } from "./api/rest/rest-api.ts";
-import type { ServerConfig, TlsConfig } from "./config/server-config.ts";
+import type { CrossDomainsConfig, ServerConfig, TlsConfig } from "./config/server-config.ts";
 import { messageOf, SettingError } from "./flow/errors.ts";
 import type { NodeContext } from "./node-context.ts";
 
@@ -23,8 +23,9 @@ export interface ApiDoor {
 export async function openApiPorts({ config, live, address, group }: NodeContext, api: RestApi): Promise<ApiDoor> {
   const { port, tlsPort } = config.bind.api;
   const accessToken = (): string | undefined => live.now.managers.accessToken;
+  const crossDomains = (): CrossDomainsConfig | undefined => live.now.managers.crossDomains;
   const open = async (at: number, tls?: ApiCertificate): Promise<ApiServer> => {
-    const server = await listenForApi({ api, port: at, address, accessToken, ...(tls && { tls }) });
+    const server = await listenForApi({ api, port: at, address, accessToken, crossDomains, ...(tls && { tls }) });
     group.add(() => server.close());
     return server;
   };

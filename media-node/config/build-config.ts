@@ -28,6 +28,7 @@ type TlsValue = NonNullable<VhostValue["Host"]>["TLS"];
 /** Turns what stands in the file into what the rooms take: defaults in place, units in the names, no places. */
 export function buildConfig(value: ServerValue): ServerConfig {
   const crossDomains = buildCrossDomains(value.Defaults?.CrossDomains);
+  const apiCrossDomains = buildCrossDomains(value.Managers?.API?.CrossDomains);
   const vhosts = (value.VirtualHosts?.VirtualHost ?? []).map(buildVhost);
   return {
     name: value.Name,
@@ -39,6 +40,7 @@ export function buildConfig(value: ServerValue): ServerConfig {
     managers: {
       ...(value.Managers?.API?.AccessToken && { accessToken: value.Managers.API.AccessToken }),
       ...buildTls(value.Managers?.Host?.TLS),
+      ...(apiCrossDomains && { crossDomains: apiCrossDomains }),
     },
     vhosts,
     ...(crossDomains && { crossDomains }),

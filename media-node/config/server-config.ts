@@ -59,6 +59,8 @@ export interface HttpPorts {
 export interface ManagersConfig {
   readonly accessToken?: string;
   readonly tls?: TlsConfig;
+  /** Of the REST API. */
+  readonly crossDomains?: CrossDomainsConfig;
 }
 
 /** Paths as they can be opened: already resolved against the file that names them. */

@@ -353,7 +353,7 @@ export const serverSchema = group("The whole configuration.", {
     Host: group("", { Names: unused("Names of the API's certificate."), TLS: tlsSchema }),
     API: group("", {
       AccessToken: text("Required from who calls the API. Better given as ${env:NAME}."),
-      CrossDomains: unused("Cross-origin calls of the API."),
+      CrossDomains: crossDomainsSchema,
       Storage: unused("Saved API state."),
     }),
   }),

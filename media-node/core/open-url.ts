@@ -25,6 +25,8 @@ export interface OpenUrlOptions {
 export interface OpenedSource {
   readonly source: Source;
   readonly url: string;
+  /** Milliseconds from the first packet to the source that can be started. */
+  readonly openMs: number;
 }
 
 /** Longer than an origin takes that has to pull the stream itself. */
@@ -41,11 +43,12 @@ export async function openUrl(
 ): Promise<OpenedSource> {
   const { counters, logger } = options;
   const isProbe = how.isProbe ?? false;
+  const startMs = options.clock.nowMs();
   try {
     const source = await openInTime(url, how, options);
     if (isProbe) counters.probes.answered++;
     else counters.tries.opened++;
-    return { source, url };
+    return { source, url, openMs: options.clock.nowMs() - startMs };
   } catch (thrown) {
     if (isProbe) counters.probes.failed++;
     else if (thrown instanceof NoSuchStream) counters.tries.unknown++;

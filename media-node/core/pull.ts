@@ -50,6 +50,7 @@ export class Pull {
   #state: PullPhase = { phase: "connecting", attempt: 0 };
   #source: Source | undefined;
   #url = "";
+  #openMs = 0;
   #splice: SourceSplice | undefined;
   #stream: Stream | undefined;
   #watch: SilenceWatch | undefined;
@@ -124,6 +125,12 @@ export class Pull {
     return this.#search.fromOf(this.#url);
   }
 
+  /** Milliseconds it took to connect to the source in use, and then to have it answer all that was asked. */
+  get openTimes(): { readonly connectMs: number; readonly answerMs: number } {
+    const connectMs = this.#source?.connectMs ?? 0;
+    return { connectMs, answerMs: Math.max(0, this.#openMs - connectMs) };
+  }
+
   /** See {@link Source.hopMs}; of the source in use. */
   get hopMs(): number | undefined {
     return this.#source?.hopMs;
@@ -180,11 +187,12 @@ export class Pull {
     understudy.handOver(this.#sinkFor(understudy.source));
   }
 
-  #feedFrom({ source, url }: OpenedSource, description = source.description, heldMs = 0): void {
+  #feedFrom({ source, url, openMs }: OpenedSource, description = source.description, heldMs = 0): void {
     this.#settleAccounts(url);
     this.#stopWatching({ code: "not-needed" });
     this.#source = source;
     this.#url = url;
+    this.#openMs = openMs;
     this.#state = { phase: "live", url, sinceMs: this.#clock.nowMs() };
     const { recentMs } = this.#options;
     this.#stream ??= new Stream(this.name, description, {

@@ -17,6 +17,8 @@ export interface Source {
   readonly description: StreamDescription;
   /** Begins delivering to `sink`; called once. Samples may follow in the same turn. */
   start(sink: SourceSink): void;
+  /** Milliseconds it took to be connected, where that is known. */
+  readonly connectMs?: number | undefined;
   /**
    * Milliseconds that media lately took from the upstream node to here, where that node tells: its clock's error and this
    * one's are in it.

@@ -19,6 +19,7 @@ const keptBytes = 32 * 1024 * 1024;
 export class Understudy {
   readonly source: Source;
   readonly url: string;
+  readonly openMs: number;
   readonly openedMs: number;
   readonly #clock: Clock;
   readonly #onChange: () => void;
@@ -29,9 +30,10 @@ export class Understudy {
   #firstSampleMs: number | undefined;
   #lastSampleMs: number | undefined;
 
-  constructor({ source, url }: OpenedSource, { clock, onChange }: UnderstudyOptions) {
+  constructor({ source, url, openMs }: OpenedSource, { clock, onChange }: UnderstudyOptions) {
     this.source = source;
     this.url = url;
+    this.openMs = openMs;
     this.#clock = clock;
     this.openedMs = clock.nowMs();
     this.#description = source.description;

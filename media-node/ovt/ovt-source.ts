@@ -52,9 +52,11 @@ export function openOvtSource(options: OvtSourceOptions): OpenSource {
     const port = parsed?.port || options.defaultPort;
     if (!parsed || !port) throw new NoSuchStream(`"${withoutSecrets(url)}" is not ovt://host:port/app/stream`);
     const extension = extensionFor(parsed, options, { via: via ?? [], trace });
+    const startMs = options.clock.nowMs();
     const dialled = await options.dial(parsed.host, port, signal);
     const connection = parsed.scheme === "ovts" ? await secured(dialled, options, signal) : dialled;
-    const source = new OvtSource(connection, url, extension, { ...options, isProbe });
+    const connectMs = options.clock.nowMs() - startMs;
+    const source = new OvtSource(connection, url, extension, { ...options, isProbe, connectMs });
     try {
       await source.open(signal);
     } catch (thrown) {
@@ -88,10 +90,15 @@ async function secured(connection: Duplex, { secret }: OvtSourceOptions, signal:
   throw new TransportError("OVT_TLS", "ovts:// needs the cluster's secret");
 }
 
+interface OpenedHow {
+  readonly isProbe: boolean;
+  readonly connectMs: number;
+}
+
 /** One connection to one origin: a thin shell around {@link OvtEdgeDialogue} that owns socket and timer. */
 class OvtSource implements Source {
   readonly #connection: Duplex;
-  readonly #options: OvtSourceOptions & { readonly isProbe: boolean };
+  readonly #options: OvtSourceOptions & OpenedHow;
   readonly #dialogue: OvtEdgeDialogue;
   readonly #opening = Promise.withResolvers<void>();
   readonly #gone = Promise.withResolvers<void>();
@@ -110,12 +117,7 @@ class OvtSource implements Source {
   #isAnswered = false;
   #failure: unknown;
 
-  constructor(
-    connection: Duplex,
-    url: string,
-    extension: WireJson,
-    options: OvtSourceOptions & { readonly isProbe: boolean },
-  ) {
+  constructor(connection: Duplex, url: string, extension: WireJson, options: OvtSourceOptions & OpenedHow) {
     this.#connection = connection;
     this.#options = options;
     this.#dialogue = new OvtEdgeDialogue(
@@ -144,6 +146,10 @@ class OvtSource implements Source {
 
   get description(): StreamDescription {
     return this.#description!;
+  }
+
+  get connectMs(): number {
+    return this.#options.connectMs;
   }
 
   get hopMs(): number | undefined {

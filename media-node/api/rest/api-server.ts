@@ -1,6 +1,8 @@
-import { createServer, type RequestListener, type Server } from "node:http";
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer, Server as TlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
+import { crossDomainHeaders } from "../../config/cross-domains.ts";
+import type { CrossDomainsConfig } from "../../config/server-config.ts";
 import { listenError } from "../http-server.ts";
 import { isSameText, tokensIn } from "../operator-server.ts";
 import { sendAnswer } from "./envelope.ts";
@@ -13,6 +15,8 @@ export interface ApiServerOptions {
   readonly address?: string | undefined;
   /** What callers show as Basic, in OvenMediaEngine's way: `base64(<token>)`. Without one every call is refused. */
   readonly accessToken: () => string | undefined;
+  /** Which web pages may call it; undefined: none but its own. */
+  readonly crossDomains?: () => CrossDomainsConfig | undefined;
   /** Speaks TLS with it. */
   readonly tls?: ApiCertificate;
 }
@@ -30,18 +34,44 @@ export interface ApiServer {
   close(): Promise<void>;
 }
 
+const noCredential = "Authorization header is required to call API";
+const methods = "OPTIONS, GET, HEAD, POST, PATCH, DELETE";
+
+/**
+ * Sets the CORS headers (Fetch §3.2).
+ * @returns whether a browser only asks what it may do, which it does without a token
+ */
+function allowPages(
+  config: CrossDomainsConfig | undefined,
+  { method, headers }: IncomingMessage,
+  response: ServerResponse,
+): boolean {
+  if (!config) return false;
+  const requestedHeaders = headers["access-control-request-headers"];
+  const asked = { origin: headers.origin, requestedHeaders, methods, isSentOn: false };
+  const allowed = crossDomainHeaders(config, asked);
+  for (let at = 0; at < allowed.length; at += 2) response.setHeader(allowed[at]!, allowed[at + 1]!);
+  response.setHeader("Vary", "Origin");
+  return method === "OPTIONS";
+}
+
 /**
  * The port of `Bind/Managers/API`: the REST API and nothing else.
  * @throws {SettingError} when the port cannot be had
  */
-export async function listenForApi({ api, port, address, accessToken, tls }: ApiServerOptions): Promise<ApiServer> {
+export async function listenForApi(options: ApiServerOptions): Promise<ApiServer> {
+  const { api, port, address, accessToken, crossDomains, tls } = options;
   const timeouts = { headersTimeout: 10_000, requestTimeout: 30_000 };
   const listener: RequestListener = (request, response) => {
-    const given = tokensIn(request.headers.authorization ?? "");
+    const isPreflight = allowPages(crossDomains?.(), request, response);
+    if (isPreflight) return response.writeHead(204).end();
+    const { authorization } = request.headers;
+    const given = tokensIn(authorization ?? "");
     const wanted = accessToken();
     if (!wanted || !given.some((token) => isSameText(token, wanted))) {
       response.setHeader("WWW-Authenticate", 'Basic realm="OvenMediaEngine"');
-      return sendAnswer(response, { statusCode: 401, message: "Invalid credential" });
+      const message = authorization === undefined ? noCredential : "Invalid credential";
+      return sendAnswer(response, { statusCode: 401, message });
     }
     if (!api.handle(request, response)) sendAnswer(response, { statusCode: 404, message: "Controller not found" });
   };

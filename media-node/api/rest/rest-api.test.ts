@@ -19,6 +19,7 @@ function configOf(): ServerConfig {
     `<?xml version="1.0"?><Server version="8"><Name>n</Name><Type>edge</Type><IP>*</IP><Bind></Bind><VirtualHosts><VirtualHost>
      <Name>default</Name><Host><Names><Name>*</Name></Names></Host>
      <Origins><Origin><Location>/app/</Location><Pass><Scheme>ovt</Scheme><Urls><Url>user:geheim@origin:9000/app/</Url></Urls></Pass></Origin></Origins>
+     <OriginMapStore><RedisServer><Host>redis:6379</Host><Auth>geheim</Auth></RedisServer><OriginHostName>o.example.com</OriginHostName></OriginMapStore>
      <SignedPolicy><PolicyQueryKeyName>policy</PolicyQueryKeyName><SignatureQueryKeyName>signature</SignatureQueryKeyName><SecretKey>geheim</SecretKey></SignedPolicy>
      <Applications><Application><Name>app</Name><Type>live</Type><Providers><OVT /></Providers><Publishers><OVT /><WebRTC /><LLHLS /></Publishers></Application>
      <Application><Name>*</Name><Type>live</Type><Providers><OVT /></Providers><Publishers><LLHLS /></Publishers></Application></Applications>
@@ -81,7 +82,7 @@ async function node(t: TestContext) {
     assert.equal(result.kind, "stream");
     return result.kind === "stream" ? result.hold : assert.fail();
   };
-  return { room, book, ask, watch, reloads, problems, url: `http://127.0.0.1:${server.port}` };
+  return { room, book, api, ask, watch, reloads, problems, url: `http://127.0.0.1:${server.port}` };
 }
 
 const streams = "/vhosts/default/apps/app/streams";
@@ -93,7 +94,8 @@ test("without the token nothing is told, not even which paths there are", async 
       const answer = await fetch(`${url}${path}`, given === undefined ? {} : { headers: { authorization: given } });
       assert.equal(answer.status, 401);
       assert.equal(answer.headers.get("www-authenticate"), 'Basic realm="OvenMediaEngine"');
-      assert.deepEqual(await answer.json(), { statusCode: 401, message: "[HTTP] Invalid credential (401)" });
+      const why = given === undefined ? "Authorization header is required to call API" : "Invalid credential";
+      assert.deepEqual(await answer.json(), { statusCode: 401, message: `[HTTP] ${why} (401)` });
     }
   }
 });
@@ -103,7 +105,7 @@ test("lists virtual hosts and applications; what Server.xml declares is read-onl
   assert.deepEqual(await ask("GET", "/version"), {
     statusCode: 200,
     message: "OK",
-    response: { version: "1.2.3", server: "Hearth" },
+    response: { version: "1.2.3", gitVersion: "v1.2.3", server: "Hearth" },
   });
   assert.deepEqual((await ask("GET", "/vhosts")).response, ["default"]);
   assert.deepEqual((await ask("GET", "/vhosts/default/apps")).response, ["app"]);
@@ -115,6 +117,7 @@ test("lists virtual hosts and applications; what Server.xml declares is read-onl
   for (const [method, path, message] of [
     ["DELETE", "/vhosts/default", "[HTTP] The VirtualHost is read-only: [default] (403)"],
     ["PATCH", "/vhosts/default/apps/app", "[HTTP] The Application is read-only: [app] (403)"],
+    ["POST", "/vhosts/default/apps", "[HTTP] The VirtualHost is read-only: [default] (403)"],
     ["GET", "/vhosts/zz", "[HTTP] Could not find the virtual host: [zz] (404)"],
     ["GET", "/nothing", "[HTTP] Controller not found (404)"],
     ["GET", "/vhosts/default/things", "[HTTP] Controller not found (404)"],
@@ -129,9 +132,35 @@ test("lists virtual hosts and applications; what Server.xml declares is read-onl
   assert.equal((await ask("GET", "/vhosts/default/apps/made")).statusCode, 404);
 });
 
+test("pages that CrossDomains names may call it, and ask without the token whether they may", async (t) => {
+  const { api } = await node(t);
+  const crossDomains = () => ({ urls: ["https://board.example.com"], headers: [] });
+  const server = await listenForApi({ api, port: 0, address: "127.0.0.1", accessToken: () => token, crossDomains });
+  t.after(() => server.close());
+  const ask = (method: string, origin: string, headers = {}) =>
+    fetch(`http://127.0.0.1:${server.port}/v1/version`, { method, headers: { origin, ...headers } });
+  const preflight = await ask("OPTIONS", "https://board.example.com", {
+    "access-control-request-headers": "authorization",
+  });
+  assert.equal(preflight.status, 204);
+  assert.equal(preflight.headers.get("access-control-allow-headers"), "authorization");
+  assert.match(preflight.headers.get("access-control-allow-methods")!, /GET, HEAD, POST, PATCH, DELETE/);
+  const allowed = await ask("GET", "https://board.example.com", { authorization });
+  assert.equal(allowed.status, 200);
+  assert.equal(allowed.headers.get("access-control-allow-origin"), "https://board.example.com");
+  const other = await ask("GET", "https://other.example.com", { authorization });
+  assert.equal(other.headers.get("access-control-allow-origin"), null);
+  assert.equal(other.headers.get("vary"), "Origin");
+  assert.equal((await ask("GET", "https://board.example.com")).status, 401);
+});
+
 test("no secret of the configuration is shown", async (t) => {
   const { ask } = await node(t);
-  assert.doesNotMatch(JSON.stringify(await ask("GET", "/vhosts/default")), /geheim/);
+  const { response } = await ask("GET", "/vhosts/default");
+  assert.doesNotMatch(JSON.stringify(response), /geheim/);
+  const { originMapStore, origins } = response as Record<string, unknown>;
+  assert.deepEqual(originMapStore, { redisServer: { host: "redis:6379" }, originHostName: "o.example.com" });
+  assert.match(JSON.stringify(origins), /"pass":\{"scheme":"ovt","urls":\{"url":\["[^"]*origin:9000\/app\/"\]\}/);
 });
 
 test("shows a stream with its tracks under OvenMediaEngine's names, and DELETE ends it, whoever feeds it", async (t) => {
@@ -140,11 +169,19 @@ test("shows a stream with its tracks under OvenMediaEngine's names, and DELETE e
   assert.deepEqual((await ask("GET", streams)).response, ["live"]);
   const shown = (await ask("GET", `${streams}/live`)).response as {
     input: { sourceUrl: string; createdTime: string; tracks: { type: string; video?: Record<string, unknown> }[] };
-    outputs: unknown[];
+    outputs: { name: string; tracks: unknown[]; playlists: { fileName: string; renditions: object[] }[] }[];
   };
   assert.equal(shown.input.sourceUrl, "test://live");
   assert.match(shown.input.createdTime, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00$/);
-  assert.deepEqual(shown.outputs, []);
+  const [output, ...others] = shown.outputs;
+  assert.deepEqual([output!.name, others, output!.tracks], ["live", [], shown.input.tracks]);
+  assert.deepEqual(
+    output!.playlists.map(({ fileName, renditions }) => [fileName, renditions]),
+    ["llhls", "webrtc_default"].map((fileName) => [
+      fileName,
+      [{ name: "default", videoVariantName: "bypass_video", audioVariantName: "bypass_audio" }],
+    ]),
+  );
   const video = shown.input.tracks.find(({ type }) => type === "Video")!.video!;
   for (const name of [
     "codec",
@@ -154,6 +191,8 @@ test("shows a stream with its tracks under OvenMediaEngine's names, and DELETE e
     "bitrateLatest",
     "keyFrameIntervalLatest",
     "hasBframes",
+    "maxWidth",
+    "timebase",
   ])
     assert.ok(name in video, name);
   assert.equal((await ask("DELETE", `${streams}/live`)).statusCode, 200);
@@ -236,6 +275,9 @@ test("counts bytes and connections of the stream, its application, its virtual h
   const later = (await ask("GET", "/stats/current")).response as Record<string, unknown>;
   assert.deepEqual([later["totalBytesOut"], later["totalConnections"], later["maxTotalConnections"]], [5_000, 0, 1]);
   assert.equal((await ask("GET", `/stats/current${streams}/none`)).statusCode, 404);
+  const { response } = await ask("GET", `/stats/current${streams}/live`);
+  for (const time of ["requestTimeToOrigin", "responseTimeFromOrigin"])
+    assert.ok(Number.isInteger((response as Record<string, unknown>)[time]), time);
 });
 
 test("reloads certificates", async (t) => {

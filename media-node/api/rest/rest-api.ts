@@ -10,7 +10,7 @@ import type { Logger } from "../../flow/logger.ts";
 import type { Clock } from "../../time/clock.ts";
 import { notThere, ok, readOnly, RestError, sendAnswer, type RestAnswer } from "./envelope.ts";
 import { isPullable, parsePullRequest } from "./pull-request.ts";
-import { appJson, figuresJson, isoTime, streamJson, vhostJson } from "./rest-json.ts";
+import { appJson, figuresJson, isoTime, pullJson, streamJson, versionJson, vhostJson } from "./rest-json.ts";
 import { parseRestPath, type RestPath } from "./rest-paths.ts";
 import { parseSendSubtitles, sendSubtitles } from "./send-subtitles.ts";
 
@@ -61,7 +61,7 @@ export class RestApi {
     const method = request.method === "HEAD" ? "GET" : (request.method ?? "GET");
     if (path.action === "sendSubtitles") return this.#sendSubtitles(request, method, path);
     if (path.action !== "") return this.#act(method, path);
-    if (path.root === "version" && method === "GET") return ok({ version: this.#options.version, server: "Hearth" });
+    if (path.root === "version" && method === "GET") return ok(versionJson(this.#options.version));
     if (path.root === "stats" && method === "GET") return this.#statistics(path);
     if (path.root !== "vhosts") throw nothingHere;
     switch (path.level) {
@@ -72,6 +72,7 @@ export class RestApi {
         return this.#onVhost(method, this.#vhost(path));
       case "apps":
         if (method === "GET") return ok(this.#apps(this.#vhost(path)));
+        if (method === "POST") throw readOnly("VirtualHost", this.#vhost(path).name);
         break;
       case "app":
         return this.#onApp(method, path);
@@ -133,7 +134,8 @@ export class RestApi {
   async #onStream(method: string, path: RestPath): Promise<RestAnswer> {
     const listed = this.#stream(path);
     const { name } = listed.stream;
-    if (method === "GET") return ok(streamJson(listed, this.#options.book.stream(name)));
+    if (method === "GET")
+      return ok(streamJson(listed, this.#options.book.stream(name), this.#application(path).application));
     if (method !== "DELETE") throw nothingHere;
     await this.#options.hub.end(name, { code: "deleted", message: "by the API" });
     return ok();
@@ -208,7 +210,7 @@ export class RestApi {
     const entry = book.stream(stream.name);
     if (!entry) throw notThere("stream", stream.name.stream);
     const { pull } = hub.look(stream.name) ?? {};
-    return ok({ ...figuresJson(entry.figures, nowMs), ...(pull && { failovers: pull.failovers }) });
+    return ok({ ...figuresJson(entry.figures, nowMs), ...pullJson(pull) });
   }
 
   #vhost({ vhost }: Pick<RestPath, "vhost">): VhostConfig {

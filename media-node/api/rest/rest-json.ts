@@ -1,6 +1,7 @@
-import type { ApplicationConfig, VhostConfig } from "../../config/server-config.ts";
+import type { ApplicationConfig, PublishersConfig, VhostConfig } from "../../config/server-config.ts";
 import type { BookEntry, Figures } from "../../core/statistics-book.ts";
 import type { ListedStream } from "../../core/stream-hub.ts";
+import type { Playlist, Track } from "../../core/track.ts";
 import type { TrackMeasure } from "../../core/stream-meter.ts";
 import { withoutSecrets } from "../../flow/logger.ts";
 
@@ -19,17 +20,24 @@ export function vhostJson({ name, hostNames, origins, originMapStore }: VhostCon
       },
       origin: rules.map(({ location, scheme, urls, forwardQueryParams, isPersistent, isStrict }) => ({
         location,
-        pass: { scheme, urls: urls.map((url) => withoutSecrets(`//${url}`).slice(2)), forwardQueryParams },
+        pass: { scheme, urls: { url: urls.map((url) => withoutSecrets(`//${url}`).slice(2)) }, forwardQueryParams },
         persistent: isPersistent,
         strictLocation: isStrict,
       })),
     },
-    ...(originMapStore?.originHostName && { originMapStore: { originHostName: originMapStore.originHostName } }),
+    ...(originMapStore && { originMapStore: storeJson(originMapStore) }),
+  };
+}
+
+function storeJson({ redis, originHostName }: NonNullable<VhostConfig["originMapStore"]>): unknown {
+  return {
+    ...(redis && { redisServer: { host: `${redis.host}:${redis.port}` } }),
+    ...(originHostName && { originHostName }),
   };
 }
 
 export function appJson({ name, providers, publishers }: ApplicationConfig, isDynamic: boolean): unknown {
-  const { ovt, webrtc, llhls } = publishers;
+  const { ovt, webrtc, llhls, hls } = publishers;
   return {
     name,
     type: "live",
@@ -47,24 +55,62 @@ export function appJson({ name, providers, publishers }: ApplicationConfig, isDy
           segmentCount: llhls.segmentCount,
         },
       }),
+      ...(hls && { hls: { segmentDuration: hls.segmentDurationMs / 1_000, segmentCount: hls.segmentCount } }),
     },
   };
 }
 
-/** A stream as `GET …/streams/{stream}` shows it. `outputs` is empty, as for every stream that OvenMediaEngine relays. */
-export function streamJson({ stream, pull }: ListedStream, entry: BookEntry | undefined): unknown {
+/** A stream as `GET …/streams/{stream}` shows it. `outputs` is empty for what is relayed by OVT, as in OvenMediaEngine. */
+export function streamJson(
+  { stream, pull }: ListedStream,
+  entry: BookEntry | undefined,
+  { publishers }: ApplicationConfig,
+): unknown {
   const url = pull?.state.phase === "live" ? pull.state.url : pull?.plan.urls[0];
   const measures = new Map(entry?.meter.tracks.map((measure) => [measure.track.id, measure]));
+  const tracks = stream.description.tracks.map((track) => trackJson(track, measures.get(track.id)));
+  const sourceType = sourceTypeOf(url);
+  const isRelayed = sourceType === "Ovt" && pull?.from !== "api";
+  const { tracks: all, playlists: announced } = stream.description;
+  const playlists = [...announced.map(playlistJson), ...defaultPlaylists(publishers, all)];
   return {
     name: stream.name.stream,
     input: {
-      sourceType: sourceTypeOf(url),
+      sourceType,
       sourceUrl: url === undefined ? "" : withoutSecrets(url),
       createdTime: isoTime(entry?.figures.createdWallMs ?? 0),
-      tracks: stream.description.tracks.map((track) => trackJson(track, measures.get(track.id))),
+      tracks,
     },
-    outputs: [],
+    outputs: isRelayed ? [] : [{ name: stream.name.stream, tracks, playlists }],
   };
+}
+
+function playlistJson({ name, fileName, renditions, ...options }: Playlist): unknown {
+  const { webrtcAutoAbr, hlsChunklistPathDepth, enableTsPackaging } = options;
+  return {
+    name,
+    fileName,
+    options: { webrtcAutoAbr, hlsChunklistPathDepth, enableTsPackaging },
+    renditions: renditions.map((rendition) => ({
+      name: rendition.name,
+      videoVariantName: rendition.videoTrackName,
+      audioVariantName: rendition.audioTrackName,
+    })),
+  };
+}
+
+/** Those that publishers make by themselves, under OvenMediaEngine's names. */
+function defaultPlaylists({ llhls, hls, webrtc }: PublishersConfig, tracks: readonly Track[]): unknown[] {
+  const nameOf = (kind: Track["kind"]): string => tracks.find((track) => track.kind === kind)?.name ?? "";
+  const [videoTrackName, audioTrackName] = [nameOf("video"), nameOf("audio")];
+  const renditions = [{ name: "default", videoTrackName, audioTrackName, videoIndexHint: -1, audioIndexHint: -1 }];
+  const made = (name: string, fileName: string, enableTsPackaging = false): unknown =>
+    playlistJson({ name, fileName, webrtcAutoAbr: true, hlsChunklistPathDepth: -1, enableTsPackaging, renditions });
+  return [
+    ...(llhls?.hasDefaultPlaylist ? [made("llhls_default", "llhls")] : []),
+    ...(hls?.hasDefaultPlaylist ? [made("hls_default", "playlist", true)] : []),
+    ...(webrtc?.hasDefaultPlaylist ? [made("webrtc_default", "webrtc_default")] : []),
+  ];
 }
 
 function trackJson(track: TrackMeasure["track"], measure: TrackMeasure | undefined): unknown {
@@ -76,6 +122,7 @@ function trackJson(track: TrackMeasure["track"], measure: TrackMeasure | undefin
     bitrateLatest: measure?.bitrate ?? 0,
     bitrateAvg: measure?.bitrate ?? 0,
   };
+  const timebase = { num: 1, den: track.timescale };
   const codecName = codec === "opus" ? "OPUS" : codec.toUpperCase();
   if (kind === "video") {
     const framerate = measure?.framerate ?? 0;
@@ -88,6 +135,8 @@ function trackJson(track: TrackMeasure["track"], measure: TrackMeasure | undefin
         codec: codecName,
         width: video?.width ?? 0,
         height: video?.height ?? 0,
+        maxWidth: video?.width ?? 0,
+        maxHeight: video?.height ?? 0,
         framerate: framerate || (video?.framerate ?? 0),
         framerateConf: video?.framerate ?? 0,
         framerateLatest: framerate,
@@ -99,6 +148,7 @@ function trackJson(track: TrackMeasure["track"], measure: TrackMeasure | undefin
         keyFrameIntervalLatest: measure?.groupLength ?? 0,
         keyFrameIntervalAvg: measure?.groupLength ?? 0,
         deltaFramesSinceLastKeyFrame: measure?.sinceKeyframe ?? 0,
+        timebase,
       },
     };
   }
@@ -108,7 +158,7 @@ function trackJson(track: TrackMeasure["track"], measure: TrackMeasure | undefin
     id,
     name,
     type,
-    audio: { bypass: true, codec: codecName, samplerate: sampleRate, channel: channels, ...rates },
+    audio: { bypass: true, codec: codecName, samplerate: sampleRate, channel: channels, ...rates, timebase },
   };
 }
 
@@ -156,6 +206,22 @@ export function figuresJson(figures: Figures, nowWallMs: number): Record<string,
     maxTotalConnections: figures.maxTotalConnections,
     maxTotalConnectionTime: isoTime(figures.maxTotalConnectionsWallMs),
   };
+}
+
+/** What came of the last pull of a stream; a stream that is not pulled has none of it. */
+export function pullJson(pull: ListedStream["pull"]): Record<string, unknown> {
+  if (!pull) return {};
+  const { connectMs, answerMs } = pull.openTimes;
+  return {
+    requestTimeToOrigin: Math.round(connectMs),
+    responseTimeFromOrigin: Math.round(answerMs),
+    failovers: pull.failovers,
+  };
+}
+
+/** `gitVersion` has the shape that scripts take apart. */
+export function versionJson(version: string): unknown {
+  return { version, gitVersion: `v${version}`, server: "Hearth" };
 }
 
 /** ISO 8601 with milliseconds and offset. */
