@@ -58,6 +58,8 @@ export function mediaPlaylist(track: TrackOutput, options: MediaPlaylistOptions)
   const firstWithParts = wholes.at(-segmentsWithParts)?.msn ?? 0;
   let initUri = skipped > 0 ? listed[skipped - 1]!.initUri : undefined;
   for (const segment of listed.slice(skipped)) {
+    // hls.js takes what stands here for its own segment before it, as long as that is listed by its parts alone.
+    if (!segment.isComplete && segment.parts.length === 0) break;
     for (let count = 0; count < segment.discontinuities; count++) lines.push("#EXT-X-DISCONTINUITY");
     if (segment.initUri !== initUri && segment.initUri !== "") lines.push(`#EXT-X-MAP:URI="${segment.initUri}"`);
     initUri = segment.initUri;
@@ -110,7 +112,6 @@ function appendSegment(
   isWhole: boolean,
 ): void {
   const { parts, startMs } = segment;
-  if (!segment.isComplete && parts.length === 0) return;
   lines.push(`#EXT-X-PROGRAM-DATE-TIME:${new Date(Math.round(epochMs + startMs)).toISOString()}`);
   if (hasParts) {
     for (const { uri, durationMs, isIndependent } of parts) {

@@ -1,4 +1,5 @@
 import type { Sample } from "../core/sample.ts";
+import type { SilenceFiller } from "./silence-filler.ts";
 import { ticksToMs, type SegmentGrid } from "./segment-grid.ts";
 
 /** Where a segment begins, for the tracks that follow the leading one. */
@@ -151,19 +152,28 @@ const maxWaiting = 4_096;
 export class FollowCutter {
   readonly #timescale: number;
   readonly #sink: SegmentSink;
+  readonly #filler: SilenceFiller | undefined;
   #waiting: Sample[] = [];
   #boundaries: Boundary[] = [];
   #openStartMs: number | undefined;
   #lastDts = Number.NEGATIVE_INFINITY;
   #lastDuration = 0;
 
-  constructor(timescale: number, sink: SegmentSink) {
+  /** @param filler makes what stands where no samples come; none = a hole */
+  constructor(timescale: number, sink: SegmentSink, filler?: SilenceFiller) {
     this.#timescale = timescale;
     this.#sink = sink;
+    this.#filler = filler;
   }
 
   push(sample: Sample): void {
-    if (sample.dts <= this.#lastDts) return;
+    if (sample.dts <= this.#lastDts) return this.#filler?.late(sample.dts);
+    const filled = this.#filler?.before(sample.dts, this.#lastDts) ?? [];
+    for (const silent of filled) this.#hold(silent);
+    this.#hold(sample);
+  }
+
+  #hold(sample: Sample): void {
     this.#lastDts = sample.dts;
     this.#waiting.push(sample);
     if (this.#waiting.length > maxWaiting) this.#waiting.shift();
@@ -181,6 +191,10 @@ export class FollowCutter {
   /** Places every sample before `knownUntilMs` that has a successor. */
   advance(knownUntilMs: number): void {
     const waiting = this.#waiting;
+    if (this.#filler) {
+      const fromMs = this.#boundaries.at(-1)?.timeMs ?? this.#openStartMs;
+      for (const silent of this.#filler.advance(knownUntilMs, this.#lastDts, fromMs)) this.#hold(silent);
+    }
     let placed = 0;
     for (; placed < waiting.length; placed++) {
       const sample = waiting[placed]!;

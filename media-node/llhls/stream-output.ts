@@ -10,6 +10,7 @@ import type { RewindDisk } from "./rewind-disk.ts";
 import { RewindWindow } from "./rewind-window.ts";
 import { SegmentGrid, ticksToMs } from "./segment-grid.ts";
 import { FollowCutter, LeadCutter } from "./segmenter.ts";
+import { fillerOf } from "./silence-filler.ts";
 import { SubtitleOutput, subtitleTrackOf } from "./subtitle-output.ts";
 import { TrackOutput } from "./track-output.ts";
 
@@ -365,7 +366,7 @@ export class StreamOutput implements StreamReader {
   #addCutter(track: Track, after: number | undefined): void {
     const output = this.#outputs.get(track.id)!;
     if (track.kind !== "video" && track.id !== this.#leadTrackId) {
-      this.#followers.set(track.id, new FollowCutter(track.timescale, output));
+      this.#followers.set(track.id, new FollowCutter(track.timescale, output, fillerOf(track.id, output.track)));
       return;
     }
     const isMain = track.id === this.#leadTrackId;
