@@ -99,6 +99,18 @@ test("a stream that does not come in time is 202 for the master, 404 for a name 
   assert.deepEqual([unavailable.status, unavailable.headers.get("retry-after")], [503, "1"]);
 });
 
+test("the first request waits longer for a stream whose first segment is not whole yet", async (t) => {
+  const room = await Room.open(t, { config: { segmentMs: 10_000 } });
+  const answer = room.fetch("llhls.m3u8");
+  await room.held(1);
+  room.feed(8_400);
+  room.clock.advance(8_400);
+  await room.held(1);
+  room.feed(12_300);
+  room.clock.advance(3_900);
+  assert.equal((await answer).status, 200);
+});
+
 test("a stream without a codec that LL-HLS knows is 404 at once", async (t) => {
   const vp8 = { ...videoTrack, codec: "vp8" as const };
   const room = await Room.open(t, { open: async () => new FakeSource(describe([vp8])) });

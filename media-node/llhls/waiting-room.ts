@@ -3,7 +3,7 @@ import type { HeldRequests, HoldLimits } from "./held-requests.ts";
 import type { LiveStream, LiveStreams, OpenResult } from "./live-streams.ts";
 import { replyStatus } from "./reply.ts";
 import type { TrackOutput } from "./track-output.ts";
-import type { ViewerRequest } from "./viewer-request.ts";
+import { maxMasterHoldMs, type ViewerRequest } from "./viewer-request.ts";
 
 export interface WaitingRoomOptions {
   readonly clock: Clock;
@@ -91,7 +91,12 @@ export class WaitingRoom {
         replyStatus(exchange, 404);
         return undefined;
       }
-      const outcome = await this.#becomesPlayable(request, live, abort.signal);
+      // From here on the hold itself ends in time.
+      timer.cancel();
+      let outcome = await this.#becomesPlayable(request, live, deadlineMs, abort.signal);
+      if (outcome === "expired" && request.isMaster && live.output.newestMs !== undefined && !abort.signal.aborted) {
+        outcome = await this.#becomesPlayable(request, live, request.beganMs + maxMasterHoldMs, abort.signal);
+      }
       if (outcome === "ready" && live.isPlayable()) return live;
       if (!exchange.isOver) tooLate();
       return undefined;
@@ -112,8 +117,9 @@ export class WaitingRoom {
   }
 
   #becomesPlayable(
-    { target, session, deadlineMs }: ViewerRequest,
+    { target, session }: ViewerRequest,
     live: LiveStream,
+    deadlineMs: number,
     gone: AbortSignal,
   ): Promise<"ready" | "expired"> {
     const holdMs = deadlineMs - this.#options.clock.nowMs();

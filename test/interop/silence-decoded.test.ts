@@ -30,18 +30,20 @@ test("silent frames of every layout are decoded to nothing, whole and without an
       const file = join(folder, `${channels}.aac`);
       await writeFile(
         file,
-        Buffer.concat(
-          Array(count)
-            .fill([serializeAdtsHeader(config, data.length), data])
-            .flat(),
-        ),
+        Buffer.concat(Array.from({ length: count }, () => [serializeAdtsHeader(config, data.length), data]).flat()),
       );
       assert.deepEqual(await heard(file), { peak: "-inf", samples: count * 1_024 }, `${channels} channels`);
     }
     for (const channels of [1, 2]) {
       const { data } = silenceOf("opus", new Uint8Array(), channels)!;
       const file = join(folder, `${channels}.ogg`);
-      await writeFile(file, toOgg(Array(count).fill(data), channels));
+      await writeFile(
+        file,
+        toOgg(
+          Array.from({ length: count }, () => data),
+          channels,
+        ),
+      );
       assert.equal((await heard(file)).peak, "-inf");
     }
   } finally {
