@@ -8,7 +8,7 @@ import { Pull } from "./pull.ts";
 import { PullCounters } from "./pull-counters.ts";
 import type { PullPlan } from "./pull-plan.ts";
 import type { Sample } from "./sample.ts";
-import { NoSuchStream } from "./source.ts";
+import { NoSuchStream, StreamNotReady } from "./source.ts";
 
 const [a, b] = ["fake://a/app/s", "fake://b/app/s"];
 const basePlan: PullPlan = {
@@ -411,6 +411,20 @@ test("a registry that is silent behind a rule whose origins deny the stream leav
   await using denied = new World({ otherwise: async () => ({ kind: "not-found", reason: "no entry" }) });
   denied.answer = () => new NoSuchStream("404");
   await assert.rejects(denied.open(), NoSuchStream);
+});
+
+test("a stream that is coming is asked for as long as viewers wait, whatever RetryCount allows", async () => {
+  await using world = new World({ urls: [a, b], retryCount: 0 });
+  world.answer = (url) => {
+    if (url === b) return new NoSuchStream("not here");
+    return world.clock.nowMs() < 5_000 ? new StreamNotReady("SOON", "not yet") : new FakeSource();
+  };
+  await world.open();
+  assert.ok(world.clock.nowMs() < 9_000, `${world.clock.nowMs()} ms`);
+  const never = new World({ urls: [a], retryCount: 0 });
+  never.answer = () => new StreamNotReady("SOON", "not yet");
+  await assert.rejects(never.open(), { code: "SOON" });
+  assert.ok(never.clock.nowMs() >= 8_000 && never.clock.nowMs() < 13_000, `${never.clock.nowMs()} ms`);
 });
 
 test("whatever upstreams do, one source plays and at most one beside it, time never goes back, and nothing is left open", async () => {

@@ -2,7 +2,7 @@ import { Backoff } from "../flow/backoff.ts";
 import { sleep } from "../time/sleep.ts";
 import { openUrl, type OpenedSource, type OpenUrlOptions } from "./open-url.ts";
 import type { PullPlan } from "./pull-plan.ts";
-import { NoSuchStream } from "./source.ts";
+import { NoSuchStream, StreamNotReady } from "./source.ts";
 import { UrlRounds } from "./url-rounds.ts";
 
 export interface SourceSearchOptions extends OpenUrlOptions {
@@ -18,6 +18,8 @@ const askMs = 150;
 /** When every URL at hand has failed there is more time. */
 const askOthersMs = 1_000;
 const pauseMs = { first: 500, cap: 3_000 };
+/** For as long as viewers wait for a first answer, a stream that is coming is asked for however few tries are allowed. */
+const notReadyMs = 8_000;
 
 /** Finds a source for one stream: URL after URL, round after round, as the plan of that moment says. */
 export class SourceSearch {
@@ -63,7 +65,10 @@ export class SourceSearch {
     const rounds = new UrlRounds(this.#triedMs);
     const { urls, retryCount = 1 } = this.#plan;
     const most = urls.length * retryCount + 1;
-    return this.#find(rounds, { isNew: true, mayTry: () => rounds.tries < most });
+    const { clock } = this.#options;
+    const untilMs = clock.nowMs() + notReadyMs;
+    const mayTry = (isComing: boolean): boolean => rounds.tries < most || (isComing && clock.nowMs() < untilMs);
+    return this.#find(rounds, { isNew: true, mayTry });
   }
 
   /**
@@ -109,7 +114,7 @@ export class SourceSearch {
 
   async #find(
     rounds: UrlRounds,
-    { isNew, mayTry }: { readonly isNew: boolean; readonly mayTry: () => boolean },
+    { isNew, mayTry }: { readonly isNew: boolean; readonly mayTry: (isComing: boolean) => boolean },
   ): Promise<OpenedSource> {
     const { clock, random, signal } = this.#options;
     const backoff = new Backoff(pauseMs.first, pauseMs.cap, random);
@@ -117,10 +122,11 @@ export class SourceSearch {
     let failures: unknown[] = [];
     /** Why the last whole round failed: that nobody has the stream is said only when all of a round say so. */
     let verdict: unknown;
+    const isComing = (): boolean => [...failures, verdict].some((thrown) => thrown instanceof StreamNotReady);
     // The plan a new stream begins with was asked for a moment ago.
     for (let isFresh = isNew; ; isFresh = false) {
       const url = await this.#next(rounds, isFresh, failures);
-      if (!mayTry()) throw worstOf(failures) ?? verdict ?? failures.at(-1) ?? new Error("no try is allowed");
+      if (!mayTry(isComing())) throw worstOf(failures) ?? verdict ?? failures.at(-1) ?? new Error("no try is allowed");
       if (url === undefined) {
         verdict = worstOf(failures) ?? failures.at(-1) ?? verdict;
         if (isNew && verdict !== undefined && isUnknown(verdict)) throw verdict;
@@ -168,9 +174,9 @@ export class SourceSearch {
   }
 }
 
-/** One that leaves it open whether the stream exists. */
+/** One that leaves it open whether the stream exists; best one that says that it is coming. */
 function worstOf(failures: readonly unknown[]): unknown {
-  return failures.find((thrown) => !isUnknown(thrown));
+  return failures.find((thrown) => thrown instanceof StreamNotReady) ?? failures.find((thrown) => !isUnknown(thrown));
 }
 
 const isUnknown = (thrown: unknown): boolean => thrown instanceof NoSuchStream;

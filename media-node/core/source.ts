@@ -1,4 +1,5 @@
 import type { CloseReason } from "../flow/close-group.ts";
+import { TransportError } from "../flow/errors.ts";
 import type { Sample } from "./sample.ts";
 import type { StreamName } from "./stream-name.ts";
 import type { StreamDescription } from "./stream.ts";
@@ -34,6 +35,9 @@ export interface Source {
 export class NoSuchStream extends Error {
   override readonly name = "NoSuchStream";
 }
+
+/** Thrown by an {@link OpenSource} whose upstream has the stream and cannot play it yet: worth asking again soon. */
+export class StreamNotReady extends TransportError {}
 
 /**
  * Opens one upstream. Rejects with `NoSuchStream`, `TransportError` or `ProtocolError`.

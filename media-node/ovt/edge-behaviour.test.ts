@@ -391,6 +391,30 @@ test("parameter sets that are repeated, or end in zeros in the record, are no ne
   await unknown.source.close({ code: "done" });
 });
 
+test("an origin whose time jumps is asked anew; gaps, pauses and small steps back are borne", async () => {
+  const day = 24 * 3_600 * 90_000;
+  for (const [to, afterMs, isJump] of [
+    [day, 40, true],
+    [-day, 40, true],
+    [-4 * 90_000, 40, true],
+    [-2 * 90_000, 40, false],
+    [9 * 90_000, 40, false],
+    [3_600, 20_000, false],
+    [25 * 90_000, 20_000, false],
+  ] as const) {
+    const clock = new ManualClock();
+    const { ends, samples, origin, source } = await receive(wellBehaved(contentsOf([h264Track]), key(day)), clock);
+    await until(() => samples.length === 1, "the first picture");
+    clock.advance(afterMs);
+    origin.connection.write(key(day + to));
+    await until(() => samples.length + ends.length === 2, "the second one, or the end");
+    assert.deepEqual(ends, isJump ? ["OVT_TIME_JUMP"] : [], `${to}`);
+    const closed = source.close({ code: "done" });
+    clock.advance(500);
+    await closed;
+  }
+});
+
 test("timestamps beyond what a number holds exactly end the connection", async () => {
   const { ends, origin, source } = await receive(wellBehaved(contentsOf([h264Track]), key(1)));
   const huge = key(1);

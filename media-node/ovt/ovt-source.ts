@@ -1,7 +1,7 @@
 import type { Duplex } from "node:stream";
 import { messageOf, ProtocolError, TransportError } from "../flow/errors.ts";
 import { withoutSecrets, type Logger } from "../flow/logger.ts";
-import { NoSuchStream, type OpenSource, type Source, type SourceSink } from "../core/source.ts";
+import { NoSuchStream, StreamNotReady, type OpenSource, type Source, type SourceSink } from "../core/source.ts";
 import type { StreamDescription } from "../core/stream.ts";
 import type { Track } from "../core/track.ts";
 import type { Clock, Timer } from "../time/clock.ts";
@@ -16,6 +16,7 @@ import { ovtCode, type OvtResponse } from "./ovt-message.ts";
 import { ovtMediaType, type OvtMedia } from "./ovt-media.ts";
 import { parseOvtUrl, type OvtUrl } from "./ovt-url.ts";
 import { SampleDecoder } from "./sample-decoder.ts";
+import { TimeJumpWatch } from "./time-jump.ts";
 import type { WireJson } from "./wire-json.ts";
 
 export interface OvtSourceOptions {
@@ -108,6 +109,8 @@ class OvtSource implements Source {
   #sink: SourceSink | undefined;
   #held: OvtMedia[] = [];
   #heldBytes = 0;
+  /** Of an origin that does not say when its stream began. */
+  #jumps: TimeJumpWatch | undefined;
   /** Bitstream format of each track's first packet. */
   readonly #formats = new Map<number, number>();
   #timer: Timer | undefined;
@@ -217,12 +220,14 @@ class OvtSource implements Source {
   #onPlaying(): void {
     // A Hearth origin says everything there is to know: no need to wait for its media.
     if (parseHearthDescription(this.#wire!.extension)) return this.#ready("g3", 0);
+    this.#jumps = new TimeJumpWatch(this.#wire!.tracks);
     this.#mediaTimer = this.#options.clock.after(firstMediaTimeoutMs, () => {
       this.#fail(new TransportError("OVT_NO_MEDIA", "the origin plays but sends nothing"));
     });
   }
 
   #onMedia(media: OvtMedia): void {
+    this.#jumps?.check(media, this.#options.clock.nowMs());
     if (this.#decoder && this.#sink && this.#held.length === 0) return this.#decoder.push(media);
     this.#heldBytes += media.data.length + 100;
     if (this.#heldBytes > maxHeldBytes) throw new ProtocolError("OVT_TOO_MUCH_MEDIA", "more media than can be held");
@@ -332,6 +337,7 @@ class OvtSource implements Source {
   #asOpenError(thrown: unknown): unknown {
     if (!(thrown instanceof OvtRefusal)) return thrown;
     if (thrown.status === ovtCode.refused) return new NoSuchStream(thrown.message);
+    if (thrown.status === ovtCode.notReady) return new StreamNotReady(thrown.code, thrown.message, { cause: thrown });
     return new TransportError(thrown.code, thrown.message, { cause: thrown });
   }
 
