@@ -25,6 +25,16 @@ test("reads size and depth from an SPS", () => {
     [640, 360, 1, 8, 8, 1],
   );
   assert.equal(info.isTemporalIdNested, true);
+  assert.equal(info.reorderFrames, 0);
+});
+
+test("reads how many pictures an encoder with B-frames reorders; a set that ends before that is read all the same", () => {
+  const withBFrames = fromHex("42010101600000030090000003000003003ca00a080c1f3e595952930bc05a020000030002000003003210");
+  assert.equal(parseH265Sps(withBFrames).reorderFrames, 2);
+  assert.deepEqual(
+    [parseH265Sps(withBFrames.subarray(0, 26)).width, parseH265Sps(withBFrames.subarray(0, 26)).reorderFrames],
+    [320, undefined],
+  );
 });
 
 test("a foreign record is read in full and written again byte by byte", () => {

@@ -113,6 +113,8 @@ export interface H265SpsInfo {
   /** Pixels after cropping. */
   readonly width: number;
   readonly height: number;
+  /** Most pictures decoded before, and shown after, another one; undefined where the set ends before that. */
+  readonly reorderFrames: number | undefined;
 }
 
 /**
@@ -151,7 +153,24 @@ export function parseH265Sps(nal: Uint8Array): H265SpsInfo {
     bitDepthChroma,
     width: codedWidth - (crop[0]! + crop[1]!) * (isSubsampledX ? 2 : 1),
     height: codedHeight - (crop[2]! + crop[3]!) * (chromaFormat === 1 ? 2 : 1),
+    reorderFrames: readReorderFrames(bits, subLayers),
   };
+}
+
+/** sps_max_num_reorder_pics of the highest sub-layer. Nothing that is needed stands behind it. */
+function readReorderFrames(bits: BitReader, subLayers: number): number | undefined {
+  try {
+    bits.unsignedGolomb();
+    let reorderFrames = 0;
+    for (let layer = bits.flag() ? 0 : subLayers; layer <= subLayers; layer++) {
+      bits.unsignedGolomb();
+      reorderFrames = bits.unsignedGolomb();
+      bits.unsignedGolomb();
+    }
+    return reorderFrames <= 15 ? reorderFrames : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The sub-layer part of profile_tier_level (ITU-T H.265 §7.3.3). */

@@ -111,10 +111,12 @@ test("the first request waits longer for a stream whose first segment is not who
   assert.equal((await answer).status, 200);
 });
 
-test("a stream without a codec that LL-HLS knows is 404 at once", async (t) => {
+test("a stream without a codec that LL-HLS knows is 404 at once, and says what it has", async (t) => {
   const vp8 = { ...videoTrack, codec: "vp8" as const };
   const room = await Room.open(t, { open: async () => new FakeSource(describe([vp8])) });
-  assert.equal((await room.fetch("llhls.m3u8")).status, 404);
+  const answer = await room.fetch("llhls.m3u8");
+  assert.equal(answer.status, 404);
+  assert.match(await answer.text(), /vp8/);
 });
 
 test("what viewers were sent is counted", async (t) => {

@@ -1,7 +1,7 @@
 import type { Clock } from "../time/clock.ts";
 import type { HeldRequests, HoldLimits } from "./held-requests.ts";
 import type { LiveStream, LiveStreams, OpenResult } from "./live-streams.ts";
-import { replyStatus } from "./reply.ts";
+import { replyRefusal, replyStatus } from "./reply.ts";
 import type { TrackOutput } from "./track-output.ts";
 import { maxMasterHoldMs, type ViewerRequest } from "./viewer-request.ts";
 
@@ -88,7 +88,8 @@ export class WaitingRoom {
       const { live } = opened;
       if (live.isPlayable()) return live;
       if (!live.output.isDeliverable) {
-        replyStatus(exchange, 404);
+        const codecs = live.output.stream.description.tracks.map(({ codec }) => codec).join(", ");
+        replyRefusal(exchange, 404, `players of this format take none of what the stream has: ${codecs || "nothing"}`);
         return undefined;
       }
       // From here on the hold itself ends in time.

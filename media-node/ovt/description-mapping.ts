@@ -19,6 +19,8 @@ const kindOfCodec: Partial<Record<Codec, TrackKind>> = {
   aac: "audio",
   opus: "audio",
   mp3: "audio",
+  pcmu: "audio",
+  pcma: "audio",
   webvtt: "subtitle",
 };
 

@@ -84,6 +84,8 @@ const everyTrack: readonly (readonly [Omit<Track, "id" | "name" | "bitrate">, Ui
   [{ kind: "video", codec: "vp8", timescale: 90_000 }, fromHex("10020304")],
   [{ kind: "audio", codec: "opus", timescale: 48_000 }, fromHex("fc1122")],
   [{ kind: "audio", codec: "mp3", timescale: 48_000 }, fromHex("fffb9064")],
+  [{ kind: "audio", codec: "pcmu", timescale: 48_000 }, fromHex("ff7f01")],
+  [{ kind: "audio", codec: "pcma", timescale: 48_000 }, fromHex("d5552a")],
   [{ kind: "data", codec: "data", timescale: 1_000 }, Buffer.from("ID3 and what follows")],
   [{ kind: "data", codec: "data", timescale: 1_000 }, fromHex("fc3025")],
   [{ kind: "data", codec: "data", timescale: 1_000 }, fromHex("000102")],

@@ -39,10 +39,15 @@ const newCodecs: readonly [number, Codec][] = [
   [13, "webvtt"],
 ];
 
-/** Numbered by OvenMediaEngine, which has no format for their media: between Hearth nodes alone. */
+/**
+ * Between Hearth nodes alone: OvenMediaEngine has numbers for the first two and no format for their media, and does not know
+ * the others; theirs are their names' first letters, far from its own.
+ */
 const hearthCodecs: readonly [number, Codec][] = [
   [4, "vp9"],
   [5, "av1"],
+  [0x7075, "pcmu"],
+  [0x7061, "pcma"],
 ];
 
 const codecs: Record<OvtGeneration, ReadonlyMap<number, Codec>> = {

@@ -44,13 +44,21 @@ export interface SessionPlan {
   readonly ignored: readonly IgnoredMedia[];
 }
 
-/** Payload types with a fixed meaning (RFC 3551 table 4 and 5), as far as cameras still use them. */
+/** Payload types with a fixed meaning (RFC 3551 table 4 and 5): those played, and those that an operator wants to see named. */
 const staticFormats: ReadonlyMap<number, Omit<RtpMap, "payloadType">> = new Map([
   [0, { encoding: "PCMU", clockRate: 8_000, channels: 1 }],
+  [3, { encoding: "GSM", clockRate: 8_000, channels: 1 }],
+  [4, { encoding: "G723", clockRate: 8_000, channels: 1 }],
   [8, { encoding: "PCMA", clockRate: 8_000, channels: 1 }],
+  [9, { encoding: "G722", clockRate: 8_000, channels: 1 }],
+  [10, { encoding: "L16", clockRate: 44_100, channels: 2 }],
+  [11, { encoding: "L16", clockRate: 44_100, channels: 1 }],
   [14, { encoding: "MPA", clockRate: 90_000, channels: undefined }],
+  [18, { encoding: "G729", clockRate: 8_000, channels: 1 }],
   [26, { encoding: "JPEG", clockRate: 90_000, channels: undefined }],
+  [32, { encoding: "MPV", clockRate: 90_000, channels: undefined }],
   [33, { encoding: "MP2T", clockRate: 90_000, channels: undefined }],
+  [34, { encoding: "H263", clockRate: 90_000, channels: undefined }],
 ]);
 
 /** What a format contributes to its plan. */
@@ -90,13 +98,35 @@ export function planSession(description: SessionDescription): SessionPlan {
   const nextId = { video: 0, audio: 1 };
   for (const [mediaIndex, section] of description.media.entries()) {
     const kind = section.kind === "audio" ? "audio" : "video";
-    const planned = planMedia(section, mediaIndex, nextId[kind]);
-    if (section.kind === kind) nextId[kind] += 2;
+    const isBackChannel = isForTalking(section, description);
+    const planned = isBackChannel ? backChannel(section, mediaIndex) : planMedia(section, mediaIndex, nextId[kind]);
+    if (section.kind === kind && !isBackChannel) nextId[kind] += 2;
     if ("reason" in planned) ignored.push(planned);
     else media.push(planned);
   }
   return { media, ignored };
 }
+
+/**
+ * Cameras that one can talk to describe the sound they want as `sendonly`, with our eyes (ONVIF Streaming §5.3). Others mark all that
+ * they send so, with theirs.
+ */
+function isForTalking({ kind, attributes }: SdpMedia, { media }: SessionDescription): boolean {
+  const isSendOnly = ({ attributes }: Pick<SdpMedia, "attributes">): boolean =>
+    attributes.some(({ key }) => key === "sendonly");
+  return kind === "audio" && isSendOnly({ attributes }) && !media.every(isSendOnly);
+}
+
+const backChannel = (media: SdpMedia, mediaIndex: number): IgnoredMedia => ({
+  mediaIndex,
+  kind: media.kind,
+  encoding: encodingOf(media),
+  reason: "it is a back channel, for sound that the camera is to play",
+});
+
+/** As an operator knows it. */
+const encodingOf = (media: SdpMedia): string =>
+  formatsOf(media)[0]?.encoding ?? `payload type ${media.formats[0] ?? "?"}`;
 
 function planMedia(media: SdpMedia, mediaIndex: number, id: number): MediaPlan | IgnoredMedia {
   const refuse = (encoding: string, reason: string): IgnoredMedia => ({
@@ -105,11 +135,14 @@ function planMedia(media: SdpMedia, mediaIndex: number, id: number): MediaPlan |
     encoding,
     reason,
   });
-  if (media.kind !== "video" && media.kind !== "audio")
-    return refuse(media.formats[0] ?? "", "it is no video or audio");
+  if (media.kind !== "video" && media.kind !== "audio") return refuse(encodingOf(media), "it is no video or audio");
   const maps = formatsOf(media);
   const map = maps.find(({ encoding }) => formats.has(encoding.toUpperCase()));
-  if (!map) return refuse(maps[0]?.encoding ?? "", "this codec is not supported");
+  if (!map) {
+    const why =
+      maps.length > 0 ? "this codec is not supported" : "the description does not say which codec it is (no rtpmap)";
+    return refuse(encodingOf(media), why);
+  }
   try {
     const format = formats.get(map.encoding.toUpperCase())!(map, formatParametersOf(media, map.payloadType), media);
     return {

@@ -96,8 +96,10 @@ function describeTrack({ track, samples, counters }: Heard, say: Say): void {
   if (!first || !last) {
     say("offers", `${kind} ${codec.toUpperCase()}: ${what}`);
     const withheld = counters?.withheld ?? 0;
+    const unread = counters?.discarded ?? 0;
+    if (withheld === 0 && unread > 0) return say("problem", unreadable(track, counters?.packets ?? 0));
     if (withheld === 0) return say("problem", `No ${kind} came.`);
-    const remedy = "turn off intra refresh at the encoder, and set a key frame interval of 2 s";
+    const remedy = "turn off intra refresh and open GOPs at the encoder, and set a key frame interval of 2 s";
     return say(
       "problem",
       `${withheld} pictures came, and none of them a key frame (IDR): nobody could begin to watch; ${remedy}.`,
@@ -114,6 +116,13 @@ function describeTrack({ track, samples, counters }: Heard, say: Say): void {
   }
 }
 
+function unreadable({ kind, codec }: Track, packets: number): string {
+  const came = `${packets} packets of ${kind} came, and nothing in them is ${codec.toUpperCase()}`;
+  // One name in descriptions (RFC 3551 §4.5.13) stands for three codecs.
+  if (codec === "mp3") return `${came}: it is MPEG audio of layer I or II, which nobody plays; send AAC, Opus or MP3.`;
+  return `${came} as it should be packed: nobody can see or hear it.`;
+}
+
 function describePictures(track: Track, samples: readonly Sample[], say: Say): void {
   const keys = samples.filter(({ isKeyframe }) => isKeyframe);
   const intervals = keys.slice(1).map(({ dts }, index) => ((dts - keys[index]!.dts) * 1000) / track.timescale);
@@ -125,8 +134,11 @@ function describePictures(track: Track, samples: readonly Sample[], say: Say): v
       "problem",
       `Key frames are ${round(longestMs / 1000)} s apart; every 2 s is better for LL-HLS and for joining.`,
     );
-  if (samples.some(({ pts, dts }) => pts !== dts)) {
-    say("problem", "The video has B-frames: browsers stutter with them over WebRTC. Turn them off at the encoder.");
+  if (samples.some(({ pts }, index) => index > 0 && pts < samples[index - 1]!.pts)) {
+    say(
+      "problem",
+      "The video has B-frames: LL-HLS plays them, WebRTC viewers get no picture. Turn them off at the encoder.",
+    );
   }
   if (track.codec === "h265")
     say("plan", "H.265 plays over LL-HLS in Safari and some others; WebRTC viewers mostly cannot.");

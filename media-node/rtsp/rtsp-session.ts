@@ -183,7 +183,7 @@ export class RtspSession implements Source {
   close(_reason: CloseReason): Promise<void> {
     if (this.#state === "closed") return this.#gone;
     if (this.#media.lacksKeyframe) {
-      const remedy = "turn off intra refresh at the encoder, and set a key frame interval of 2 s";
+      const remedy = "turn off intra refresh and open GOPs at the encoder, and set a key frame interval of 2 s";
       this.#log.warn("pictures came, and none of them a key frame (IDR)", { remedy });
     }
     this.#state = "closed";

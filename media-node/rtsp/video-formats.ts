@@ -136,9 +136,9 @@ function describeH265(nals: readonly Uint8Array[], framerate: number): VideoDesc
   const [vps, sps, pps] = [ofType(h265NalType.vps), ofType(h265NalType.sps), ofType(h265NalType.pps)];
   if (sps.length === 0 || pps.length === 0) return undefined;
   try {
-    const { width, height } = parseH265Sps(sps[0]!);
+    const { width, height, reorderFrames } = parseH265Sps(sps[0]!);
     const decoderConfig = serializeHvcConfig(hvcConfigOf(vps, sps, pps)).slice();
-    return { video: { width, height, framerate }, decoderConfig, reorderFrames: undefined };
+    return { video: { width, height, framerate }, decoderConfig, reorderFrames };
   } catch {
     return undefined;
   }

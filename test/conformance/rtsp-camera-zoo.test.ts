@@ -352,6 +352,32 @@ test("offers metadata and pictures nobody plays beside its video", async (t) => 
   assert.equal(v.camera.requests.filter(({ method }) => method === "SETUP").length, 1);
 });
 
+test("wants to be talked to: its back channel is neither set up nor a track of its own", async (t) => {
+  const talk = ["m=audio 0 RTP/AVP 0", "a=sendonly", "a=control:t"];
+  const own = ["m=audio 0 RTP/AVP 8", "a=recvonly", "a=control:o"];
+  const v = visit(t, { sdp: videoSdp(sprop, "v", "a=recvonly", ...talk, ...own) });
+  const source = await v.open();
+  await assertPlays(v, source);
+  assert.deepEqual(
+    source.description.tracks.map(({ id, codec }) => [id, codec]),
+    [
+      [0, "h264"],
+      [1, "pcma"],
+    ],
+  );
+  // Others mark all that they send.
+  const sends = visit(t, { sdp: videoSdp(sprop, "v", "a=sendonly", ...talk) });
+  assert.equal((await sends.open()).description.tracks.length, 2);
+});
+
+test("offers only what nobody plays, some of it by number alone: all of it is named", async (t) => {
+  const sections = ["m=audio 0 RTP/AVP 9", "a=control:a", "m=audio 0 RTP/AVP 97", "m=application 0 RTP/AVP 98"];
+  const sdp = ["v=0", "o=- 1 1 IN IP4 0.0.0.0", "s=-", ...sections, "a=rtpmap:98 vnd.onvif.metadata/90000", ""];
+  await assert.rejects(visit(t, { sdp: sdp.join("\r\n") }).open(), {
+    message: /audio G722, audio payload type 97, application vnd\.onvif\.metadata/,
+  });
+});
+
 test("refuses its sound track and plays the rest", async (t) => {
   const v = visit(t, {
     sdp: videoSdp(sprop, "a", "m=audio 0 RTP/AVP 8", "a=control:b"),
