@@ -391,6 +391,16 @@ test("parameter sets that are repeated, or end in zeros in the record, are no ne
   await unknown.source.close({ code: "done" });
 });
 
+test("an origin that does not know the host it was asked by gets its operator a hint", async () => {
+  const refuse = (message: string): Script => {
+    return ({ id, application }) => messageBytes({ id, application, code: 404, message });
+  };
+  const why = (message: string) =>
+    open(new ScriptedOrigin(refuse(message))).then(() => assert.fail("it opens"), String);
+  assert.match(await why("There is no such stream (##app/cam)"), /\(##app\/cam\): the host of the URL is not among/);
+  assert.match(await why("There is no such stream (#v#app/cam)"), /\(#v#app\/cam\)$/);
+});
+
 test("an origin whose time jumps is asked anew; gaps, pauses and small steps back are borne", async () => {
   const day = 24 * 3_600 * 90_000;
   for (const [to, afterMs, isJump] of [

@@ -16,6 +16,7 @@ import {
   type TestNodeOptions,
 } from "../../test/support/ovt-kit.ts";
 import { requestBytes, ScriptedEdge } from "../../test/support/scripted-edge.ts";
+import { MemoryLogger } from "../../test/support/webrtc-room.ts";
 import { signLinkToken } from "./link-token.ts";
 
 const cam = { vhost: "default", app: "app", stream: "cam" };
@@ -399,9 +400,16 @@ test("a host of no virtual host is 404; names are not decoded; the query reaches
   const asked: [string, string | undefined][] = [];
   const onPlan = ({ stream }: { stream: string }, { rawQuery }: StreamRequest): void =>
     void asked.push([stream, rawQuery]);
-  const { origin } = await openLive(30, { fed: { cam: new FedSource(), "s%20b": new FedSource() }, onPlan });
+  const logger = new MemoryLogger();
+  const fed = { cam: new FedSource(), "s%20b": new FedSource() };
+  const { origin } = await openLive(30, { fed, onPlan, publisher: { logger } });
   const edge = new ScriptedEdge(origin.publisher);
-  assert.equal((await edge.ask("describe", { target: "ovt://elsewhere:9000/app/cam" }))["code"], 404);
+  const strange = await edge.ask("describe", { target: "ovt://elsewhere:9000/app/cam" });
+  assert.deepEqual([strange["code"], strange["message"]], [404, "There is no such stream (##app/cam)"]);
+  assert.deepEqual(
+    logger.lines.map(({ level, fields }) => [level, fields["host"]]),
+    [["warn", "elsewhere"]],
+  );
   const target = "ovt://origin:9000/app/s%20b?a=1&key=first&b=2&key=second";
   assert.equal((await edge.ask("describe", { target }))["code"], 200);
   assert.deepEqual(asked.at(-1), ["s%20b", "a=1&b=2"]);

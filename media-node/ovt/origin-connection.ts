@@ -213,7 +213,12 @@ export class OriginConnection {
     // Names of virtual hosts have the brackets of an IPv6 literal, as in URLs.
     const vhost = this.#host.resolveVhost(url.host.includes(":") ? `[${url.host}]` : url.host);
     const via = hearth?.via ?? [];
-    if (vhost === undefined) return { kind: "not-found", vhost: "" };
+    if (vhost === undefined) {
+      const { host, app, stream } = url;
+      const remedy = "add the host to Host/Names of a virtual host, or have the edge's Url name one that is there";
+      this.#log.warn("an edge asks for a host of no virtual host", { host: host.slice(0, 256), app, stream, remedy });
+      return { kind: "not-found", vhost: "" };
+    }
     if (via.includes(nodeId) || via.length > maxHops) {
       const { app, stream } = url;
       this.#log.warn("refused a pull in a circle", { app, stream, hops: via.length, ...traceIn(request) });

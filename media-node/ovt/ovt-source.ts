@@ -91,6 +91,11 @@ async function secured(connection: Duplex, { secret }: OvtSourceOptions, signal:
   throw new TransportError("OVT_TLS", "ovts:// needs the cluster's secret");
 }
 
+/** Origins of both kinds name a stream `#vhost#app/stream`: one without virtual host is not known by the host it was asked by. */
+function hintFor(refusal: string): string {
+  return refusal.includes("(##") ? ": the host of the URL is not among Host/Names of the origin's virtual hosts" : "";
+}
+
 interface OpenedHow {
   readonly isProbe: boolean;
   readonly connectMs: number;
@@ -336,7 +341,7 @@ class OvtSource implements Source {
 
   #asOpenError(thrown: unknown): unknown {
     if (!(thrown instanceof OvtRefusal)) return thrown;
-    if (thrown.status === ovtCode.refused) return new NoSuchStream(thrown.message);
+    if (thrown.status === ovtCode.refused) return new NoSuchStream(thrown.message + hintFor(thrown.message));
     if (thrown.status === ovtCode.notReady) return new StreamNotReady(thrown.code, thrown.message, { cause: thrown });
     return new TransportError(thrown.code, thrown.message, { cause: thrown });
   }
