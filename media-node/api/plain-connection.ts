@@ -93,6 +93,8 @@ export class PlainConnection {
   }
 
   readonly #onData = (bytes: Buffer): void => {
+    // Nothing follows the last answer, whatever is still said.
+    if (this.#socket.writableEnded) return;
     if (!this.#unread) this.#sinceSeconds = this.#door.nowSeconds;
     this.#unread = this.#unread ? Buffer.concat([this.#unread, bytes]) : bytes;
     this.#read();
@@ -136,7 +138,7 @@ export class PlainConnection {
   /** Takes one request. What was sent behind it has its turn after others': many answers are work for many turns. */
   #read(): void {
     const bytes = this.#unread;
-    if (!bytes || this.#isHandedOver || this.#socket.destroyed) return;
+    if (!bytes || this.#isHandedOver || this.#socket.writableEnded || this.#socket.destroyed) return;
     if (this.#exchange || this.#socket.writableLength > maxUnsentBytes) return this.#wait();
     const head = (this.#fields && repeatRequestHead(bytes, this.#fields)) ?? this.#parseHead(bytes);
     if (head === "unfinished") return;

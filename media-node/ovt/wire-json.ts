@@ -65,7 +65,11 @@ function writeDouble(value: number): string {
  * @throws {ProtocolError} `OVT_JSON` when it is not JSON or nested too deep
  */
 export function parseWireJson(body: Uint8Array): WireJson {
-  const text = new TextDecoder().decode(body).replace(/[\0\s]+$/, "");
+  const padded = new TextDecoder().decode(body);
+  // By hand: an expression that ends in `$` would begin anew at each of many blanks.
+  let end = padded.length;
+  while (end > 0 && (padded[end - 1] === "\0" || padded[end - 1]!.trim() === "")) end--;
+  const text = padded.slice(0, end);
   checkDepth(text);
   try {
     const value: WireJson = JSON.parse(text);

@@ -87,3 +87,10 @@ test("never gives out more than a packet held, however it is cut", () => {
     assert.ok(bytes <= Math.max(0, length - 8), `${length}`);
   }
 });
+
+test("where later headers have no bits, a packet holds one unit", () => {
+  const format = { ...highBitrate, sizeLength: 0, indexDeltaLength: 0, constantSize: 2 };
+  const { push, shown } = collect(format);
+  push(5, [0, 3, 0, 1, 2]);
+  assert.deepEqual(shown(), [[5, [1, 2], false]]);
+});

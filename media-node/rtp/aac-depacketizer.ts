@@ -87,7 +87,10 @@ export class AacDepacketizer implements Depacketizer {
     const end = bits.remainingBits - headersLength;
     if (end < 0) throw truncated();
     const units: { size: number; index: number }[] = [];
-    while (bits.remainingBits - end >= this.#headerBits - this.#skippable(units.length)) {
+    for (;;) {
+      const needed = this.#headerBits - this.#skippable(units.length);
+      // Headers of no bits cannot be counted: there is one unit.
+      if (bits.remainingBits - end < needed || (needed === 0 && units.length > 0)) break;
       units.push(this.#parseHeader(bits, units));
     }
     return { units, dataAt: 2 + Math.ceil(headersLength / 8) + this.#auxiliaryBytes(payload, headersLength) };

@@ -46,7 +46,7 @@ function splitChallenges(value: string): string[] {
 function parseChallenge(text: string): RtspChallenge | undefined {
   const scheme = /^\s*(basic|digest)\b/i.exec(text)?.[1]?.toLowerCase();
   const parameters = new Map(
-    [...text.matchAll(/([a-z_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))/gi)].map(([, name, quoted, plain]) => [
+    [...text.matchAll(/([a-z_-]{1,40})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))/gi)].map(([, name, quoted, plain]) => [
       name!.toLowerCase(),
       (quoted ?? plain ?? "").replace(/\\(.)/g, "$1"),
     ]),

@@ -280,3 +280,19 @@ test("bytes of a TLS connection never go past it", async (t) => {
   await Promise.all(clients.map((client, at) => get(client, `again-${at}`)));
   assert.deepEqual([direct.calls, direct.duplicates], [0, 0]);
 });
+
+test("nothing is answered behind the answer that ends a connection, however it is said", async (t) => {
+  const scene = await openScene(t);
+  await gather(t, scene);
+  const asked: string[] = [];
+  const serve = scene.guest.serve.bind(scene.guest);
+  scene.guest.serve = (exchange, target) => (asked.push(target.file), serve(exchange, target));
+  const last = "GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+  const more = "GET /more HTTP/1.1\r\nHost: a\r\n\r\n";
+  for (const pieces of [[last + more], [last, more, more]]) {
+    const text = await told(t, scene, pieces, /<last>/);
+    assert.ok(text.endsWith("<last>"), text);
+  }
+  await get(new RawHttp({ port: scene.door.port }), "done");
+  assert.deepEqual(asked, ["last", "last", "done"]);
+});

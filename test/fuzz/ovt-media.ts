@@ -1,4 +1,4 @@
-// A media packet's bytes: a ProtocolError, or fields that are written again as the same bytes.
+// A media packet's bytes: a ProtocolError, or fields that are written again as the same bytes, but for a duration out of bounds.
 import assert from "node:assert/strict";
 import { ProtocolError } from "../../media-node/flow/errors.ts";
 import { parseOvtMedia, serializeOvtMediaHeader } from "../../media-node/ovt/ovt-media.ts";
@@ -8,7 +8,9 @@ export function fuzz(input: Uint8Array): void {
   try {
     const media = parseOvtMedia(input);
     const again = Buffer.concat([serializeOvtMediaHeader(media, media.data.length), media.data]);
-    assert.ok(again.equals(input));
+    const wanted = Buffer.from(input);
+    if (media.duration === 0 && !Number.isSafeInteger(Number(wanted.readBigInt64BE(20)))) wanted.fill(0, 20, 28);
+    assert.ok(again.equals(wanted));
   } catch (thrown) {
     if (!(thrown instanceof ProtocolError)) throw thrown;
   }

@@ -38,6 +38,8 @@ export type PolicyVerdict =
 
 /** Longer policies hold nothing we read. */
 const maxPolicyLength = 4_096;
+/** Twenty bytes take 27 characters, and one of padding. */
+const maxSignatureLength = 64;
 
 /**
  * Whether a request carries a policy that its signature covers and that holds now. Never throws.
@@ -89,12 +91,19 @@ export function urlToSign(request: PolicyRequest, signatureKey: string): string 
 
 /** Whether `signature` is the base64url (padding allowed) of HMAC-SHA1 over `url`; compared in constant time. */
 export async function isSignedUrl(secretKey: string, url: string, signature: string): Promise<boolean> {
-  const bytes = fromBase64Url(signature.replace(/=+$/, ""));
+  const bytes = signature.length <= maxSignatureLength ? fromBase64Url(withoutPadding(signature)) : undefined;
   if (bytes?.length !== 20 || secretKey === "") return false;
   const utf8 = new TextEncoder();
   const algorithm = { name: "HMAC", hash: "SHA-1" };
   const key = await crypto.subtle.importKey("raw", utf8.encode(secretKey), algorithm, false, ["verify"]);
   return crypto.subtle.verify("HMAC", key, bytes, utf8.encode(url));
+}
+
+/** By hand: `/=+$/` would begin anew at each of many. */
+function withoutPadding(text: string): string {
+  let end = text.length;
+  while (end > 0 && text[end - 1] === "=") end--;
+  return text.slice(0, end);
 }
 
 interface PolicyRules {
@@ -107,7 +116,7 @@ interface PolicyRules {
 
 /** Optional fields of a wrong type count as absent, as in OvenMediaEngine. */
 function parsePolicy(policy: string): PolicyRules | undefined {
-  const bytes = fromBase64Url(policy.replace(/=+$/, ""));
+  const bytes = fromBase64Url(withoutPadding(policy));
   if (!bytes) return undefined;
   let fields: Map<string, unknown>;
   try {
