@@ -17,6 +17,7 @@ import { ovtMediaType, type OvtMedia } from "./ovt-media.ts";
 import { parseOvtUrl, type OvtUrl } from "./ovt-url.ts";
 import { SampleDecoder } from "./sample-decoder.ts";
 import { TimeJumpWatch } from "./time-jump.ts";
+import { TimeRepair } from "./time-repair.ts";
 import type { WireJson } from "./wire-json.ts";
 
 export interface OvtSourceOptions {
@@ -116,6 +117,7 @@ class OvtSource implements Source {
   #heldBytes = 0;
   /** Of an origin that does not say when its stream began. */
   #jumps: TimeJumpWatch | undefined;
+  #repair: TimeRepair | undefined;
   /** Bitstream format of each track's first packet. */
   readonly #formats = new Map<number, number>();
   #timer: Timer | undefined;
@@ -226,13 +228,16 @@ class OvtSource implements Source {
     // A Hearth origin says everything there is to know: no need to wait for its media.
     if (parseHearthDescription(this.#wire!.extension)) return this.#ready("g3", 0);
     this.#jumps = new TimeJumpWatch(this.#wire!.tracks);
+    this.#repair = new TimeRepair(this.#wire!.tracks);
     this.#mediaTimer = this.#options.clock.after(firstMediaTimeoutMs, () => {
       this.#fail(new TransportError("OVT_NO_MEDIA", "the origin plays but sends nothing"));
     });
   }
 
-  #onMedia(media: OvtMedia): void {
-    this.#jumps?.check(media, this.#options.clock.nowMs());
+  #onMedia(received: OvtMedia): void {
+    const nowMs = this.#options.clock.nowMs();
+    this.#jumps?.check(received, nowMs);
+    const media = this.#repair?.repair(received, nowMs) ?? received;
     if (this.#decoder && this.#sink && this.#held.length === 0) return this.#decoder.push(media);
     this.#heldBytes += media.data.length + 100;
     if (this.#heldBytes > maxHeldBytes) throw new ProtocolError("OVT_TOO_MUCH_MEDIA", "more media than can be held");
