@@ -88,11 +88,18 @@ export const readOpus: ReadFormat = (map) => ({
 });
 
 /** RFC 3551 §4.5.14. */
-export const readG711: ReadFormat = (map) => ({
-  codec: map.encoding.toUpperCase() === "PCMU" ? "pcmu" : "pcma",
-  track: { audio: { sampleRate: map.clockRate, channels: map.channels ?? 1 } },
-  createDepacketizer: (emit) => new WholePacketDepacketizer(emit),
-});
+export const readG711: ReadFormat = (map) => {
+  const channels = map.channels ?? 1;
+  // Players know no other (RFC 3551 table 4): they would play it at half the speed.
+  if (map.clockRate !== 8_000 || channels !== 1) {
+    throw new Error(`players take G.711 of 8000 Hz and one channel, and this has ${map.clockRate} Hz and ${channels}`);
+  }
+  return {
+    codec: map.encoding.toUpperCase() === "PCMU" ? "pcmu" : "pcma",
+    track: { audio: { sampleRate: map.clockRate, channels } },
+    createDepacketizer: (emit) => new WholePacketDepacketizer(emit),
+  };
+};
 
 /** RFC 2250 §3.4: the clock says nothing of the sampling rate, which only the frames tell. */
 export const readMp3: ReadFormat = (map) => ({

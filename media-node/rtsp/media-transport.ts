@@ -40,6 +40,7 @@ export class InterleavedTransport implements MediaTransport {
   }
 
   grant(index: number, transport: TransportHeader): void {
+    if (transport.isMulticast) throw notGranted("multicast");
     if (!transport.isTcp && transport.serverPorts) throw notGranted("UDP instead of TCP");
     // Servers may choose other channels; some do not name them at all.
     const [rtp, rtcp] = transport.interleaved ?? [index * 2, index * 2 + 1];
@@ -111,5 +112,5 @@ export class UdpTransport implements MediaTransport {
 }
 
 function notGranted(what: string): ProtocolError {
-  return new ProtocolError("RTSP_TRANSPORT", `the server granted ${what}`);
+  return new ProtocolError("RTSP_TRANSPORT", `the server granted ${what}, which is not taken here`);
 }

@@ -3,6 +3,7 @@ import type { Track } from "../core/track.ts";
 import { messageOf } from "../flow/errors.ts";
 import type { MediaCounters } from "./media-receiver.ts";
 import type { RtspFacts, RtspSession } from "./rtsp-session.ts";
+import { isIncomplete } from "./video-formats.ts";
 import { openRtspSession, type RtspSourceOptions } from "./rtsp-source.ts";
 
 /** One sentence about a source. `offers`: what it has; `plan`: what this node does with it; `problem`: what is wrong. */
@@ -81,7 +82,7 @@ function report(facts: RtspFacts, heard: readonly Heard[], ended: string | undef
   if (facts.skippedBytes > 0)
     say("problem", `${facts.skippedBytes} bytes between messages are no RTSP; they are skipped.`);
   if (ended !== undefined) say("problem", `The source ended while it was listened to: ${ended}`);
-  return { isPlayable: heard.some(({ samples }) => samples.length > 0), findings };
+  return { isPlayable: heard.some(({ track, samples }) => samples.length > 0 && !isIncomplete(track)), findings };
 }
 
 type Say = (kind: RtspFinding["kind"], text: string) => void;
@@ -108,7 +109,14 @@ function describeTrack({ track, samples, counters }: Heard, say: Say): void {
   const seconds = (last.dts - first.dts) / track.timescale;
   const bits = samples.reduce((sum, { data }) => sum + data.length * 8, 0);
   const rate = seconds > 0 ? `, measured ${round(bits / seconds / 1000)} kbit/s` : "";
-  say("offers", `${kind} ${codec.toUpperCase()}: ${what}${rate}`);
+  say("offers", `${kind} ${codec.toUpperCase()}: ${isIncomplete(track) ? "of unknown size" : what}${rate}`);
+  if (isIncomplete(track)) {
+    const what = kind === "video" ? "parameter sets" : "configuration";
+    say(
+      "problem",
+      `Neither the description nor the ${kind} itself has its ${what}, without which nobody can decode it.`,
+    );
+  }
   if (kind === "video") describePictures(track, samples, say);
   else describeSound(track, say);
   if (counters && counters.lost > 0) {

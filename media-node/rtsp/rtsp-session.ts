@@ -379,7 +379,10 @@ export class RtspSession implements Source {
       this.#sendReports();
       this.#timers.add(every(this.#options.clock, reportPeriodMs, () => this.#sendReports()));
     });
-    this.#after(parameterSetWaitMs, () => this.#becomeOpen());
+    this.#after(parameterSetWaitMs, () => {
+      if (this.#media.hasPackets && !this.#media.isDescribed) this.#log.warn("no parameter sets have come");
+      this.#becomeOpen();
+    });
     if (this.#isUdp) this.#watchDatagrams();
     this.#becomeOpenIfDescribed();
   }

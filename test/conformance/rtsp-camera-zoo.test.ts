@@ -288,6 +288,12 @@ test("says rtptime=0 and means nothing by it (retina#64)", async (t) => {
   assert.ok(Math.abs(video.pts / 90 - audio.pts / 8) < 50);
 });
 
+test("grants multicast, whatever it is asked for: that is said, and not waited for", async (t) => {
+  const headers = ["Session: 7", "Transport: RTP/AVP;multicast;destination=239.1.2.3;port=5000-5001;ttl=1"];
+  const v = visit(t, { answer: ({ method }) => (method === "SETUP" ? { headers } : undefined) });
+  await assert.rejects(v.open("rtsp://camera/live?transport=tcp"), { code: "RTSP_TRANSPORT", message: /multicast/ });
+});
+
 test("chooses other channels than it was asked for (mediamtx#19)", async (t) => {
   const v = visit(t, {
     answer: ({ method }) =>
