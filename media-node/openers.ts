@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
+import { withAgreedCourse } from "./agreed-course.ts";
 import { withAgreedEpoch } from "./agreed-epoch.ts";
-import type { EpochStore } from "./cluster/store/contract.ts";
+import type { CourseStore, EpochStore } from "./cluster/store/contract.ts";
 import { subtitlesOf, withDeclaredSubtitles } from "./declared-subtitles.ts";
 import type { OpenSource } from "./core/source.ts";
 import { dialTcp, dialTls } from "./dial.ts";
@@ -11,7 +12,7 @@ import { recentMsOf } from "./recent-media.ts";
 /** What can be pulled, by scheme. A new way in is one line here. */
 export function openersOf(
   { live, clock, logger, id, secret, group }: NodeContext,
-  storeOf: (vhost: string) => EpochStore | undefined,
+  storeOf: (vhost: string) => (EpochStore & CourseStore) | undefined,
 ): ReadonlyMap<string, OpenSource> {
   const link = {
     dial: dialTcp,
@@ -23,7 +24,8 @@ export function openersOf(
     },
     ...(secret !== undefined && { secret }),
   };
-  const openOvt = withAgreedEpoch(openOvtSource(link), { storeOf, clock, logger });
+  const openByEpoch = withAgreedEpoch(openOvtSource(link), { storeOf, clock, logger });
+  const openOvt = withAgreedCourse(openByEpoch, { storeOf, clock });
   const openRtsp = onFirstUse(async () => {
     const { openRtspSource } = await import("./rtsp/rtsp-source.ts");
     return openRtspSource({ dial: dialTcp, dialTls, clock, logger });

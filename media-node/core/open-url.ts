@@ -2,6 +2,7 @@ import { messageOf } from "../flow/errors.ts";
 import { withoutSecrets, type Logger } from "../flow/logger.ts";
 import type { Clock } from "../time/clock.ts";
 import type { PullCounters } from "./pull-counters.ts";
+import type { StreamDescription } from "./stream.ts";
 import type { StreamName } from "./stream-name.ts";
 import { NoSuchStream, type OpenSource, type Source } from "./source.ts";
 
@@ -13,6 +14,8 @@ export interface OpenUrlOptions {
   readonly openers: ReadonlyMap<string, OpenSource>;
   /** As viewers name it, handed to the opener. */
   readonly stream?: StreamName;
+  /** What viewers are shown so far, handed to the opener. */
+  readonly shown?: () => StreamDescription | undefined;
   /** Nodes for which this stream is pulled, handed to the opener. */
   readonly via?: readonly string[];
   /** The trace id of the request that began the pull, handed to the opener. */
@@ -65,7 +68,7 @@ export async function openUrl(
 async function openInTime(
   url: string,
   { signal, ignoresSourceClock, isProbe }: Parameters<typeof openUrl>[1],
-  { clock, nodeId, openers, stream, via, trace, attemptTimeoutMs = defaultAttemptTimeoutMs }: OpenUrlOptions,
+  { clock, nodeId, openers, stream, shown, via, trace, attemptTimeoutMs = defaultAttemptTimeoutMs }: OpenUrlOptions,
 ): Promise<Source> {
   const scheme = url.slice(0, url.indexOf(":")).toLowerCase();
   const open = openers.get(scheme);
@@ -77,6 +80,7 @@ async function openInTime(
       signal: AbortSignal.any([attempt.signal, signal]),
       ignoresSourceClock,
       ...(stream && { stream }),
+      ...(shown && { shown }),
       ...(via && { via }),
       ...(trace !== undefined && { trace }),
       ...(isProbe && { isProbe }),

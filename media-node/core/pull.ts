@@ -13,7 +13,7 @@ import { SourceSearch, type SourceSearchOptions } from "./source-search.ts";
 import { SourceSplice } from "./source-splice.ts";
 import { UnderstudySearch } from "./understudy-search.ts";
 import type { StreamName } from "./stream-name.ts";
-import { Stream } from "./stream.ts";
+import { Stream, type StreamDescription } from "./stream.ts";
 import type { Understudy } from "./understudy.ts";
 
 export interface PullOptions extends Omit<SourceSearchOptions, "signal"> {
@@ -69,7 +69,8 @@ export class Pull {
     this.#clock = options.clock;
     const { logger, trace } = options;
     this.#log = logger.with({ app: name.app, stream: name.stream, ...(trace !== undefined && { trace }) });
-    this.#search = new SourceSearch(plan, { ...options, logger: this.#log, signal: this.#abort.signal });
+    const shown = (): StreamDescription | undefined => this.#stream?.description;
+    this.#search = new SourceSearch(plan, { ...options, shown, logger: this.#log, signal: this.#abort.signal });
     this.#suspicions = new Backoff(suspicionBackoffMs.first, suspicionBackoffMs.cap, options.random);
   }
 

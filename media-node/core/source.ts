@@ -52,6 +52,8 @@ export interface OpenSourceOptions {
   readonly via?: readonly string[];
   /** As viewers name what is pulled. */
   readonly stream?: StreamName;
+  /** What its viewers are shown so far, where it takes another source's place. */
+  readonly shown?: () => StreamDescription | undefined;
   /** The trace id of the request that began the pull, for the upstream's log. */
   readonly trace?: string;
   /** The upstream's own clock (RTP: its sender reports) is wrong; time is told by arrival. */

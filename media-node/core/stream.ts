@@ -180,7 +180,11 @@ export class Stream {
   /** A source that replaced another has a count of its own; where nothing breaks off, the one known here goes on. */
   #counted(description: StreamDescription, isDiscontinuity: boolean): StreamDescription {
     const known = this.#description.discontinuities ?? 0;
-    const discontinuities = isDiscontinuity ? Math.max(known + 1, description.discontinuities ?? 0) : known;
+    const { discontinuities: stated = 0, originId } = description;
+    // The same origin that knows of more: nobody here saw them, and others did.
+    const isSameOrigin = originId === this.#description.originId;
+    const unbroken = isSameOrigin ? Math.max(known, stated) : known;
+    const discontinuities = isDiscontinuity ? Math.max(known + 1, stated) : unbroken;
     const beganMs = this.#description.beganMs ?? description.beganMs;
     return { ...description, discontinuities, ...(beganMs !== undefined && { beganMs }) };
   }

@@ -42,6 +42,9 @@ const silentCells = 2;
  */
 const silentLeadMs = 6_000;
 
+/** Of discontinuities before one segment: nobody saw a stream break off more often while its origin was away for a moment. */
+const mostTags = 16;
+
 /** Whole segments from which on players without low latency find a place to begin. */
 export const enoughWhole = 3;
 
@@ -217,7 +220,9 @@ export class StreamOutput implements StreamReader {
   }
 
   onDescription(description: StreamDescription, isDiscontinuity: boolean): void {
-    const breaks = isDiscontinuity ? Math.max(1, (description.discontinuities ?? 0) - this.#discontinuities) : 0;
+    const missed = Math.min(mostTags, (description.discontinuities ?? 0) - this.#discontinuities);
+    const breaks = isDiscontinuity ? Math.max(1, missed) : 0;
+    if (!isDiscontinuity && missed > 0) this.#catchUp(missed);
     if (isDiscontinuity) this.#flush();
     if (isDiscontinuity) this.#silent.clear();
     this.#setUp(description, breaks);
@@ -257,6 +262,15 @@ export class StreamOutput implements StreamReader {
     const timeMs = ticksToMs(dts, timescale);
     this.#firstMs ??= timeMs;
     if (timeMs - this.#firstMs > silentLeadMs && this.#leadTrackId !== undefined) this.#leadWithout(this.#leadTrackId);
+  }
+
+  /** Others saw the stream break off where this node did not: from the next segment on all count alike. */
+  #catchUp(missed: number): void {
+    this.#discontinuities += missed;
+    // Subtitles break off with what they follow, once there is any.
+    const isBegun = this.lead !== undefined && this.lead.segments.length > 0;
+    const outputs = isBegun ? this.#outputs.values() : this.tracks;
+    for (const output of outputs) output.countBreaks(missed);
   }
 
   /** Another track leads; what it kept back for the silent one is placed now. */

@@ -174,8 +174,13 @@ export class TrackOutput implements SegmentSink {
     this.#codecs = codecsOf(track);
     this.#keepNal = keepNalOf(track);
     this.#initUri = this.#addInit();
-    if (this.#segments.length > 0) this.#breaks += breaks;
-    else this.#discontinuitiesGone += breaks;
+    this.countBreaks(breaks);
+  }
+
+  /** The source broke off more often than was known here; nothing that is described changes. */
+  countBreaks(missed: number): void {
+    if (this.#segments.length > 0) this.#breaks += missed;
+    else this.#discontinuitiesGone += missed;
   }
 
   open(msn: number, startMs: number, isCanonical: boolean): void {

@@ -95,7 +95,7 @@ async function runAcrossSlots(link: RedisLink<ScriptClient>, call: ScriptCall): 
 
 const shas = new Map<string, string>();
 
-/** What EVALSHA calls a script: SHA-1 of its text, in hex. There are eight of them. */
+/** What EVALSHA calls a script: SHA-1 of its text, in hex. There are nine of them. */
 function shaOf(script: string): string {
   const known = shas.get(script);
   if (known !== undefined) return known;

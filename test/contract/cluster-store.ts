@@ -5,6 +5,7 @@ import type { ClusterStore, NodeStore, StreamClaim } from "../../media-node/clus
 import { until } from "../support/until.ts";
 import {
   audienceKeys,
+  courseKey,
   epochKey,
   nodeLeasesKey,
   nodeRecordsKey,
@@ -39,6 +40,7 @@ export function clusterStoreContract(name: string, open: () => Promise<StoreUnde
     nodes(scene);
     poison(scene);
     epochs(scene);
+    courses(scene);
     audiences(scene);
   });
 }
@@ -386,6 +388,95 @@ function epochs(scene: () => Scene): void {
     await raw("DEL", key);
     await raw("HSET", key, "field", "value");
     assert.equal(await a.agreeEpoch(claimA, "source", 5_400, first), first);
+  });
+}
+
+function courses(scene: () => Scene): void {
+  promise("a source that shows another shape to who joins broke off once, however many tell of it", async () => {
+    const { a, b, claimA } = scene();
+    const joins = (store: NodeStore, shape: string, breaks = 0) =>
+      store.agreeCourse(claimA, "source", { shape, breaks, isFollowed: false });
+    assert.deepEqual(await joins(a, "one"), { breaks: 0 });
+    assert.deepEqual(await joins(b, "one"), { breaks: 0 });
+    // Both lost it and come again, at the same time.
+    const both = await Promise.all([joins(a, "two", 1), joins(b, "two", 1)]);
+    assert.deepEqual(both, [{ breaks: 1 }, { breaks: 1 }]);
+    assert.deepEqual(await joins(b, "two"), { breaks: 1 }, "who is new counts as they do");
+    assert.deepEqual(await joins(a, "one", 1), { breaks: 2 }, "back to what it was is another break");
+    assert.deepEqual(await a.agreeCourse(claimA, "another", { shape: "one", breaks: 3, isFollowed: false }), {
+      breaks: 3,
+    });
+  });
+
+  promise("breaks that were seen are counted once in any order, and a count never goes back", async () => {
+    const { a, b, claimA } = scene();
+    const saw = (store: NodeStore, shape: string, breaks: number) =>
+      store.agreeCourse(claimA, "source", { shape, breaks, isFollowed: true });
+    await saw(a, "one", 0);
+    assert.deepEqual(await saw(a, "two", 1), { breaks: 1 });
+    assert.deepEqual(await saw(a, "three", 2), { breaks: 2 });
+    assert.deepEqual(await saw(b, "two", 1), { breaks: 2 }, "the slower one's first break");
+    assert.deepEqual(await saw(b, "three", 2), { breaks: 2 });
+    assert.deepEqual(await b.agreeCourse(claimA, "source", { shape: "three", breaks: 0, isFollowed: false }), {
+      breaks: 2,
+    });
+  });
+
+  promise(
+    "the earliest beginning holds; a store that forgot is told again, and what else stands there is no course",
+    async () => {
+      const { a, b, claimA, raw } = withRaw(scene());
+      const seen = { shape: "one", breaks: 2, isFollowed: true };
+      const key = courseKey(claimA, "source");
+      assert.deepEqual(await a.agreeCourse(claimA, "source", { ...seen, beganMs: 5_000.7 }), {
+        breaks: 2,
+        beganMs: 5_000,
+      });
+      assert.deepEqual(await b.agreeCourse(claimA, "source", { ...seen, beganMs: 7_000 }), {
+        breaks: 2,
+        beganMs: 5_000,
+      });
+      assert.deepEqual(await b.agreeCourse(claimA, "source", seen), { breaks: 2, beganMs: 5_000 });
+      assert.deepEqual(await b.agreeCourse(claimA, "source", { ...seen, beganMs: 4_000 }), {
+        breaks: 2,
+        beganMs: 4_000,
+      });
+      assert.ok(Number(await raw("PTTL", key)) > 500_000);
+      for (const poison of ["", "x", "1", "99999999999999999999 1 one", "-1 -1 x", "9 9 !", `1 1 ${"x".repeat(200)}`]) {
+        await raw("SET", key, poison);
+        assert.deepEqual(
+          await a.agreeCourse(claimA, "source", { ...seen, beganMs: 6_000 }),
+          { breaks: 2, beganMs: 6_000 },
+          poison,
+        );
+      }
+      for (const began of ["-", "-5", "1-2", "99999999999999999999"]) {
+        await raw("SET", key, `4 ${began} one`);
+        assert.deepEqual(
+          await a.agreeCourse(claimA, "source", { ...seen, beganMs: 6_000 }),
+          { breaks: 4, beganMs: 6_000 },
+          began,
+        );
+      }
+      await raw("DEL", key);
+      await raw("HSET", key, "field", "value");
+      assert.deepEqual(await a.agreeCourse(claimA, "source", seen), { breaks: 2 });
+    },
+  );
+
+  promise("refuses a course that it cannot keep", async () => {
+    const { a, claimA } = scene();
+    const seen = { shape: "one", breaks: 0, isFollowed: true };
+    for (const wrong of [
+      { shape: "" },
+      { shape: "a b" },
+      { shape: "x".repeat(65) },
+      { breaks: -1 },
+      { breaks: 2 ** 40 },
+      { beganMs: -1 },
+      { beganMs: Number.NaN },
+    ])
+      await assert.rejects(a.agreeCourse(claimA, "source", { ...seen, ...wrong }), RangeError, JSON.stringify(wrong));
   });
 }
 

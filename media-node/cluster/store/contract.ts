@@ -103,6 +103,34 @@ export interface EpochStore {
   agreeEpoch(name: ClusterStreamName, source: string, mediaMs: number, heldMs?: number): Promise<number>;
 }
 
+/** What a node knows of how a source has gone on since it began. */
+export interface CourseSeen {
+  /** What its decoders need, as a word of at most 64 letters and digits: a source that shows another shape broke off meanwhile. */
+  readonly shape: string;
+  /** Times the stream broke off, as far as the node knows. */
+  readonly breaks: number;
+  /** The node has seen every break, so another shape is none; else it has just joined. */
+  readonly isFollowed: boolean;
+  /** Unix ms of the first sample from which it could show anything. */
+  readonly beganMs?: number | undefined;
+}
+
+/** How a source has gone on, as all nodes take it. */
+export interface Course {
+  readonly breaks: number;
+  readonly beganMs?: number | undefined;
+}
+
+/** What all nodes agree on of a source that tells little about its past. */
+export interface CourseStore {
+  /**
+   * Tells what a node sees of a source, and is told what all take it for: the most breaks anybody knows of, and the earliest
+   * beginning. One who joined and sees another shape than the last tells of a break.
+   * @param source its identity
+   */
+  agreeCourse(name: ClusterStreamName, source: string, seen: CourseSeen): Promise<Course>;
+}
+
 /** How many people watch, counted once in the whole cluster: a viewer's requests may go to any edge. */
 export interface AudienceStore {
   /**
@@ -114,7 +142,7 @@ export interface AudienceStore {
 }
 
 /** All that a node needs of its store. */
-export type NodeStore = ClusterStore & EpochStore & AudienceStore;
+export type NodeStore = ClusterStore & EpochStore & CourseStore & AudienceStore;
 
 /** The store did not answer in time, or answered nonsense: decide from what was known. */
 export class StoreUnavailable extends Error {

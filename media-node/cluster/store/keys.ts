@@ -79,6 +79,14 @@ export function epochKey(name: ClusterStreamName, source: string): string {
 }
 
 /**
+ * String: `<breaks> <began, Unix ms or -> <shape>` of a source of a stream.
+ * @throws {RangeError} when {@link isStorableName} says no
+ */
+export function courseKey(name: ClusterStreamName, source: string): string {
+  return epochKey(name, source).replace("hearth/epochs/", "hearth/courses/");
+}
+
+/**
  * HyperLogLogs: who watched a stream in a span. Three take turns: one is written, one is read, one is gone.
  * @throws {RangeError} when {@link isStorableName} says no
  */

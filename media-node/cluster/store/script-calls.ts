@@ -1,6 +1,7 @@
-import type { ClusterStreamName, StreamClaim } from "./contract.ts";
+import type { ClusterStreamName, CourseSeen, StreamClaim } from "./contract.ts";
 import {
   audienceKeys,
+  courseKey,
   epochKey,
   isStorableWord,
   nodeLeasesKey,
@@ -9,11 +10,14 @@ import {
   streamKeys,
 } from "./keys.ts";
 import {
+  agreeCourseScript,
   agreeEpochScript,
   claimScript,
   countAudienceScript,
   dropNodeScript,
+  largestCount,
   lookupScript,
+  mostBreaks,
   putNodeScript,
   releaseScript,
   snapshotScript,
@@ -72,6 +76,19 @@ export function agreeEpochCall(name: ClusterStreamName, source: string, mediaMs:
   const args = [Math.round(mediaMs), ...(heldMs === undefined ? [] : [Math.round(heldMs)])];
   if (!args.every(Number.isSafeInteger)) throw new RangeError("a time that the store cannot keep");
   return { script: agreeEpochScript, keys: [epochKey(name, source)], args: [String(args[0]), String(args[1] ?? "")] };
+}
+
+/** Reply: {@link parseCourse}. */
+export function agreeCourseCall(name: ClusterStreamName, source: string, seen: CourseSeen): ScriptCall {
+  const { shape, breaks, isFollowed } = seen;
+  const beganMs = seen.beganMs === undefined ? undefined : Math.floor(seen.beganMs);
+  if (!/^[0-9a-z]{1,64}$/i.test(shape)) throw new RangeError("a shape that the store cannot keep");
+  const isCount = Number.isSafeInteger(breaks) && breaks >= 0 && breaks <= mostBreaks;
+  if (!isCount) throw new RangeError("a count that the store cannot keep");
+  if (beganMs !== undefined && !(beganMs >= 0 && beganMs <= largestCount))
+    throw new RangeError("a time that the store cannot keep");
+  const args = [shape, String(breaks), isFollowed ? "1" : "0", String(beganMs ?? "")];
+  return { script: agreeCourseScript, keys: [courseKey(name, source)], args };
 }
 
 /** Reply: {@link parseCount}. */

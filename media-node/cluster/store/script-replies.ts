@@ -2,7 +2,7 @@
  * What the scripts answer, as values. Servers differ: a number may come as text, and anything may have been planted.
  * What has the wrong shape as a whole is {@link StoreUnavailable}; a single entry that is wrong is left out.
  */
-import { StoreUnavailable, type ClaimResult, type ClusterSnapshot } from "./contract.ts";
+import { StoreUnavailable, type ClaimResult, type ClusterSnapshot, type Course } from "./contract.ts";
 import { storeLimits } from "./keys.ts";
 
 /** Of `snapshotCall`. */
@@ -38,6 +38,13 @@ export function parseCount(reply: unknown): number {
   const count = typeof reply === "string" && /^\d{1,16}$/.test(reply) ? Number(reply) : reply;
   if (typeof count !== "number" || !Number.isSafeInteger(count) || count < 0) throw nonsense("number");
   return count;
+}
+
+/** Of `agreeCourseCall`. */
+export function parseCourse(reply: unknown): Course {
+  if (!Array.isArray(reply)) throw nonsense("course");
+  const [breaks, began] = reply as unknown[];
+  return { breaks: parseCount(breaks), ...(began !== "" && { beganMs: parseCount(began) }) };
 }
 
 function parseRecords(reply: unknown): readonly string[] {

@@ -3,10 +3,13 @@ import {
   type ClaimResult,
   type ClusterSnapshot,
   type ClusterStreamName,
+  type Course,
+  type CourseSeen,
   type NodeStore,
   type StreamClaim,
 } from "./contract.ts";
 import {
+  agreeCourseCall,
   agreeEpochCall,
   claimCall,
   countAudienceCall,
@@ -17,7 +20,7 @@ import {
   snapshotCall,
   type ScriptCall,
 } from "./script-calls.ts";
-import { parseClaim, parseCount, parseSnapshot, parseUrls } from "./script-replies.ts";
+import { parseClaim, parseCount, parseCourse, parseSnapshot, parseUrls } from "./script-replies.ts";
 
 /** Where scripts run: the part that differs between a socket and REST. */
 export interface ScriptRunner {
@@ -76,6 +79,10 @@ class ScriptStore implements NodeStore {
     const epochMs = parseCount(await this.#runner.run(agreeEpochCall(name, source, mediaMs, heldMs)));
     if (epochMs === 0) throw new StoreUnavailable("the store answered no time");
     return epochMs;
+  }
+
+  async agreeCourse(name: ClusterStreamName, source: string, seen: CourseSeen): Promise<Course> {
+    return parseCourse(await this.#runner.run(agreeCourseCall(name, source, seen)));
   }
 
   async countAudience(name: ClusterStreamName, viewers: readonly string[]): Promise<number> {

@@ -205,6 +205,32 @@ redis.call('SET', KEYS[1], digits(epoch) .. ' ' .. digits(math.max(0, measured))
 return digits(epoch)
 `;
 
+/** No stream breaks off so often. What stands there and claims it is no course. */
+export const mostBreaks = 2 ** 31;
+
+/**
+ * Agrees on how a source has gone on. A key of its own: nodes of earlier versions read the epoch's value as a whole.
+ * KEYS: course; ARGV: shape, breaks, 1 where its caller saw every break, began (Unix ms) or "".
+ * @returns `[breaks, began or ""]`
+ */
+export const agreeCourseScript = `${nowMs}
+local shape, breaks, began = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[4])
+local value, known, first, last = redis.pcall('GET', KEYS[1]), nil, nil, nil
+if type(value) == 'string' and #value < 128 then known, first, last = string.match(value, '^(%d+) ([%d-]+) (%w+)$') end
+known, first = tonumber(known), tonumber(first)
+if known and known <= ${mostBreaks} then
+  if first and first >= 0 and first <= ${largestCount} then began = math.min(began or first, first) end
+  if ARGV[3] ~= '1' and last ~= shape then
+    breaks = math.max(breaks, known + 1)
+  elseif breaks <= known then
+    breaks, shape = known, last
+  end
+end
+local text = began and digits(began) or '-'
+redis.call('SET', KEYS[1], digits(breaks) .. ' ' .. text .. ' ' .. shape, 'PX', ${epochAgreementMs})
+return { digits(breaks), began and text or '' }
+`;
+
 /**
  * Counts viewers. KEYS: the three of a stream, the span's number modulo 3; ARGV: ids of who watches at this node.
  * @returns how many different ones there were in the span before this one

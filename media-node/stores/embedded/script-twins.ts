@@ -4,6 +4,7 @@
  */
 import { audienceMs, nodeLeaseMs, storeLimits, streamLeaseMs } from "../../cluster/store/keys.ts";
 import {
+  agreeCourseScript,
   agreeEpochScript,
   claimScript,
   countAudienceScript,
@@ -14,6 +15,7 @@ import {
   largestCount,
   lookupScript,
   missedLeaseMs,
+  mostBreaks,
   nodesMemoryMs,
   putNodeScript,
   releaseScript,
@@ -37,6 +39,7 @@ export const scriptTwins: ReadonlyMap<string, ScriptTwin> = new Map([
   [putNodeScript, { minKeys: 2, args: 2, run: putNode }],
   [dropNodeScript, { minKeys: 2, args: 1, run: dropNode }],
   [agreeEpochScript, { minKeys: 1, args: 2, run: agreeEpoch }],
+  [agreeCourseScript, { minKeys: 1, args: 4, run: agreeCourse }],
   [countAudienceScript, { minKeys: 3, args: undefined, run: countAudience }],
   [snapshotScript, { minKeys: 2, args: 1, run: snapshot }],
 ]);
@@ -199,6 +202,24 @@ function agreeEpoch(keyspace: Keyspace, keys: readonly string[], args: readonly 
   }
   keyspace.set(key, { kind: "string", text: `${epoch} ${Math.max(0, measured)}` }, nowMs + epochAgreementMs);
   return String(epoch);
+}
+
+function agreeCourse(keyspace: Keyspace, keys: readonly string[], args: readonly string[]): RespValue {
+  const [key = ""] = keys;
+  let [shape = "", , , began = ""] = args;
+  let breaks = Number(args[1]);
+  const stored = keyspace.get(key);
+  const text = stored?.kind === "string" && stored.text.length < 128 ? stored.text : "";
+  const [, known, first = "", last = ""] = /^(\d+) ([\d-]+) ([0-9A-Za-z]+)$/.exec(text) ?? [];
+  if (known !== undefined && Number(known) <= mostBreaks) {
+    if (/^\d+$/.test(first) && Number(first) <= largestCount)
+      began = String(Math.min(Number(began === "" ? first : began), Number(first)));
+    if (args[2] !== "1" && last !== shape) breaks = Math.max(breaks, Number(known) + 1);
+    else if (breaks <= Number(known)) [breaks, shape] = [Number(known), last];
+  }
+  const kept = `${breaks} ${began === "" ? "-" : began} ${shape}`;
+  keyspace.set(key, { kind: "string", text: kept }, keyspace.nowMs() + epochAgreementMs);
+  return [String(breaks), began];
 }
 
 /** Redis estimates; here every id is kept: a laptop has few. */
