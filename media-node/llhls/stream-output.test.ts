@@ -307,6 +307,24 @@ test("a picture that was announced and never comes does not keep the sound waiti
   assert.equal(audio!.segments.filter(({ discontinuities }) => discontinuities > 0).length, 1);
 });
 
+test("sound that comes a moment after the pictures is waited for, though a cell ends just after a key frame was due", () => {
+  const samples = syntheticSamples({ durationMs: 6_000, isKeyframe: (index) => index % 100 === 0 });
+  const only = edge();
+  only.feed(samples.filter(({ trackId, dts }) => dts < (trackId === 0 ? 4_100 * 90 : 3_500 * 48)));
+  const [video, audio] = only.output.tracks;
+  assert.deepEqual(
+    video!.segments.map(({ isComplete, durationMs }) => [isComplete, Math.round(durationMs)]),
+    [
+      [true, 3_960],
+      [true, 40],
+      [false, 0],
+    ],
+  );
+  assert.deepEqual([audio!.lastCompleteMsn, only.output.isPlayable], [undefined, false]);
+  only.feed(samples.filter(({ trackId, dts }) => trackId === 1 && dts >= 3_500 * 48 && dts < 4_100 * 48));
+  assert.deepEqual([audio!.lastCompleteMsn, only.output.isPlayable], [1, true]);
+});
+
 test("what another edge joined in its middle is found in the whole of it", () => {
   const samples = syntheticSamples({ durationMs: 16_000 });
   const whole = edge();

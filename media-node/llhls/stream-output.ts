@@ -133,14 +133,21 @@ export class StreamOutput implements StreamReader {
   }
 
   /**
-   * Every track has a whole segment; a track that has none when the leading one has two is silent and not waited for.
+   * Every track has a whole segment; a track that has none when the leading one has two is silent and not waited for. A
+   * key frame just before a cell's end makes a segment of a frame or two, in which no other track can have come.
    */
   get isPlayable(): boolean {
     const lead = this.lead;
     if (lead?.lastCompleteMsn === undefined) return false;
     // Asked at every request.
-    let whole = 0;
-    for (const segment of lead.segments) if (segment.isComplete && ++whole === 2) return true;
+    let isFirst = true;
+    let furtherMs = 0;
+    for (const { isComplete, durationMs } of lead.segments) {
+      if (!isComplete) continue;
+      if (!isFirst) furtherMs += durationMs;
+      if (furtherMs >= this.grid.cellMs / 2) return true;
+      isFirst = false;
+    }
     const sending = this.tracks.filter(({ trackId }) => !this.#silent.has(trackId));
     return sending.every((track) => track.lastCompleteMsn !== undefined);
   }
