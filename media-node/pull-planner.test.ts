@@ -12,7 +12,7 @@ const { config } = parseServerXml(
   `<Server version="8"><Type>edge</Type><IP>*</IP><Bind/><VirtualHosts><VirtualHost><Name>v</Name>
   <SignedPolicy><PolicyQueryKeyName>pol</PolicyQueryKeyName><SignatureQueryKeyName>sig</SignatureQueryKeyName><SecretKey>k</SecretKey></SignedPolicy>
   <Origins><Properties><RetryCount>3</RetryCount></Properties>${origin("/app/", "ovt", "o:9000/app/")}${origin("/cam/", "rtsp", "cam/")}${origin("/tls/", "rtsps", "cam/", ownClock)}</Origins>
-  <Applications><Application><Name>tls</Name><Type>live</Type><Providers><RTSPPull/></Providers></Application><Application><Name>*</Name><Type>live</Type><Providers><OVT/></Providers></Application></Applications>
+  <Applications><Application><Name>tls</Name><Type>live</Type><Providers><RTSPPull/></Providers></Application><Application><Name>cam</Name><Type>live</Type><Providers><OVT/></Providers></Application><Application><Name>*</Name><Type>live</Type><Providers><OVT/></Providers></Application></Applications>
   </VirtualHost></VirtualHosts></Server>`,
   { path: "f", env: {} },
 );
