@@ -19,7 +19,11 @@ export interface FragmentOptions {
   readonly baseTime: number;
   /** Given for Annex B data: which NAL units are kept. They get 4-byte lengths instead of start codes. */
   readonly keepNal?: (data: Uint8Array, start: number, end: number) => boolean;
+  /** NAL units with their lengths, put before those of every sync sample. */
+  readonly syncHead?: Uint8Array;
 }
+
+const none = new Uint8Array();
 
 /** A view writes what is too large without a word, and wrong. */
 const [maxUint32, maxInt32] = [2 ** 32 - 1, 2 ** 31 - 1];
@@ -51,13 +55,13 @@ const fixedMoof = 8 + 16 + 8 + 16 + 20 + 20;
  * @throws {RangeError} when a duration or an offset does not fit into its field
  */
 export function serializeFragment(samples: readonly FragmentSample[], options: FragmentOptions): Buffer {
-  const { isVideo, keepNal } = options;
+  const { isVideo, keepNal, syncHead = none } = options;
   const bounds: number[] = [];
   const sizes: number[] = [];
   let mediaSize = 0;
   let hasOffsets = false;
-  for (const { data, pts, dts } of samples) {
-    const size = keepNal ? nalSize(data, keepNal, bounds) : data.length;
+  for (const { data, pts, dts, isSync } of samples) {
+    const size = keepNal ? (isSync ? syncHead.length : 0) + nalSize(data, keepNal, bounds) : data.length;
     sizes.push(size);
     mediaSize += size;
     hasOffsets ||= pts !== dts;
@@ -82,7 +86,7 @@ export function serializeFragment(samples: readonly FragmentSample[], options: F
   writeHeader(view, at, 8 + mediaSize, boxes.mdat);
   at += 8;
   if (keepNal) {
-    writeNals(bytes, at, samples, sizes, bounds);
+    writeNals(bytes, at, samples, { sizes, bounds, syncHead });
     return bytes;
   }
   for (const { data } of samples) {
@@ -107,14 +111,22 @@ function writeNals(
   bytes: Buffer,
   start: number,
   samples: readonly FragmentSample[],
-  sizes: readonly number[],
-  bounds: readonly number[],
+  {
+    sizes,
+    bounds,
+    syncHead,
+  }: { readonly sizes: readonly number[]; readonly bounds: readonly number[]; readonly syncHead: Uint8Array },
 ): void {
   let at = start;
   let next = 0;
   for (let index = 0; index < samples.length; index++) {
-    const { data } = samples[index]!;
-    for (const sampleEnd = at + sizes[index]!; at < sampleEnd; next += 2) {
+    const { data, isSync } = samples[index]!;
+    const sampleEnd = at + sizes[index]!;
+    if (isSync) {
+      bytes.set(syncHead, at);
+      at += syncHead.length;
+    }
+    for (; at < sampleEnd; next += 2) {
       const nalStart = bounds[next]!;
       const nalEnd = bounds[next + 1]!;
       at = bytes.writeUInt32BE(nalEnd - nalStart, at);

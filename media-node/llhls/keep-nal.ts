@@ -1,3 +1,4 @@
+import { ByteWriter } from "../bytes/byte-writer.ts";
 import { nalType, nalTypeOf, parseAvcConfig } from "../codecs/h264.ts";
 import { h265NalTypeOf, parseHvcConfig } from "../codecs/h265.ts";
 import type { OutputTrack } from "./cmaf-track-of.ts";
@@ -16,6 +17,19 @@ export function keepNalOf(track: OutputTrack): KeepNal | undefined {
   if (track.codec === "h264") return keepAvc(track.decoderConfig);
   if (track.codec === "h265") return keepHevc(track.decoderConfig);
   return undefined;
+}
+
+/**
+ * The parameter sets of an H.264 sample entry as NAL units with 4-byte lengths, to stand before every key frame. ffmpeg reads the
+ * first init segment only: without them it shows rubbish from a change of resolution or of source on. Whether the source repeats
+ * them must make no difference, or two edges would write different bytes.
+ */
+export function syncHeadOf(track: OutputTrack): Uint8Array | undefined {
+  if (track.codec !== "h264") return undefined;
+  const { sps, pps } = parseAvcConfig(track.decoderConfig);
+  const writer = new ByteWriter(128);
+  for (const set of [...sps, ...pps]) writer.u32(set.length).bytes(set);
+  return writer.finish();
 }
 
 function keepAvc(config: Uint8Array): KeepNal {

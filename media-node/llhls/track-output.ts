@@ -3,7 +3,7 @@ import { withoutDelimiter } from "../codecs/av1.ts";
 import { serializeInitSegment } from "../cmaf/init-segment.ts";
 import type { Sample } from "../core/sample.ts";
 import { codecsOf, isCmafTrack, type OutputTrack, type Packaging } from "./cmaf-track-of.ts";
-import { keepNalOf } from "./keep-nal.ts";
+import { keepNalOf, syncHeadOf } from "./keep-nal.ts";
 import { isGap, segmentSize, type MediaSegment, type Part } from "./media-segment.ts";
 import { serializeFileName, type FileTrackType } from "./names.ts";
 import { PreparedFile } from "./reply.ts";
@@ -66,6 +66,7 @@ export class TrackOutput implements SegmentSink {
   #codecs: string;
   #initUri: string;
   #keepNal: ReturnType<typeof keepNalOf>;
+  #syncHead: Uint8Array | undefined;
   #segments: MediaSegment[] = [];
   /** Discontinuities since the last segment began. */
   #breaks = 0;
@@ -90,6 +91,7 @@ export class TrackOutput implements SegmentSink {
     this.#track = track;
     this.#codecs = codecsOf(track);
     this.#keepNal = keepNalOf(track);
+    this.#syncHead = syncHeadOf(track);
     this.#initUri = this.#addInit();
   }
 
@@ -173,6 +175,7 @@ export class TrackOutput implements SegmentSink {
     this.#track = track;
     this.#codecs = codecsOf(track);
     this.#keepNal = keepNalOf(track);
+    this.#syncHead = syncHeadOf(track);
     this.#initUri = this.#addInit();
     this.countBreaks(breaks);
   }
@@ -399,6 +402,7 @@ export class TrackOutput implements SegmentSink {
       isVideo: this.type === "video",
       baseTime: samples[0]!.dts,
       ...(this.#keepNal && { keepNal: this.#keepNal }),
+      ...(this.#syncHead && { syncHead: this.#syncHead }),
     });
   }
 

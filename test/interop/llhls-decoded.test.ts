@@ -11,6 +11,7 @@ import { serializeAdtsHeader } from "../../media-node/codecs/aac.ts";
 import { joinAnnexB } from "../../media-node/codecs/annex-b.ts";
 import { parseAvcConfig } from "../../media-node/codecs/h264.ts";
 import { parseHvcConfig } from "../../media-node/codecs/h265.ts";
+import type { Sample } from "../../media-node/core/sample.ts";
 import type { StreamOutput } from "../../media-node/llhls/stream-output.ts";
 import { makeClip, type Clip, type ClipOptions } from "../support/clip.ts";
 import { cutClip, cutStartMs } from "../support/cut-clip.ts";
@@ -52,6 +53,33 @@ for (const [kind, { format, ...options }] of Object.entries(kinds)) {
     }
   });
 }
+
+test("pictures of another size come out as they went in, also where only the first init segment is read", async () => {
+  const clips = await Promise.all(["320x180", "480x270"].map((size) => makeClip({ seconds: 2, size, audio: "none" })));
+  const folder = await mkdtemp(join(tmpdir(), "hearth-decoded-"));
+  try {
+    const [source, made] = [join(folder, "source.h264"), join(folder, "made.mp4")];
+    const after = (ticks: number) => (sample: Sample) => ({
+      ...sample,
+      pts: sample.pts + ticks,
+      dts: sample.dts + ticks,
+    });
+    const tracks = clips.map(
+      (clip, index) => cutClip({ ...clip, samples: clip.samples.map(after(index * 180_000)) }).tracks[0]!,
+    );
+    const files = tracks.flatMap((track) => track.segments.flatMap(({ uri }) => [...track.file(uri)!.pieces]));
+    await writeFile(made, Buffer.concat([...tracks[0]!.file(tracks[0]!.segments[0]!.initUri)!.pieces, ...files]));
+    await writeFile(
+      source,
+      Buffer.concat(clips.flatMap((clip) => [parameterSets(clip), ...clip.samples.map(({ data }) => data)])),
+    );
+    const expected = await hashes(source, ["-f", "h264"], "v");
+    assert.equal(expected.length, clips[0]!.samples.length + clips[1]!.samples.length);
+    assert.deepEqual(await hashes(made, [], "v"), expected);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+});
 
 for (const video of ["av1", "vp9"] as const) {
   test(`every picture of ${video} comes out as it went in, and mp4box and ffprobe know what it is`, async () => {
