@@ -41,6 +41,23 @@ test("a page that is listed may read the answer, another not; caches are told th
   assert.deepEqual([...refused], ["Cache-Control", "no-cache", "X", "1", "Vary", "Accept-Encoding, Origin"]);
 });
 
+test("pages that take turns get what is theirs, and a change of the rules counts at once", () => {
+  const [first, second] = ["https://page.example.com", "http://page.example.com"];
+  const arrays = [send(listed, first), send(listed, second), send(listed, first), send(listed, second)];
+  assert.deepEqual(
+    arrays.map((all) => all[all.indexOf("Access-Control-Allow-Origin") + 1]),
+    [first, second, first, second],
+  );
+  assert.ok(arrays[0] === arrays[2] && arrays[1] === arrays[3]);
+  const changed = { ...listed, crossDomains: { urls: ["*"], headers: [] } };
+  assert.ok(send(changed, first).join("|").includes("Access-Control-Allow-Origin|*"));
+  assert.ok(
+    send({ ...listed, methods: "POST" }, first)
+      .join("|")
+      .includes("Access-Control-Allow-Methods|POST"),
+  );
+});
+
 test("the page of a viewer whom the router sent on is not known, and is let in", () => {
   assert.equal(send(listed, "null", "rt=ticket").includes("null"), true);
   assert.equal(send(listed, "null").includes("null"), false);

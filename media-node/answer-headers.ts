@@ -65,31 +65,60 @@ class RuledExchange implements PlainExchange {
   }
 }
 
+/** What the CORS headers of an answer depend on, and what they are. */
+interface Asked {
+  readonly crossDomains: CrossDomainsConfig;
+  readonly methods: string;
+  readonly origin: string | undefined;
+  readonly requestedHeaders: string | undefined;
+  readonly isSentOn: boolean;
+  readonly cors: readonly string[];
+}
+
+/** Viewers of one page ask alike, one after the other. */
+let lastAsked: Asked | undefined;
+
 function corsOf(
   header: (name: string) => string | undefined,
-  { query }: ViewerTarget,
+  target: ViewerTarget,
   { crossDomains, methods }: AnswerRules,
 ): readonly string[] {
-  return crossDomainHeaders(crossDomains, {
-    origin: header("origin"),
-    requestedHeaders: header("access-control-request-headers"),
-    methods,
-    isSentOn: query.has(ticketQueryKey),
-  });
+  const origin = header("origin");
+  const requestedHeaders = header("access-control-request-headers");
+  // Of no other page does it matter.
+  const isSentOn = origin === "null" && target.query.has(ticketQueryKey);
+  const isAsBefore =
+    lastAsked?.crossDomains === crossDomains &&
+    lastAsked.methods === methods &&
+    lastAsked.origin === origin &&
+    lastAsked.requestedHeaders === requestedHeaders &&
+    lastAsked.isSentOn === isSentOn;
+  if (lastAsked && isAsBefore) return lastAsked.cors;
+  const asked = { crossDomains, methods, origin, requestedHeaders, isSentOn };
+  lastAsked = { ...asked, cors: crossDomainHeaders(crossDomains, asked) };
+  return lastAsked.cors;
+}
+
+/** What was made of one array of headers. */
+interface Made {
+  /** The last, and what it was made with. */
+  readonly cors: readonly string[];
+  readonly headers: readonly string[];
+  readonly byText: Map<string, readonly string[]>;
 }
 
 /** Arrays made of others, so that the door meets the same array for the same headers again. */
-const made = new WeakMap<readonly string[], Map<string, readonly string[]>>();
+const made = new WeakMap<readonly string[], Made>();
 const maxMadePerArray = 64;
 
 function ruled(headers: readonly string[], cors: readonly string[]): readonly string[] {
+  const known = made.get(headers);
+  if (known?.cors === cors) return known.headers;
+  const byText = known?.byText ?? new Map<string, readonly string[]>();
   const key = JSON.stringify(cors);
-  const known = made.get(headers) ?? new Map<string, readonly string[]>();
-  made.set(headers, known);
-  const before = known.get(key);
-  if (before) return before;
-  const now = rewrite(headers, cors);
-  if (known.size < maxMadePerArray) known.set(key, now);
+  const now = byText.get(key) ?? rewrite(headers, cors);
+  if (byText.size < maxMadePerArray) byText.set(key, now);
+  made.set(headers, { cors, headers: now, byText });
   return now;
 }
 

@@ -70,4 +70,4 @@ const serverXml = (
 <Origins><Origin><Location>/app/stream</Location><Pass><Scheme>file</Scheme><Urls><Url>${clip}</Url></Urls></Pass></Origin>
 </Origins><Applications><Application><Name>app</Name><Type>live</Type><Publishers><LLHLS>
 <ChunkDuration>${part}</ChunkDuration><SegmentDuration>${segment}</SegmentDuration><SegmentCount>10</SegmentCount>
-</LLHLS></Publishers></Application></Applications></VirtualHost></VirtualHosts></Server>`;
+<CrossDomains><Url>*</Url></CrossDomains></LLHLS></Publishers></Application></Applications></VirtualHost></VirtualHosts></Server>`;
