@@ -9,6 +9,8 @@ export interface Directives {
   readonly isLegacy: boolean;
   /** Also what is older than the live window, where that is kept. */
   readonly isRewind: boolean;
+  /** The list begins behind what this node never had: for players that do not know gaps. */
+  readonly isGapless?: boolean;
 }
 
 /** What holds where a query does not say. */
@@ -34,13 +36,15 @@ export function parseDirectives(
   const isDelta = skip === "YES" || skip === "v2";
   const isLegacy = choiceOf(query, "_HLS_legacy") ?? defaults.isLegacy;
   const isRewind = choiceOf(query, "_HLS_rewind") ?? defaults.isRewind;
-  if (msn === null) return { isDelta, isLegacy, isRewind };
-  if (part === null) return { msn: Number(msn), isDelta, isLegacy, isRewind };
-  return { msn: Number(msn), part: Number(part), isDelta, isLegacy, isRewind };
+  const isGapless = choiceOf(query, "_HLS_gaps") === false;
+  const wanted = { isDelta, isLegacy, isRewind, ...(isGapless && { isGapless }) };
+  if (msn === null) return wanted;
+  if (part === null) return { msn: Number(msn), ...wanted };
+  return { msn: Number(msn), part: Number(part), ...wanted };
 }
 
 /** `YES` or `NO`, in any case; undefined for everything else. */
-export function choiceOf(query: QueryValues, key: "_HLS_legacy" | "_HLS_rewind"): boolean | undefined {
+export function choiceOf(query: QueryValues, key: "_HLS_legacy" | "_HLS_rewind" | "_HLS_gaps"): boolean | undefined {
   const value = query.get(key)?.toUpperCase();
   return value === "YES" ? true : value === "NO" ? false : undefined;
 }

@@ -453,6 +453,27 @@ test("who asks for a gap is led to what comes after it", async (t) => {
   assert.equal((await room.fetch(next)).status, 200);
 });
 
+test("a list for VLC, which does not know gaps, begins behind them; it is asked for by its own address", async (t) => {
+  const room = await Room.open(t);
+  const { video, master } = await room.play(10_100);
+  assert.doesNotMatch(master, /_HLS_gaps/);
+  const ofVlc = await (
+    await room.fetch("llhls.m3u8", { headers: { "user-agent": "VLC/3.0.21 LibVLC/3.0.21" } })
+  ).text();
+  const uris = [...ofVlc.matchAll(/^chunklist_.*$|URI="(chunklist_[^"]*)"/gm)].map(([line, uri]) => uri ?? line);
+  assert.equal(uris.length, 2);
+  for (const uri of uris) assert.match(uri, /&_HLS_gaps=NO$/);
+  const [listed, gapless] = [await (await room.fetch(video)).text(), await (await room.fetch(uris.at(-1)!)).text()];
+  assert.match(listed, /#EXT-X-GAP/);
+  assert.doesNotMatch(gapless, /#EXT-X-GAP/);
+  const names = (text: string): string[] => text.match(/^seg_.*$/gm) ?? [];
+  // Behind the last gap stands its own name first.
+  const behind = names(listed.slice(listed.lastIndexOf("#EXT-X-GAP"))).slice(1);
+  assert.ok(behind.length >= 3);
+  assert.deepEqual(names(gapless), behind);
+  assert.match(gapless, new RegExp(`^#EXT-X-MEDIA-SEQUENCE:${behind[0]!.split("_")[2]}$`, "m"));
+});
+
 test("an edge that takes in what its origin remembers shows no list before it has all of it", async (t) => {
   const room = await Room.open(t);
   const answer = room.fetch("llhls.m3u8");

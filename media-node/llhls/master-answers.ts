@@ -63,7 +63,7 @@ export class MasterAnswers {
       return;
     }
     const token = sessions.tokenFor(request, live, admission);
-    const childQuery = `session=${token}${passedOn(target.query)}`;
+    const childQuery = `session=${token}${passedOn(target)}`;
     const childPath = admission?.target && { childPath: `/${target.app}/${target.stream}/` };
     const { tracks } = description;
     const about = { tracks, childQuery, ...childPath, subtitles: listedSubtitles(live.output, playlist, tracks) };
@@ -73,10 +73,17 @@ export class MasterAnswers {
   }
 }
 
+/**
+ * VLC 3 begins with the first segment of a list though it is a gap, and would take what it is led to instead a second time,
+ * under its own name (docs/decisions/ll-hls-segments.md).
+ */
+const knowsNoGaps = /\bVLC\//;
+
 /** What a viewer asked of the master holds for the playlists it names. */
-function passedOn(query: URLSearchParams): string {
-  const keys = ["_HLS_legacy", "_HLS_rewind"] as const;
+function passedOn({ query, userAgent = "" }: ViewerTarget): string {
+  const keys = ["_HLS_legacy", "_HLS_rewind", "_HLS_gaps"] as const;
   const passed = keys.map((key) => (query.has(key) ? `&${key}=${choiceOf(query, key) ? "YES" : "NO"}` : ""));
+  if (!query.has("_HLS_gaps") && knowsNoGaps.test(userAgent)) passed.push("&_HLS_gaps=NO");
   return passed.join("");
 }
 

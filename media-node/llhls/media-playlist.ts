@@ -16,6 +16,8 @@ export interface MediaPlaylistOptions {
   readonly isDelta: boolean;
   /** Lists what can be rewound to before the live window. */
   readonly isRewind?: boolean;
+  /** Leaves out what the list would begin with as gaps. */
+  readonly isGapless?: boolean;
 }
 
 /** A delta leaves out what is older than this many target durations (RFC 8216bis §4.4.3.8: at least six). */
@@ -36,11 +38,11 @@ export function mediaPlaylist(track: TrackOutput, options: MediaPlaylistOptions)
   const { isLegacy, targetSeconds } = options;
   const live = track.segments;
   const older = options.isRewind && live[0] ? (track.rewind?.before(live[0].msn) ?? []) : [];
-  const segments: readonly ListedSegment[] = older.length > 0 ? [...older.map(listedOf), ...live] : live;
-  const discontinuitySequence = older.reduce(
-    (left, { discontinuities }) => left - discontinuities,
-    track.discontinuitySequence,
-  );
+  const all: readonly ListedSegment[] = older.length > 0 ? [...older.map(listedOf), ...live] : live;
+  const firstWithMedia = options.isGapless ? all.findIndex((segment) => !isListedAsGap(segment)) : 0;
+  const segments = firstWithMedia > 0 ? all.slice(firstWithMedia) : all;
+  const passed = all.slice(0, all.length - segments.length);
+  const discontinuitySequence = track.discontinuitySequence - breaksIn(older) + breaksIn(passed);
   const lastWhole = track.lastListedMsn ?? -1;
   const isWhole = ({ isComplete, msn }: ListedSegment): boolean => isComplete && (isLegacy || msn <= lastWhole);
   const listed = isLegacy ? segments.filter(isWhole) : segments;
@@ -94,6 +96,12 @@ type ListedSegment = Pick<
   MediaSegment,
   "msn" | "uri" | "initUri" | "startMs" | "durationMs" | "discontinuities" | "parts" | "isComplete"
 > & { readonly isGap?: boolean };
+
+/** A segment that is still being made has media, or will have. */
+const isListedAsGap = (segment: ListedSegment): boolean => segment.isComplete && (segment.isGap ?? isGap(segment));
+
+const breaksIn = (segments: readonly Pick<ListedSegment, "discontinuities">[]): number =>
+  segments.reduce((sum, { discontinuities }) => sum + discontinuities, 0);
 
 const noParts: MediaSegment["parts"] = [];
 

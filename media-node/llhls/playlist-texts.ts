@@ -24,7 +24,11 @@ export class PlaylistTexts {
     this.#options = options;
   }
 
-  media(stream: StreamOutput, track: TrackOutput, { isDelta, isLegacy, isRewind }: Directives): PreparedText {
+  media(
+    stream: StreamOutput,
+    track: TrackOutput,
+    { isDelta, isLegacy, isRewind, isGapless = false }: Directives,
+  ): PreparedText {
     const version = versionOf(stream, track);
     let prepared = this.#prepared.get(track);
     if (!prepared) this.#prepared.set(track, (prepared = { version, texts: [] }));
@@ -32,12 +36,12 @@ export class PlaylistTexts {
       prepared.version = version;
       prepared.texts.length = 0;
     }
-    const kind = (isDelta ? 1 : 0) + (isLegacy ? 2 : 0) + (isRewind ? 4 : 0);
+    const kind = (isDelta ? 1 : 0) + (isLegacy ? 2 : 0) + (isRewind ? 4 : 0) + (isGapless ? 8 : 0);
     const known = prepared.texts[kind];
     if (known) return known;
     const siblings = stream.tracks.filter((other) => isSibling(other, track));
     const { epochMs } = stream.stream.description;
-    const options = { ...this.#options, epochMs, siblings, isDelta, isLegacy, isRewind };
+    const options = { ...this.#options, epochMs, siblings, isDelta, isLegacy, isRewind, isGapless };
     return (prepared.texts[kind] = new PreparedText(mediaPlaylist(track, options)));
   }
 }

@@ -225,7 +225,8 @@ const rules: Readonly<Record<string, Held>> = {
     ["players", "hls.js plays 15 s in low-latency mode without a stall, with times since 1970"],
     ["players", "ffmpeg plays 10 s of both tracks without an error"],
     ["stock", "GStreamer plays both tracks of ${form} by ${bin}"],
-    ["stock", "VLC plays both tracks of ${form}"],
+    ["stock", "VLC plays both tracks of LL-HLS from an edge that has just begun"],
+    ["stock", "VLC plays both tracks of MPEG-TS"],
   ],
 };
 
