@@ -101,6 +101,10 @@ class CourseSource implements Source {
     this.#renewal = every(agreement.clock, renewEveryMs, () => void (this.#isDue = true));
   }
 
+  get connectMs(): number | undefined {
+    return this.#source.connectMs;
+  }
+
   get hopMs(): number | undefined {
     return this.#source.hopMs;
   }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FakeSource } from "../test/support/fake-source.ts";
 import { audioTrack, describe, syntheticSamples, videoTrack } from "../test/support/synthetic-media.ts";
+import { withAgreedCourse } from "./agreed-course.ts";
 import { withAgreedEpoch } from "./agreed-epoch.ts";
 import { StoreUnavailable, type EpochStore } from "./cluster/store/contract.ts";
 import { hearthEpochMs } from "./core/epoch.ts";
@@ -152,5 +153,20 @@ test("a node renews what it goes by once a minute, with what it measures then", 
     [0, undefined],
     [61_000, epochMs],
   ]);
+  await source.close({ code: "done" });
+});
+
+test("how long it took to connect and how far the origin is are the source's own", async () => {
+  const clock = new ManualClock();
+  const agreeing = { agreeEpoch: async () => 0, agreeCourse: async () => ({ breaks: 0 }) };
+  const fake = Object.assign(new FakeSource(omeLike(clock.wallMs())), { connectMs: 7, hopMs: 30 });
+  const storeOf = () => agreeing;
+  const open = withAgreedCourse(
+    withAgreedEpoch(async () => fake, { storeOf, clock, logger: silentLogger }),
+    { storeOf, clock },
+  );
+  const source = await open("ovt://origin/app/stream", { signal: new AbortController().signal, stream });
+  assert.notEqual(source, fake);
+  assert.deepEqual([source.connectMs, source.hopMs], [7, 30]);
   await source.close({ code: "done" });
 });

@@ -76,6 +76,10 @@ class AgreedSource implements Source {
     this.#renewal = every(agreement.clock, renewEveryMs, () => void (this.#isDue = true));
   }
 
+  get connectMs(): number | undefined {
+    return this.#source.connectMs;
+  }
+
   get hopMs(): number | undefined {
     return this.#source.hopMs;
   }
