@@ -1,5 +1,6 @@
 // hls.js in low-latency mode with content steering: the router's master playlist names two nodes, and hls.js leaves one
 // that drains or dies by itself. When neither plays, the master is asked anew.
+import { goOnAfterSteering } from "./steered-hls.js";
 import Hls from "./vendor/hls.min.mjs";
 
 /**
@@ -23,6 +24,7 @@ export function playLlHls(stream, viewing, why, nodeOf) {
     const mine = new Hls({ lowLatencyMode: true, backBufferLength: 10, maxLiveSyncPlaybackRate: 1.1 });
     hls = mine;
     window.hearthHls = mine;
+    goOnAfterSteering(mine, Hls.Events);
     mine.on(Hls.Events.FRAG_BUFFERED, (_event, { frag }) => {
       retryMs = 250;
       // A part may have come before its segment has a name; the playlist that both are in always has one.
