@@ -1,4 +1,4 @@
-import { parseAacConfig } from "./aac.ts";
+import { aacSampleRates, parseAacConfig } from "./aac.ts";
 import type { Codec } from "./codec.ts";
 import { opusClockRate } from "./opus.ts";
 
@@ -34,7 +34,8 @@ export function silenceOf(codec: Codec | undefined, decoderConfig: Uint8Array, c
   const config = parseAacConfig(decoderConfig);
   const elements = aacElements[config.channels];
 
-  if (!elements || !knownTypes.includes(config.objectType) || hasShortFrames(decoderConfig)) return undefined;
+  const isUsual = knownTypes.includes(config.objectType) && aacSampleRates.includes(config.sampleRate);
+  if (!elements || !isUsual || hasShortFrames(decoderConfig)) return undefined;
   return { data: silentAac(elements), samples: framesOfAac, sampleRate: config.sampleRate };
 }
 

@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { serializeAacConfig } from "../codecs/aac.ts";
 import { audioTrack, newStream, syntheticSamples, videoTrack } from "../../test/support/synthetic-media.ts";
 import type { Sample } from "../core/sample.ts";
 import { silentLogger } from "../flow/logger.ts";
+import { outputTrackOf } from "./cmaf-track-of.ts";
 import { isGap, type MediaSegment } from "./media-segment.ts";
 import { mediaPlaylist } from "./media-playlist.ts";
+import { fillerOf } from "./silence-filler.ts";
 import { StreamOutput } from "./stream-output.ts";
 
 const all = syntheticSamples({ durationMs: 40_000 });
@@ -73,6 +76,20 @@ test("sound that always comes three seconds behind the pictures is waited for af
   const own = sound.filter(({ startMs, isCanonical }) => isCanonical && startMs > 6_000);
   assert.ok(own.length >= 12, `${own.length} segments`);
   for (const segment of own) assert.deepEqual(bytesOf(segment), bytesOf(inTime.get(segment.uri)!), segment.uri);
+});
+
+test("sound of which no silent frame is known, or whose clock cannot tell two frames apart, is left as it comes", () => {
+  const configOf = (objectType: number, channels: number) =>
+    serializeAacConfig({ objectType, sampleRate: 48_000, channels });
+  const fillerFor = (decoderConfig: Uint8Array, timescale = 48_000): unknown =>
+    fillerOf(1, outputTrackOf({ ...audioTrack, timescale, decoderConfig })!);
+  assert.ok(fillerFor(configOf(2, 2)));
+  assert.equal(fillerFor(configOf(2, 2), 40), undefined);
+  assert.equal(fillerFor(configOf(2, 0)), undefined);
+  assert.equal(fillerFor(configOf(23, 2)), undefined);
+  // Frames of 960 samples, and a rate of its own.
+  assert.equal(fillerFor(Uint8Array.of(0x11, 0x94)), undefined);
+  assert.equal(fillerFor(Uint8Array.of(0x17, 0x80, 0, 0, 0x90, 0)), undefined);
 });
 
 test("pictures that stop with their sound leave a gap, not silence", () => {

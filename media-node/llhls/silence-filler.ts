@@ -12,11 +12,16 @@ const leapMs = 2_000;
 /** No codec has longer frames: what is missing between two of them is a hole. */
 const maxFrameMs = 500;
 
+/** Asked for every sample. */
+const none: readonly Sample[] = [];
+
 /** @returns undefined where it is not known how the track's silence is written */
 export function fillerOf(trackId: number, track: OutputTrack): SilenceFiller | undefined {
   if (!isCmafTrack(track) || track.kind !== "audio") return undefined;
   const silence = silenceOf(track.codec, track.decoderConfig, track.channels);
-  return silence && new SilenceFiller(trackId, track.timescale, silence);
+  // On a clock so coarse two frames would have one time.
+  const isTimed = silence && silence.samples * track.timescale >= silence.sampleRate;
+  return isTimed ? new SilenceFiller(trackId, track.timescale, silence) : undefined;
 }
 
 /**
@@ -46,20 +51,22 @@ export class SilenceFiller {
    * @param lastDts of the last sample, `-Infinity` before the first
    * @param newestMs when the newest segment begins; undefined before the first
    */
-  advance(knownMs: number, lastDts: number, newestMs: number | undefined): Sample[] {
-    if (newestMs === undefined) return [];
+  advance(knownMs: number, lastDts: number, newestMs: number | undefined): readonly Sample[] {
+    if (newestMs === undefined) return none;
     if (knownMs - this.#knownMs > leapMs) this.#floorMs = lastDts === -Infinity ? newestMs : knownMs;
     this.#knownMs = knownMs;
-    const frames = this.#between(lastDts, ((knownMs - this.#patienceMs) * this.#timescale) / 1000);
+    const untilDts = ((knownMs - this.#patienceMs) * this.#timescale) / 1000;
+    if (untilDts <= lastDts) return none;
+    const frames = this.#between(lastDts, untilDts);
     this.#filledUntil = frames.at(-1)?.dts ?? this.#filledUntil;
     return frames;
   }
 
   /** What is missing before a sample that comes after a hole: the rest of it, or all of one too short to be waited out. */
-  before(dts: number, lastDts: number): Sample[] {
+  before(dts: number, lastDts: number): readonly Sample[] {
     const holeMs = ((dts - lastDts) * 1000) / this.#timescale;
     // Where more is missing the pictures stopped, too, and come again after the sound.
-    if (holeMs <= maxFrameMs || holeMs > this.#patienceMs + leapMs) return [];
+    if (holeMs <= maxFrameMs || holeMs > this.#patienceMs + leapMs) return none;
     return this.#between(lastDts, dts - this.#frameTicks);
   }
 
