@@ -240,6 +240,25 @@ function sequenceNumbers(output: StreamOutput): Map<string, number> {
   return numbers;
 }
 
+test("however many breaks an origin claims, a list names sixteen of them before a segment, also where its tracks are the same", () => {
+  const later = { ...videoTrack, decoderConfig: Uint8Array.from(videoTrack.decoderConfig!).fill(9, 3, 4) };
+  for (const video of [videoTrack, later]) {
+    const stream = newStream(tracks);
+    const options = { segmentMs, partMs: 200, segmentCount: 10, streamKey: "key", logger: silentLogger };
+    const output = new StreamOutput(stream, { ...options, onProgress: () => {} });
+    output.start();
+    for (const sample of syntheticSamples({ durationMs: 6_000 })) stream.publish(sample);
+    const claimed = { ...describe([video, audioTrack]), discontinuities: 2 ** 31 - 1 };
+    stream.describe({ ...claimed, originId: stream.description.originId }, video === later);
+    for (const sample of syntheticSamples({ durationMs: 6_000, startMs: 6_000 })) stream.publish(sample);
+    for (const { segments } of output.tracks)
+      assert.deepEqual(
+        segments.map(({ discontinuities }) => discontinuities).filter((count) => count > 0),
+        [16],
+      );
+  }
+});
+
 test("an edge that joins after discontinuities counts them as those that saw them, and as one that missed some", () => {
   const changed = (round: number): Track => {
     const decoderConfig = Uint8Array.from(videoTrack.decoderConfig!);
