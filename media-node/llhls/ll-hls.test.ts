@@ -111,6 +111,23 @@ test("the first request waits longer for a stream whose first segment is not who
   assert.equal((await answer).status, 200);
 });
 
+test("who waits in vain for a picture that has only just come is given its sound", async (t) => {
+  const room = await Room.open(t, { config: { segmentMs: 10_000 } });
+  const answer = room.fetch("llhls.m3u8");
+  await room.held(1);
+  const { sink } = room.sources.at(-1)!;
+  for (const sample of samples) {
+    if (timeMs(sample) > 18_000) break;
+    if (sample.trackId === audioTrack.id || timeMs(sample) >= 7_000) sink!.onSample(sample);
+  }
+  room.clock.advance(8_000);
+  await room.held(1);
+  room.clock.advance(10_000);
+  const response = await answer;
+  assert.equal(response.status, 200);
+  assert.match(await response.text(), /CODECS="mp4a.40.2"/);
+});
+
 test("a stream without a codec that LL-HLS knows is 404 at once, and says what it has", async (t) => {
   const vp8 = { ...videoTrack, codec: "vp8" as const };
   const room = await Room.open(t, { open: async () => new FakeSource(describe([vp8])) });

@@ -152,6 +152,13 @@ export class StreamOutput implements StreamReader {
     return sending.every((track) => track.lastCompleteMsn !== undefined);
   }
 
+  /** Whether any track that sends has a whole segment. */
+  get hasWhole(): boolean {
+    return this.tracks.some(
+      ({ trackId, lastCompleteMsn }) => !this.#silent.has(trackId) && lastCompleteMsn !== undefined,
+    );
+  }
+
   /**
    * Whole segments as other edges have them, of the track with the fewest. With {@link enoughWhole} a list looks like
    * theirs, so that their viewers can be taken over.

@@ -99,6 +99,8 @@ export class WaitingRoom {
         outcome = await this.#becomesPlayable(request, live, request.beganMs + maxMasterHoldMs, abort.signal);
       }
       if (outcome === "ready" && live.isPlayable()) return live;
+      // A picture that came late has no whole segment for up to two cells: sound alone is better than nothing.
+      if (request.isMaster && !abort.signal.aborted && live.output.hasWhole) return live;
       if (!exchange.isOver) tooLate();
       return undefined;
     } finally {
