@@ -226,6 +226,8 @@ test("a segment is its parts, one after another; ranges and HEAD work", async (t
   const range = await room.fetch(segment, { headers: { Range: "bytes=100-299" } });
   assert.deepEqual([range.status, range.headers.get("content-range")], [206, `bytes 100-299/${whole.length}`]);
   assert.ok(whole.subarray(100, 300).equals(Buffer.from(await range.arrayBuffer())));
+  const stale = await room.fetch(segment, { headers: { Range: "bytes=100-299", "If-Range": '"of another"' } });
+  assert.deepEqual([stale.status, (await stale.arrayBuffer()).byteLength], [200, whole.length]);
   const head = await room.fetch(segment, { method: "HEAD" });
   assert.equal(head.headers.get("content-length"), String(whole.length));
   assert.equal(head.headers.get("content-type"), "video/mp4");
@@ -285,6 +287,8 @@ test("legacy players get whole segments only", async (t) => {
   const room = await Room.open(t);
   await room.play(6_500);
   const master = await (await room.fetch("llhls.m3u8?_HLS_legacy=YES")).text();
+  const unclear = await (await room.fetch("llhls.m3u8?_HLS_legacy=maybe")).text();
+  assert.doesNotMatch(unclear, /_HLS_legacy/, "what says neither leaves the choice to the configuration");
   const [video] = /^chunklist_0_video.*$/m.exec(master)!;
   const text = await (await room.fetch(video)).text();
   assert.doesNotMatch(text, /PART|SERVER-CONTROL|PRELOAD/);

@@ -82,7 +82,10 @@ const knowsNoGaps = /\bVLC\//;
 /** What a viewer asked of the master holds for the playlists it names. */
 function passedOn({ query, userAgent = "" }: ViewerTarget): string {
   const keys = ["_HLS_legacy", "_HLS_rewind", "_HLS_gaps"] as const;
-  const passed = keys.map((key) => (query.has(key) ? `&${key}=${choiceOf(query, key) ? "YES" : "NO"}` : ""));
+  const passed = keys.map((key) => {
+    const choice = choiceOf(query, key);
+    return choice === undefined ? "" : `&${key}=${choice ? "YES" : "NO"}`;
+  });
   if (!query.has("_HLS_gaps") && knowsNoGaps.test(userAgent)) passed.push("&_HLS_gaps=NO");
   return passed.join("");
 }

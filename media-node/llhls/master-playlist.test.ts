@@ -4,6 +4,7 @@ import { audioTrack, newStream, syntheticSamples, videoTrack } from "../../test/
 import type { Playlist, Rendition, Track } from "../core/track.ts";
 import { silentLogger } from "../flow/logger.ts";
 import { masterPlaylist, variantsOf } from "./master-playlist.ts";
+import { PlaylistTexts } from "./playlist-texts.ts";
 import { StreamOutput } from "./stream-output.ts";
 
 const video = (id: number, name: string): Track => ({ ...videoTrack, id, name });
@@ -77,4 +78,24 @@ test("renditions share their groups of sound, each name stands once, and bit rat
     assert.match(line, /CODECS="avc1\.\w{6},mp4a\.40\.2"/);
   }
   assert.ok(Number(/BANDWIDTH=(\d+)/.exec(streams[0]!)![1]) > 2 * Number(/BANDWIDTH=(\d+)/.exec(streams[1]!)![1]));
+});
+
+test("a list reports on the others of its kind, and on them alone, up to their last part", () => {
+  const output = cut();
+  const texts = new PlaylistTexts({ targetSeconds: 4, partHoldBackMs: 600, hasPreloadHint: true });
+  const wanted = { isDelta: false, isLegacy: false, isRewind: false };
+  for (const [id, otherId] of [
+    [0, 1],
+    [1, 0],
+    [2, 3],
+    [3, 2],
+  ] as const) {
+    const other = output.track(otherId)!;
+    const last = other.segments.findLast(({ parts }) => parts.length > 0)!;
+    const text = texts.media(output, output.track(id)!, wanted).plain.toString();
+    assert.deepEqual(
+      text.split("\n").filter((line) => line.startsWith("#EXT-X-RENDITION-REPORT")),
+      [`#EXT-X-RENDITION-REPORT:URI="${other.playlistUri}",LAST-MSN=${last.msn},LAST-PART=${last.parts.length - 1}`],
+    );
+  }
 });

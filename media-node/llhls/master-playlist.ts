@@ -81,7 +81,8 @@ export function masterPlaylist(variants: readonly Variant[], options: MasterPlay
     lines.push(
       mediaLine(
         audio,
-        index === 0,
+        // Groups differ in their encoding alone: each has its default (RFC 8216bis §4.4.6.1.1).
+        !audios.slice(0, index).some((other) => groupOf(other) === groupOf(audio)),
         uri(audio),
         tracks.find((track) => track.id === audio.trackId),
         audios.slice(0, index).map((other) => nameOf(other, tracks)),

@@ -51,7 +51,7 @@ test("directives that no answer satisfies are refused", () => {
 
 test("byte ranges are read as RFC 9110 says", () => {
   assert.deepEqual(parseRange("bytes=0-9", 100), [0, 10]);
-  assert.deepEqual(parseRange("bytes=90-", 100), [90, 100]);
+  assert.deepEqual(parseRange("Bytes=90-", 100), [90, 100]);
   assert.deepEqual(parseRange("bytes=-5", 100), [95, 100]);
   assert.deepEqual(parseRange("bytes=50-500", 100), [50, 100]);
   assert.equal(parseRange("bytes=100-", 100), "unsatisfiable");

@@ -101,7 +101,10 @@ const rules: Readonly<Record<string, Held>> = {
   "media: preload hints under both names": [
     ["guest", "a hinted part can be asked for before it exists, also when its segment ends first"],
   ],
-  "media: rendition reports": [judged],
+  "media: rendition reports": [
+    ["master", "a list reports on the others of its kind, and on them alone, up to their last part"],
+    judged,
+  ],
   "media: delta updates": [
     ["guest", "a delta leaves out what the client has, and together they are the full playlist"],
     ["rewind", "a delta update counts what it leaves out of the window; legacy lists whole segments of all of it"],
