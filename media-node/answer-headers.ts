@@ -133,10 +133,7 @@ function rewrite(headers: readonly string[], cors: readonly string[]): readonly 
     else if (!replaced.has(lower) && (!lower.startsWith("access-control-") || isKept(lower, cors)))
       kept.push(name, value);
   }
-  // The same for every page: a cache that keeps one copy for each would ask again for each.
-  const isForAll = cors[cors.indexOf("Access-Control-Allow-Origin") + 1] === "*";
-  if (!isForAll) return [...kept, ...cors, "Vary", `${vary}Origin`];
-  return vary === "" ? [...kept, ...cors] : [...kept, ...cors, "Vary", vary.slice(0, -2)];
+  return [...kept, ...cors, "Vary", `${vary}Origin`];
 }
 
 /** What the guest lets a page read stays, where the page may read anything. */
