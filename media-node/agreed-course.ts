@@ -5,8 +5,8 @@ import { haveSameTracks } from "./core/same-tracks.ts";
 import type { OpenSource, OpenSourceOptions, Source, SourceSink } from "./core/source.ts";
 import type { StreamDescription } from "./core/stream.ts";
 import { leadOf, type Track } from "./core/track.ts";
-import type { CloseReason } from "./flow/close-group.ts";
-import { every, type Clock, type Timer } from "./time/clock.ts";
+import { WrappedSource } from "./core/wrapped-source.ts";
+import type { Clock } from "./time/clock.ts";
 import { sleep } from "./time/sleep.ts";
 
 export interface AgreedCourseOptions {
@@ -78,10 +78,8 @@ interface CourseAgreement {
 }
 
 /** A source that says how often it broke off, as all nodes count. */
-class CourseSource implements Source {
-  readonly #source: Source;
+class CourseSource extends WrappedSource {
   readonly #agreement: CourseAgreement;
-  readonly #renewal: Timer;
   #description: StreamDescription;
   #seen: CourseSeen;
   /** Unix ms, as all nodes take it; undefined while they have not been asked. */
@@ -89,24 +87,14 @@ class CourseSource implements Source {
   /** Who leads may never send: then nobody says when it began. */
   #awaited: Track | undefined;
   #sink: SourceSink | undefined;
-  #isDue = false;
 
   constructor(source: Source, seen: CourseSeen, agreement: CourseAgreement) {
-    this.#source = source;
+    super(source, agreement.clock, renewEveryMs);
     this.#agreement = agreement;
     this.#description = source.description;
     this.#seen = seen;
     this.#agreedBeganMs = seen.beganMs;
     this.#awaited = source.description.beganMs === undefined ? leadOf(source.description.tracks) : undefined;
-    this.#renewal = every(agreement.clock, renewEveryMs, () => void (this.#isDue = true));
-  }
-
-  get connectMs(): number | undefined {
-    return this.#source.connectMs;
-  }
-
-  get hopMs(): number | undefined {
-    return this.#source.hopMs;
   }
 
   get description(): StreamDescription {
@@ -119,32 +107,23 @@ class CourseSource implements Source {
 
   start(sink: SourceSink): void {
     this.#sink = sink;
-    this.#source.start({
+    this.source.start({
       onSample: (sample) => {
         if (this.#awaited) this.#lookForBeginning(sample, this.#awaited);
-        if (this.#isDue) this.#tell();
+        if (this.isDue) this.#tell();
         sink.onSample(sample);
       },
       onDescription: (description) => this.#describe(description, sink),
       onEnd: (reason) => {
-        this.#stop();
+        this.stop();
         sink.onEnd(reason);
       },
     });
   }
 
-  requestKeyframe(trackId: number): void {
-    this.#source.requestKeyframe?.(trackId);
-  }
-
-  close(reason: CloseReason): Promise<void> {
-    this.#stop();
-    return this.#source.close(reason);
-  }
-
-  #stop(): void {
+  protected override stop(): void {
+    super.stop();
     this.#sink = undefined;
-    this.#renewal.cancel();
   }
 
   #describe(description: StreamDescription, sink: SourceSink): void {
@@ -169,7 +148,7 @@ class CourseSource implements Source {
 
   /** While the store is away, what is known here goes on to hold. */
   #tell(): void {
-    this.#isDue = false;
+    this.isDue = false;
     const told = { ...this.#seen, isFollowed: true };
     this.#agreement.agree(told).then(
       (course) => this.#learn(course),

@@ -5,10 +5,10 @@ import type { OpenSource, Source, SourceSink } from "./core/source.ts";
 import type { StreamDescription } from "./core/stream.ts";
 import type { StreamName } from "./core/stream-name.ts";
 import type { Track } from "./core/track.ts";
-import type { CloseReason } from "./flow/close-group.ts";
+import { WrappedSource } from "./core/wrapped-source.ts";
 import { messageOf } from "./flow/errors.ts";
 import type { Logger } from "./flow/logger.ts";
-import { every, type Clock, type Timer } from "./time/clock.ts";
+import type { Clock } from "./time/clock.ts";
 
 export interface AgreedEpochOptions {
   readonly storeOf: (vhost: string) => EpochStore | undefined;
@@ -61,39 +61,27 @@ interface Agreement {
 }
 
 /** A source whose timestamps are moved to Hearth's epoch. */
-class AgreedSource implements Source {
-  readonly #source: Source;
+class AgreedSource extends WrappedSource {
   readonly #agreement: Agreement;
-  readonly #renewal: Timer;
   #tracks = new Map<number, { readonly track: Track; readonly shift: number }>();
-  #isDue = false;
   #hasDiffered = false;
 
   constructor(source: Source, agreement: Agreement) {
-    this.#source = source;
+    super(source, agreement.clock, renewEveryMs);
     this.#agreement = agreement;
     this.#learn(source.description);
-    this.#renewal = every(agreement.clock, renewEveryMs, () => void (this.#isDue = true));
-  }
-
-  get connectMs(): number | undefined {
-    return this.#source.connectMs;
-  }
-
-  get hopMs(): number | undefined {
-    return this.#source.hopMs;
   }
 
   get description(): StreamDescription {
-    return { ...this.#source.description, epochMs: hearthEpochMs, isEpochShared: true };
+    return { ...this.source.description, epochMs: hearthEpochMs, isEpochShared: true };
   }
 
   start(sink: SourceSink): void {
-    this.#source.start({
+    this.source.start({
       onSample: (sample) => {
         const known = this.#tracks.get(sample.trackId);
         if (!known) return;
-        if (this.#isDue) this.#renew(sample, known.track);
+        if (this.isDue) this.#renew(sample, known.track);
         sink.onSample({ ...sample, pts: sample.pts + known.shift, dts: sample.dts + known.shift });
       },
       onDescription: (description) => {
@@ -101,19 +89,10 @@ class AgreedSource implements Source {
         sink.onDescription({ ...description, epochMs: hearthEpochMs, isEpochShared: true });
       },
       onEnd: (reason) => {
-        this.#renewal.cancel();
+        this.stop();
         sink.onEnd(reason);
       },
     });
-  }
-
-  requestKeyframe(trackId: number): void {
-    this.#source.requestKeyframe?.(trackId);
-  }
-
-  close(reason: CloseReason): Promise<void> {
-    this.#renewal.cancel();
-    return this.#source.close(reason);
   }
 
   #learn({ tracks }: StreamDescription): void {
@@ -124,7 +103,7 @@ class AgreedSource implements Source {
   }
 
   #renew(sample: Sample, { timescale }: Track): void {
-    this.#isDue = false;
+    this.isDue = false;
     const { agree, epochMs, logger, stream } = this.#agreement;
     const compare = async (): Promise<void> => {
       const agreed = await agree((sample.dts * 1000) / timescale, epochMs);
