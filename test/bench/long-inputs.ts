@@ -10,7 +10,7 @@ const [short, long] = [8_192, 32_768];
 const most = 8;
 /** Below it a clock says little. */
 const leastMs = 15;
-/** Their work grows with what they are given in ways that no peer can bring about: their harness says why. */
+/** Their harnesses compare what comes out with what went in, which holds for inputs within the bounds of their callers. */
 const inputsAreShort = new Set(["packetizers", "webvtt"]);
 const secondsEach = 6;
 
