@@ -2,7 +2,14 @@ import { once } from "node:events";
 import { isIP } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect } from "node:tls";
-import { readMasterPlaylist, readMediaPlaylist, type SeenMaster, type SeenPlaylist } from "./playlist-reader.ts";
+import { askForImpossible } from "./impossible-directives.ts";
+import {
+  nextOf,
+  readMasterPlaylist,
+  readMediaPlaylist,
+  type SeenMaster,
+  type SeenPlaylist,
+} from "./playlist-reader.ts";
 
 /** One answer to a blocking reload. */
 export interface Reload {
@@ -68,7 +75,10 @@ async function alpnOf({ protocol, hostname, port }: URL): Promise<string | undef
 async function watch(url: URL, seconds: number): Promise<TrackRecord> {
   const answer = await fetch(url, { headers: { Origin: "null", "Accept-Encoding": "gzip" } });
   const first = readMediaPlaylist(await answer.text());
-  const refused = await refusals(url, first);
+  const refused = await askForImpossible(first, async (directives) => {
+    const answer = await fetch(withDirectives(url, directives));
+    return { status: answer.status, text: await answer.text() };
+  });
   const hint = first.hint === undefined ? undefined : twice(first.hint, url);
   const reloads = await reload(url, first, seconds);
   const last = reloads.at(-1)?.playlist ?? first;
@@ -93,13 +103,6 @@ async function twice(uri: string, url: URL): Promise<NonNullable<TrackRecord["hi
   return { uri, early, late: await bytesOf(new URL(uri, url)) };
 }
 
-/** The next part after the last one listed. */
-function nextOf(playlist: SeenPlaylist): { msn: number; part: number } {
-  const last = playlist.segments.at(-1);
-  if (!last) return { msn: playlist.mediaSequence, part: 0 };
-  return last.uri === undefined ? { msn: last.msn, part: last.parts.length } : { msn: last.msn + 1, part: 0 };
-}
-
 function withDirectives(url: URL, directives: Record<string, string | number>): URL {
   const asked = new URL(url);
   for (const [key, value] of Object.entries(directives)) asked.searchParams.set(key, String(value));
@@ -121,22 +124,6 @@ async function reload(url: URL, first: SeenPlaylist, seconds: number): Promise<R
     reloads.push({ playlist, tookMs, msn, part });
   }
   return reloads;
-}
-
-async function refusals(url: URL, playlist: SeenPlaylist): Promise<Map<string, number>> {
-  const { msn } = nextOf(playlist);
-  const impossible = [
-    { _HLS_part: 0 },
-    { _HLS_msn: msn + 10 },
-    { _HLS_msn: "x" },
-    { _HLS_msn: msn + 1, _HLS_part: 1_000 },
-  ];
-  const statuses = impossible.map(async (directives) => {
-    const answer = await fetch(withDirectives(url, directives));
-    await answer.arrayBuffer();
-    return [JSON.stringify(directives), answer.status] as const;
-  });
-  return new Map(await Promise.all(statuses));
 }
 
 async function deltaOf(url: URL, last: SeenPlaylist): Promise<TrackRecord["delta"]> {

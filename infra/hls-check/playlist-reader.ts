@@ -119,3 +119,10 @@ export function readMasterPlaylist(text: string): SeenMaster {
     ),
   };
 }
+
+/** The next part after the last one listed. */
+export function nextOf(playlist: SeenPlaylist): { msn: number; part: number } {
+  const last = playlist.segments.at(-1);
+  if (!last) return { msn: playlist.mediaSequence, part: 0 };
+  return last.uri === undefined ? { msn: last.msn, part: last.parts.length } : { msn: last.msn + 1, part: 0 };
+}
