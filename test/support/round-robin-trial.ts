@@ -129,9 +129,12 @@ function judge(playback: Playback, maxBehindSeconds: number, seen: string): void
   assert.ok(Math.abs(last - first) <= 0.2, `drifts: ${seen}`);
 }
 
-/** Medians of the first and the last tenth, and what a twentieth of the time was exceeded. The first seconds are the start. */
-function behindOf({ behind }: Playback): { first: number; last: number; worst: number } {
-  const steady = behind.slice(5);
+/**
+ * Medians of the first and the last tenth, and what a twentieth of the time was exceeded, but for what the browser itself lost.
+ * The first seconds are the start.
+ */
+function behindOf({ behind, lost }: Playback): { first: number; last: number; worst: number } {
+  const steady = behind.map((seconds, index) => seconds - lost[index]!).slice(5);
   const share = Math.max(5, Math.floor(steady.length / 10));
   const at = (values: readonly number[], part: number): number =>
     values.toSorted((a, b) => a - b)[Math.floor(values.length * part)]!;
@@ -140,7 +143,12 @@ function behindOf({ behind }: Playback): { first: number; last: number; worst: n
 
 function describe(playback: Playback): string {
   const { first, last, worst } = behindOf(playback);
-  return `hls.js is ${first.toFixed(2)} s behind live at first, ${last.toFixed(2)} s at last, ${worst.toFixed(2)} s or less for 95 % of the time (${playback.latency.toFixed(2)} s by its own count): ${seriesOf(playback)}`;
+  const own = `${playback.latency.toFixed(2)} s by its own count`;
+  const lost = `with ${playback.lost.at(-1)!.toFixed(2)} s that the browser itself lost`;
+  return (
+    `hls.js is ${first.toFixed(2)} s behind live at first, ${last.toFixed(2)} s at last, ${worst.toFixed(2)} s or less for 95 % ` +
+    `of the time (${own}, ${lost}): ${seriesOf(playback)}`
+  );
 }
 
 const seriesOf = ({ behind }: Playback): string =>
