@@ -58,16 +58,17 @@ test("who takes playlists from two nodes is one viewer; connections of two nodes
   const first = world.node("a", [
     person("llhls", "x"),
     person("llhls", "y"),
+    person("hls", "z"),
     person("webrtc", "1"),
     person("ovt", "9"),
   ]);
-  const second = world.node("b", [person("llhls", "y"), person("webrtc", "1")]);
+  const second = world.node("b", [person("llhls", "y"), person("hls", "z"), person("webrtc", "1")]);
   assert.equal(first.of(live), undefined);
   await world.pass();
   await world.pass();
-  assert.deepEqual([...world.told], ["x", "y", "a/1", "b/1"]);
-  assert.equal(first.of(live), 4);
-  assert.deepEqual(second.counts, { "default/app/live": 4 });
+  assert.deepEqual([...world.told], ["x", "y", "z", "a/1", "b/1"]);
+  assert.equal(first.of(live), 5);
+  assert.deepEqual(second.counts, { "default/app/live": 5 });
   first.close();
   second.close();
   assert.equal(world.clock.pendingTimers, 0);

@@ -67,7 +67,7 @@ export class ClusterAudience {
       .holders(name)
       .filter(({ protocol }) => isViewerProtocol(protocol))
       // A connection is one node's own; a token goes everywhere.
-      .map(({ protocol, holder: { id } }) => (protocol === "llhls" ? id : `${nodeId}/${id}`));
+      .map(({ protocol, holder: { id } }) => (protocol === "llhls" || protocol === "hls" ? id : `${nodeId}/${id}`));
     try {
       let count: number | undefined;
       for (let at = 0; at < ids.length; at += storeLimits.audienceIds)

@@ -31,6 +31,7 @@ import { newCertificate } from "./webrtc/transport/certificate.ts";
 import { openMediaPort } from "./webrtc/transport/open-media-port.ts";
 import type { StreamStats } from "./webrtc/stream-counters.ts";
 import { createWebRtc, type WebRtcGuest } from "./webrtc/web-rtc.ts";
+import type { WatchProtocol } from "./viewer-protocols.ts";
 import { viewerSecretOf } from "./viewer-secret.ts";
 import { until } from "./warm-door.ts";
 import { webRtcMetrics } from "./web-rtc-metrics.ts";
@@ -41,8 +42,10 @@ export interface Delivery {
   /** Of the HTTP servers it is reached at; as configured, so 0 is any free one. At least one of them is there. */
   readonly ports: HttpPorts;
   readonly guest: HttpGuest;
+  /** As metrics name it, and those who watch this way. */
+  readonly label: WatchProtocol;
   /** What delivery adds to a stream's age for those who watch it this way now; undefined when nobody does. */
-  readonly delay?: { readonly label: string; readonly of: DelayOf };
+  readonly delayOf: DelayOf;
   /** Tells viewers to ask the router again, the last one when `withinMs` are over; 0 = all now. */
   readonly drain?: (withinMs: number) => void;
   /** Gets a stream ready for viewers who are about to come from another node; says whether it is. */
@@ -65,11 +68,11 @@ export async function openDeliveries(context: NodeContext, hub: StreamHub, admit
   return webRtc ? [...segmented, webRtc] : segmented;
 }
 
-/** LL-HLS and HLS version 3: one guest for each setting, counted together. */
+/** LL-HLS and HLS version 3: one guest for each setting. */
 function openSegmented(context: NodeContext, hub: StreamHub, admit: AdmitViewer): Delivery[] {
   const { bind, hearth, modules } = context.config;
   const guests: LlHls[] = [];
-  const shared = { context, hub, admit, guests, times: newTimes() };
+  const shared = { context, hub, admit, guests };
   const opened = [
     ...(modules.hasLlhls
       ? openPublisher(shared, "llhls", bind.llhls, (setting) => llHlsConfigOf(setting, hearth.dvrMaxBytes))
@@ -107,12 +110,12 @@ interface Segmented {
   readonly context: NodeContext;
   readonly hub: StreamHub;
   readonly admit: AdmitViewer;
+  /** Of both. */
   readonly guests: LlHls[];
-  readonly times: Delivery["times"];
 }
 
 function openPublisher<P extends "llhls" | "hls">(
-  { context, hub, admit, guests, times }: Segmented,
+  { context, hub, admit, guests }: Segmented,
   publisher: P,
   ports: HttpPorts,
   configOf: (setting: NonNullable<PublishersConfig[P]>) => LlHlsConfig,
@@ -121,6 +124,7 @@ function openPublisher<P extends "llhls" | "hls">(
   const settings = publishersOf(context).flatMap((publishers) => publishers[publisher] ?? []);
   if (!isOpen(ports) || settings.length === 0) return [];
   const own: LlHls[] = [];
+  const times = newTimes();
   const open = oncePerSetting((config: LlHlsConfig): LlHls => {
     const guest = createLlHls({
       hub,
@@ -149,12 +153,13 @@ function openPublisher<P extends "llhls" | "hls">(
   const answered = withAnswerHeaders(guest, (target) => segmentedRules(live.now, target, publisher));
   return [
     {
+      label: publisher,
       protocols: ["llhls"],
       ports,
       guest: answered,
       times,
       drain: () => guests.forEach((one) => one.drain()),
-      delay: { label: publisher, of: (name) => first(own, (one) => one.holdBackMs(name)) },
+      delayOf: (name) => first(own, (one) => one.holdBackMs(name)),
       // Who has no such publisher for the stream has nothing to get ready.
       warm: async (name, signal) => (await guest.guestFor(name)?.warm(name, signal)) ?? true,
       sentOn: (target) => guest.guestFor(target)?.sentOn(target),
@@ -224,6 +229,7 @@ async function openWebRtc(
     findStream: (name) => hub.find(name),
   });
   return {
+    label: "webrtc",
     protocols: ["webrtc", "whep"],
     ports: signalling,
     guest: withAnswerHeaders(guest, (target) => webRtcRules(live.now, target)),
@@ -233,7 +239,7 @@ async function openWebRtc(
       void workers.prepare();
       return until(() => workers.isPrepared, clock, signal);
     },
-    delay: { label: "webrtc", of: halfRoundTrip(guests) },
+    delayOf: halfRoundTrip(guests),
     statsOf: (stream) => first(guests, ({ stats }) => stats.streams[stream]),
     drain: (withinMs) => guests.forEach((one) => one.drain(withinMs)),
     egressBytes: () => (port?.stats["bytesOut"] ?? 0) + (workers.stats.port["bytesOut"] ?? 0),

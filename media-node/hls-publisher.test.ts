@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 import { parseServerXml } from "./config/parse-server-xml.ts";
 import { silentLogger } from "./flow/logger.ts";
-import { startNode } from "./node.ts";
+import { startNode, type RunningNode } from "./node.ts";
 import { systemClock } from "./time/clock.ts";
 
 const clip = new URL("../infra/laptop/loop.mp4", import.meta.url).pathname;
@@ -20,20 +20,30 @@ const xml = ({ bind = "<LLHLS><Port>0</Port></LLHLS>", publishers, policy = "" }
 <Applications><Application><Name>app</Name><Type>live</Type><Publishers>${publishers}</Publishers></Application></Applications>
 </VirtualHost></VirtualHosts></Server>`;
 
+interface Started {
+  /** Of the stream. */
+  readonly base: string;
+  readonly node: RunningNode;
+}
+
 async function start(t: TestContext, written: Written): Promise<string> {
+  return (await startBoth(t, written)).base;
+}
+
+async function startBoth(t: TestContext, written: Written): Promise<Started> {
   const readConfig = () => parseServerXml(xml(written), { path: "Server.xml", env: {} });
   const { config, problems } = readConfig();
   assert.ok(config, JSON.stringify(problems));
   const node = await startNode({ config, readConfig, env: {}, clock: systemClock, logger: silentLogger });
   t.after(() => node.close({ code: "test" }));
-  return `${node.url}/app/cam`;
+  return { base: `${node.url}/app/cam`, node };
 }
 
 const hls = "<HLS><SegmentDuration>1</SegmentDuration><SegmentCount>4</SegmentCount></HLS>";
 const llhls = "<LLHLS><ChunkDuration>0.2</ChunkDuration><SegmentDuration>1</SegmentDuration></LLHLS>";
 
 test("one node serves LL-HLS and MPEG-TS at the same port, each by its names", { timeout: 60_000 }, async (t) => {
-  const base = await start(t, { publishers: `${llhls}${hls}` });
+  const { base, node } = await startBoth(t, { publishers: `${llhls}${hls}` });
   const text = async (file: string): Promise<string> => (await fetch(`${base}/${file}`)).text();
   const master = await text("ts:playlist.m3u8");
   assert.match(master, /^#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-STREAM-INF:BANDWIDTH=\d+/);
@@ -43,6 +53,7 @@ test("one node serves LL-HLS and MPEG-TS at the same port, each by its names", {
   await answer.arrayBuffer();
   assert.match(await text("llhls.m3u8"), /\nchunklist_\d+_video/);
   assert.equal((await fetch(`${base}/playlist.m3u8`)).status, 404);
+  assert.deepEqual(node.hub.list()[0]!.viewers, { hls: 1, llhls: 1 }, "each counts under the protocol it watches by");
 });
 
 test("HLS alone opens its own port, has the plain name and its own CrossDomains", { timeout: 60_000 }, async (t) => {

@@ -81,7 +81,7 @@ export function nodeMetrics(options: NodeMetricsOptions): Metric[] {
 /** What viewers waited for, by protocol. */
 export function nodeHistograms(deliveries: readonly Delivery[]): HistogramMetric[] {
   const of = (key: "join" | "firstMedia") =>
-    Object.fromEntries(deliveries.map(({ protocols, times }) => [protocols[0]!, times[key]]));
+    Object.fromEntries(deliveries.map(({ label, times }) => [label, times[key]]));
   return [
     {
       name: "hearth_join_seconds",
@@ -99,7 +99,7 @@ export function nodeHistograms(deliveries: readonly Delivery[]): HistogramMetric
 }
 
 const delaysOf = (deliveries: readonly Delivery[]): ReadonlyMap<string, DelayOf> =>
-  new Map(deliveries.flatMap(({ delay }) => (delay ? [[delay.label, delay.of] as const] : [])));
+  new Map(deliveries.map(({ label, delayOf }) => [label, delayOf] as const));
 
 const counted = (label: string, counts: Readonly<Record<string, number>>): MetricReading =>
   Object.entries(counts).map(([key, value]) => ({ labels: { [label]: key }, value }));

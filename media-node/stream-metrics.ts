@@ -3,7 +3,7 @@ import type { BookEntry, StatisticsBook } from "./core/statistics-book.ts";
 import type { ListedStream, StreamHub } from "./core/stream-hub.ts";
 import { streamKey, type StreamName } from "./core/stream-name.ts";
 import type { Clock } from "./time/clock.ts";
-import { isViewerProtocol } from "./viewer-protocols.ts";
+import { isViewerProtocol, watchProtocols } from "./viewer-protocols.ts";
 
 /**
  * Streams that have series of their own, those with the most viewers first: names come from outside, and a metrics
@@ -92,7 +92,7 @@ export function streamMetrics(
 
 /** Viewers of all streams, by protocol. */
 export function viewersByProtocol(hub: Pick<StreamHub, "list">): MetricReading {
-  const counts: Record<string, number> = { webrtc: 0, whep: 0, llhls: 0 };
+  const counts = Object.fromEntries(watchProtocols.map((protocol) => [protocol, 0]));
   for (const { viewers } of hub.list()) {
     for (const [protocol, count] of Object.entries(viewers))
       if (isViewerProtocol(protocol)) counts[protocol] = counts[protocol]! + count;

@@ -7,7 +7,7 @@ import type { ListedStream, StreamHub } from "./core/stream-hub.ts";
 import { messageOf } from "./flow/errors.ts";
 import type { Logger } from "./flow/logger.ts";
 import type { Clock } from "./time/clock.ts";
-import { isViewerProtocol } from "./viewer-protocols.ts";
+import { isViewerProtocol, routedAs } from "./viewer-protocols.ts";
 import { warmPath } from "./warm-door.ts";
 
 export interface WarmPeersOptions {
@@ -130,7 +130,7 @@ interface WatchedBy {
 
 function viewersOf({ viewers }: ListedStream): WatchedBy {
   const counts = Object.entries(viewers).flatMap(([protocol, count]) =>
-    isViewerProtocol(protocol) ? [{ protocol, count }] : [],
+    isViewerProtocol(protocol) ? [{ protocol: routedAs(protocol), count }] : [],
   );
   const [most] = counts.toSorted((a, b) => b.count - a.count);
   return { count: counts.reduce((sum, { count }) => sum + count, 0), protocol: most?.protocol ?? "llhls" };

@@ -130,10 +130,10 @@ export class StatisticsBook {
 
 const scopesOf = ({ vhost, app }: StreamName): string[] => ["", vhost, `${vhost}/${app}`];
 
-/** By publisher, as OvenMediaEngine counts; WHEP is a way to WebRTC. */
+/** By publisher, as OvenMediaEngine counts and names them: WHEP is a way to WebRTC, HLS version 3 is `hlsv3`. */
 function connectionsOf({ viewers }: ListedStream): Record<string, number> {
-  const { webrtc = 0, whep = 0, llhls = 0, ovt = 0 } = viewers;
-  return { webrtc: webrtc + whep, llhls, ovt };
+  const { webrtc = 0, whep = 0, llhls = 0, hls: hlsv3 = 0, ovt = 0 } = viewers;
+  return { webrtc: webrtc + whep, llhls, hlsv3, ovt };
 }
 
 function move(figures: Figures, bytesIn: number, bytesOut: number, wallMs: number): void {

@@ -12,7 +12,8 @@ import type { Stream } from "./stream.ts";
 
 /** Who wants a stream, and the raw query (without `?`) of the request that asks. */
 export interface StreamRequest {
-  readonly protocol: "webrtc" | "whep" | "llhls" | "ovt" | "prewarm";
+  /** `hls` is HLS version 3. */
+  readonly protocol: "webrtc" | "whep" | "llhls" | "hls" | "ovt" | "prewarm";
   readonly rawQuery?: string;
   /** Nodes that wait for this stream, from the one nearest the viewer on, so that a circle of pulls is seen before it closes. */
   readonly via?: readonly string[];

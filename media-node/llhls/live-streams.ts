@@ -89,7 +89,8 @@ export class LiveStreams {
   async open(name: StreamName, asked: StreamAsked, signal: AbortSignal): Promise<OpenResult> {
     const before = this.find(name);
     if (before && !before.output.ended) return { kind: "live", live: before };
-    const acquired = await this.#options.hub.acquire(name, { protocol: "llhls", ...asked }, signal);
+    const protocol = this.#options.packaging === "mpegts" ? "hls" : "llhls";
+    const acquired = await this.#options.hub.acquire(name, { protocol, ...asked }, signal);
     if (acquired.kind !== "stream") return acquired;
     const meanwhile = this.find(name);
     if (meanwhile && !meanwhile.output.ended) {

@@ -181,6 +181,22 @@ test("without the viewer's token there is no playlist, and nobody guesses a segm
   assert.equal((await refused.fetch("ts:playlist.m3u8")).status, 403);
 });
 
+test("a viewer whose requests go to two edges has the same name at both, as a viewer of HLS version 3", async (t) => {
+  const rooms = await Promise.all([1, 2].map(() => Room.open(t, { secret: "s3cret" })));
+  const [played] = await Promise.all(rooms.map((room) => room.play(6_200)));
+  const { list } = played!;
+  const name = { vhost: "default", app: "app", stream: "stream" };
+  const seen = await Promise.all(
+    rooms.map(async (room) => {
+      assert.equal((await room.fetch(list)).status, 200);
+      return room.node.hub.holders(name).map(({ protocol, holder: { id } }) => `${protocol} ${id}`);
+    }),
+  );
+  const [first, second] = seen;
+  assert.deepEqual([first!.length, second!.length], [1, 2], "who came by the second master counts there, too");
+  assert.ok(second!.includes(first![0]!) && first![0]!.startsWith("hls "), String(seen));
+});
+
 test("a segment that another edge joined in its middle leads to the whole one; what never was is 404", async (t) => {
   const room = await Room.open(t);
   const { list } = await room.play(8_200);

@@ -6,6 +6,7 @@ import { TestHub } from "../../../test/support/webrtc-room.ts";
 import { parseServerXml } from "../../config/parse-server-xml.ts";
 import type { ServerConfig } from "../../config/server-config.ts";
 import { StatisticsBook } from "../../core/statistics-book.ts";
+import type { StreamRequest } from "../../core/stream-hub.ts";
 import type { Track } from "../../core/track.ts";
 import { silentLogger } from "../../flow/logger.ts";
 import { listenForApi } from "./api-server.ts";
@@ -77,8 +78,8 @@ async function node(t: TestContext) {
     assert.equal(answer.status, envelope.statusCode, "the status is that of the envelope");
     return envelope;
   };
-  const watch = async (stream: string, app = "app") => {
-    const result = await room.hub.acquire({ vhost: "default", app, stream }, { protocol: "whep" });
+  const watch = async (stream: string, app = "app", protocol: StreamRequest["protocol"] = "whep") => {
+    const result = await room.hub.acquire({ vhost: "default", app, stream }, { protocol });
     assert.equal(result.kind, "stream");
     return result.kind === "stream" ? result.hold : assert.fail();
   };
@@ -261,19 +262,22 @@ test("counts bytes and connections of the stream, its application, its virtual h
   const { ask, watch, room } = await node(t);
   const hold = await watch("live");
   hold.sentBytes = () => 5_000;
+  const hls = await watch("live", "app", "hls");
   room.clock.advance(1_000);
   for (const scope of ["", "/vhosts/default", "/vhosts/default/apps/app", `${streams}/live`]) {
     const figures = (await ask("GET", `/stats/current${scope}`)).response as Record<string, unknown>;
     assert.equal(figures["totalBytesOut"], 5_000, scope);
     assert.equal(figures["lastThroughputOut"], 5_000, scope);
     assert.equal(figures["maxThroughputOut"], 40_000, scope);
-    assert.equal((figures["connections"] as Record<string, number>)["webrtc"], 1, scope);
-    assert.equal(figures["totalConnections"], 1, scope);
+    const { webrtc, llhls, hlsv3 } = figures["connections"] as Record<string, number>;
+    assert.deepEqual([webrtc, llhls, hlsv3], [1, 0, 1], scope);
+    assert.equal(figures["totalConnections"], 2, scope);
   }
   hold.release();
+  hls.release();
   room.clock.advance(1_000);
   const later = (await ask("GET", "/stats/current")).response as Record<string, unknown>;
-  assert.deepEqual([later["totalBytesOut"], later["totalConnections"], later["maxTotalConnections"]], [5_000, 0, 1]);
+  assert.deepEqual([later["totalBytesOut"], later["totalConnections"], later["maxTotalConnections"]], [5_000, 0, 2]);
   assert.equal((await ask("GET", `/stats/current${streams}/none`)).statusCode, 404);
   const { response } = await ask("GET", `/stats/current${streams}/live`);
   for (const time of ["requestTimeToOrigin", "responseTimeFromOrigin"])
