@@ -58,9 +58,68 @@ test("pages that take turns get what is theirs, and a change of the rules counts
   );
 });
 
-test("the page of a viewer whom the router sent on is not known, and is let in", () => {
+test("the page of a viewer whom the router or a node sent on is not known, and is let in", () => {
   assert.equal(send(listed, "null", "rt=ticket").includes("null"), true);
+  assert.equal(send(listed, "null", "session=token").includes("null"), true);
   assert.equal(send(listed, "null").includes("null"), false);
+});
+
+test("a fault is a status that pages which are listed may read, and the door's to log", () => {
+  const sent: [number, readonly string[]][] = [];
+  const exchange: PlainExchange = {
+    method: "GET",
+    isOver: false,
+    header: (name) => (name === "origin" ? "https://page.example.com" : undefined),
+    send: (status, all) => void sent.push([status, all]),
+    onGone() {},
+  };
+  const guest: HttpGuest = {
+    serve: () => {
+      throw new Error("a bug of ours");
+    },
+  };
+  const target = { query: new URLSearchParams() } as unknown as ViewerTarget;
+  const ruled = withAnswerHeaders(guest, () => listed);
+  assert.throws(() => ruled.serve?.(exchange, target), /a bug of ours/);
+  const [[status, all]] = sent as [[number, readonly string[]]];
+  assert.equal(status, 500);
+  assert.equal(all[all.indexOf("Access-Control-Allow-Origin") + 1], "https://page.example.com");
+  assert.equal(all[all.indexOf("Cache-Control") + 1], "no-store");
+});
+
+test("the rules of the guest that answers hold, not those of the ones that were asked before", async () => {
+  const others: HttpGuest = { handle: () => false };
+  const own: HttpGuest = {
+    handle(_request: IncomingMessage, response: ServerResponse) {
+      const headers = { "Access-Control-Expose-Headers": "Location", "Cache-Control": "no-store", Location: "/x" };
+      response.writeHead(201, headers).end();
+      return true;
+    },
+  };
+  const open = { crossDomains: { urls: ["*"], headers: [] } };
+  const guests = [
+    withAnswerHeaders(others, () => ({ ...open, methods: "GET" })),
+    withAnswerHeaders(others, () => undefined),
+    withAnswerHeaders(own, () => ({ ...open, methods: "GET, DELETE" })),
+  ];
+  const target = { query: new URLSearchParams() } as unknown as ViewerTarget;
+  const server = createServer((request, response) => {
+    guests.some((guest) => guest.handle?.(request, response, target));
+  }).listen(0);
+  await once(server, "listening");
+  try {
+    const address = server.address();
+    assert.ok(address && typeof address === "object");
+    const { headers } = await fetch(`http://127.0.0.1:${address.port}/`, { method: "DELETE" });
+    const names = ["access-control-allow-methods", "access-control-expose-headers", "cache-control", "location"];
+    assert.deepEqual(
+      names.map((name) => headers.get(name)),
+      ["GET, DELETE", "Location", "no-store", "/x"],
+    );
+  } finally {
+    server.close();
+    server.closeAllConnections();
+  }
 });
 
 test("the same holds for answers that node:http writes", async () => {

@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import { ticketQueryKey } from "./cluster/ticket/ticket.ts";
 import { crossDomainHeaders } from "./config/cross-domains.ts";
 import type { CrossDomainsConfig } from "./config/server-config.ts";
@@ -21,16 +21,25 @@ export function withAnswerHeaders(
   return {
     serve: (exchange, target) => {
       const rules = rulesOf(target);
-      return guest.serve?.(rules ? new RuledExchange(exchange, target, rules) : exchange, target) ?? false;
+      if (!rules) return guest.serve?.(exchange, target) ?? false;
+      const ruled = new RuledExchange(exchange, target, rules);
+      try {
+        return guest.serve?.(ruled, target) ?? false;
+      } catch (thrown) {
+        // The door logs it. A page that may read answers is told what happened, and not that it may not read them.
+        ruled.send(500, faultHeaders);
+        throw thrown;
+      }
     },
     handle: (request, response, target) => {
-      const rules = rulesOf(target);
-      if (rules) ruleResponse(request, response, target, rules);
+      ruleResponse(request, response, target, rulesOf(target));
       return guest.handle?.(request, response, target) ?? false;
     },
     upgrade: (request, socket, head, target) => guest.upgrade?.(request, socket, head, target) ?? false,
   };
 }
+
+const faultHeaders: readonly string[] = ["Cache-Control", "no-store", "Content-Length", "0"];
 
 class RuledExchange implements PlainExchange {
   readonly #exchange: PlainExchange;
@@ -86,7 +95,7 @@ function corsOf(
   const origin = header("origin");
   const requestedHeaders = header("access-control-request-headers");
   // Of no other page does it matter.
-  const isSentOn = origin === "null" && target.query.has(ticketQueryKey);
+  const isSentOn = origin === "null" && (target.query.has(ticketQueryKey) || target.query.has("session"));
   const isAsBefore =
     lastAsked?.crossDomains === crossDomains &&
     lastAsked.methods === methods &&
@@ -137,21 +146,38 @@ function rewrite(headers: readonly string[], cors: readonly string[]): readonly 
 }
 
 /** What the guest lets a page read stays, where the page may read anything. */
-const isKept = (name: string, cors: readonly string[]): boolean =>
-  cors.length > 0 && ["access-control-expose-headers", "access-control-max-age"].includes(name);
+const isKept = (name: string, cors: readonly string[]): boolean => cors.length > 0 && keptNames.has(name);
+
+const keptNames = new Set([
+  "access-control-expose-headers",
+  "access-control-max-age",
+  "access-control-allow-private-network",
+]);
+
+const isHeaders = (argument: unknown): argument is OutgoingHttpHeaders =>
+  typeof argument === "object" && argument !== null;
+
+/** Of the guest that was asked last: it takes the request, or nobody does. */
+const rulesOfResponses = new WeakMap<ServerResponse, AnswerRules | undefined>();
 
 /** The same for an answer that is written by node:http. */
 function ruleResponse(
   request: IncomingMessage,
   response: ServerResponse,
   target: ViewerTarget,
-  rules: AnswerRules,
+  rules: AnswerRules | undefined,
 ): void {
+  const isFirst = !rulesOfResponses.has(response);
+  rulesOfResponses.set(response, rules);
+  if (!isFirst) return;
   const header = (name: string): string | undefined => request.headers[name]?.toString();
   const writeHead = response.writeHead.bind(response);
-  response.writeHead = (status: number, ...rest: unknown[]) => {
-    const given = rest.find((argument) => typeof argument === "object" && argument !== null) ?? {};
+  const write = (status: number, ...rest: unknown[]): ServerResponse => {
+    const now = rulesOfResponses.get(response);
+    const given = rest.find(isHeaders) ?? {};
+    if (!now) return writeHead(status, given);
     const headers = Object.entries(given).flatMap(([name, value]) => [name, String(value)]);
-    return writeHead(status, [...rewrite(headers, corsOf(header, target, rules))]);
+    return writeHead(status, [...rewrite(headers, corsOf(header, target, now))]);
   };
+  response.writeHead = write;
 }

@@ -9,6 +9,7 @@ import { test, type TestContext } from "node:test";
 import { promisify } from "node:util";
 import { WebSocket } from "ws";
 import { makeCertificate } from "../test/support/certificate.ts";
+import { whepOffer } from "../test/support/whep-viewer.ts";
 import { parseServerXml } from "./config/parse-server-xml.ts";
 import { silentLogger } from "./flow/logger.ts";
 import { startNode, type RunningNode } from "./node.ts";
@@ -70,6 +71,53 @@ test(
       const preflight = await curl(version, "-i", "-X", "OPTIONS", "-H", "Origin: null", `${base}/${playlist}`);
       assert.match(preflight, /^HTTP\/(1\.1|2) 204 [^]*access-control-allow-methods: OPTIONS, GET, HEAD/i);
     }
+  },
+);
+
+test(
+  "CrossDomains holds for all that a port answers: playlists, WHEP, and names that nobody has",
+  { timeout: 30_000 },
+  async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), "hearth-doors-"));
+    t.after(() => rmSync(folder, { recursive: true }));
+    const { certPath, keyPath } = makeCertificate(folder, "edge.example.com");
+    const defaults = "<Defaults><CrossDomains><Url>https://page.example.com</Url></CrossDomains></Defaults>";
+    const tls = `<TLS><CertPath>${certPath}</CertPath><KeyPath>${keyPath}</KeyPath></TLS>`;
+    const text = xml(tls).replace("<Bind>", `${defaults}<Bind>`).replaceAll("TLSPort", "Port");
+    const node = await start(text);
+    t.after(() => node.close({ code: "test" }));
+    const ask = async (method: string, path: string, origin: string, body?: string) => {
+      const headers = { origin, "content-type": "application/sdp" };
+      const answer = await fetch(`${node.url}${path}`, { method, headers, ...(body !== undefined && { body }) });
+      await answer.arrayBuffer();
+      const of = (name: string): string | null => answer.headers.get(name);
+      return { status: answer.status, allowed: of("access-control-allow-origin"), of };
+    };
+    const page = "https://page.example.com";
+    for (const [method, path, status] of [
+      ["GET", "/app/cam/llhls.m3u8", 200],
+      ["OPTIONS", "/app/cam/llhls.m3u8", 204],
+      ["OPTIONS", "/app/cam/whep", 204],
+      ["DELETE", "/app/cam/whep-nobody", 404],
+      ["GET", "/app/none/llhls.m3u8", 404],
+      ["OPTIONS", "/app/none/llhls.m3u8", 204],
+      ["GET", "/other/cam/llhls.m3u8", 404],
+      ["OPTIONS", "/other/cam/llhls.m3u8", 204],
+      ["OPTIONS", "/", 204],
+    ] as const) {
+      const listed = await ask(method, path, page);
+      assert.deepEqual([listed.status, listed.allowed], [status, page], `${method} ${path}`);
+      assert.equal((await ask(method, path, "https://other.example.com")).allowed, null, `${method} ${path}`);
+    }
+    const fingerprint = Array.from({ length: 32 }, () => "AB").join(":");
+    const offer = whepOffer({ ufrag: "abcd", pwd: "a".repeat(24), fingerprint });
+    const created = await ask("POST", "/app/cam/whep", page, offer);
+    const session = created.of("location");
+    assert.ok(created.status === 201 && session !== null, `${created.status}`);
+    assert.match(created.of("access-control-expose-headers")!, /\bLocation\b/);
+    const { pathname } = new URL(session, node.url);
+    assert.match((await ask("OPTIONS", pathname, page)).of("access-control-allow-methods")!, /\bDELETE\b/);
+    assert.equal((await ask("DELETE", pathname, page)).status, 200);
   },
 );
 

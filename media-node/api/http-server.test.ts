@@ -35,6 +35,7 @@ class Guest implements HttpGuest {
   serve(exchange: PlainExchange, { file }: { file: string }): boolean {
     if (file === "part") exchange.send(200, headers, [body.subarray(0, 5), body.subarray(5)]);
     else if (file === "coming") exchange.send(200, comingHeaders, this.#coming());
+    else if (file === "fault") throw new Error("a bug of ours");
     else if (file === "broken") exchange.send(200, comingHeaders, this.#coming(2));
     else if (file === "held") {
       this.held.push(exchange);
@@ -328,6 +329,14 @@ async function http2Get(client: ClientHttp2Session, file: string, method = "GET"
   return { status: Number(answered[":status"]), headers: answered, text };
 }
 
+test("a query longer than any is 431, for pages to read", async (t) => {
+  const [door] = await openDoor(t);
+  const raw = new Raw(connect(door.port, "127.0.0.1"));
+  raw.socket.write(ask("GET", `part?x=${"y".repeat(20_000)}`));
+  await until("the connection to be closed", 5_000, () => raw.isClosed);
+  assert.match(raw.text, /^HTTP\/1\.1 431 [^]*Access-Control-Allow-Origin: \*\r\n[^]*Content-Length: 0\r\n/);
+});
+
 test("HTTP/2 answers everything that HTTP/1.1 does", async (t) => {
   const { door, guest } = await openSecureDoor(t);
   const client = connectHttp2(`https://127.0.0.1:${door.port}`, { rejectUnauthorized: false });
@@ -347,6 +356,35 @@ test("HTTP/2 answers everything that HTTP/1.1 does", async (t) => {
   await until("the request to be held", 5_000, () => guest.held.length === 1);
   held.close();
   await until("its end to be noticed", 5_000, () => guest.gone === 1);
+});
+
+test("who asks for what fails, or is not there, is told by a status that pages may read, and that no cache keeps", async (t) => {
+  const { door } = await openSecureDoor(t);
+  const client = connectHttp2(`https://127.0.0.1:${door.port}`, { rejectUnauthorized: false });
+  t.after(() => client.destroy());
+  const [plain] = await openDoor(t);
+  const raw = new Raw(connect(plain.port, "127.0.0.1"));
+  for (const [method, file, status] of [
+    ["GET", "fault", 500],
+    ["OPTIONS", "fault", 500],
+    ["GET", "nothing", 404],
+    ["OPTIONS", "nothing", 204],
+  ] as const) {
+    const answer = await http2Get(client, file, method);
+    const { "access-control-allow-origin": allowed, "cache-control": caching } = answer.headers;
+    assert.deepEqual([answer.status, allowed, caching], [status, "*", "no-store"], `${method} ${file}`);
+    raw.text = "";
+    raw.socket.write(ask(method, file, "Access-Control-Request-Headers: x-token\r\n"));
+    await until("an answer", 5_000, () => raw.text.includes("\r\n\r\n"));
+    assert.match(
+      raw.text,
+      new RegExp(`^HTTP/1.1 ${status} [^]*Access-Control-Allow-Origin: \\*\r\n`),
+      `${method} ${file}`,
+    );
+    assert.match(raw.text, /\r\nCache-Control: no-store\r\n/);
+    const isPreflight = /Access-Control-Allow-Headers: x-token\r\n/.test(raw.text);
+    assert.equal(isPreflight, method === "OPTIONS" && file === "nothing");
+  }
 });
 
 test("HTTP/1.1 over TLS, also where HTTP/2 is switched off", async (t) => {

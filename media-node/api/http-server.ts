@@ -9,7 +9,7 @@ import type { Logger } from "../flow/logger.ts";
 import type { Certificates } from "./certificates.ts";
 import { answerHealth, type NodeState } from "./health.ts";
 import { newLentMemory, readLent, type DirectSockets, type LentMemory } from "./direct-sockets.ts";
-import { sendProblem } from "./http-answers.ts";
+import { faultHeaders, sendPreflight, sendProblem } from "./http-answers.ts";
 import { Http2Side } from "./http2-side.ts";
 import { exchangeOf } from "./node-exchange.ts";
 import { PlainConnection, type PlainDoor } from "./plain-connection.ts";
@@ -119,8 +119,8 @@ class ViewerDoor implements HttpServer, PlainDoor {
       response.writeHead(400, { Connection: "close", "Content-Length": "0" }).end();
     });
     this.#server.on("upgrade", (request, socket: Duplex, head) => this.#upgrade(request, socket, head));
-    this.#server.on("clientError", (_error, socket: Duplex) => {
-      if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
+    this.#server.on("clientError", (error: NodeJS.ErrnoException, socket: Duplex) => {
+      if (socket.writable) socket.end(refusalOf(error.code));
     });
     this.#second = setInterval(() => this.#tick(), 1_000);
     this.#second.unref();
@@ -248,7 +248,7 @@ class ViewerDoor implements HttpServer, PlainDoor {
       return false;
     } catch (thrown) {
       this.#options.logger.error("a request failed", { error: messageOf(thrown) });
-      exchange.send(500, ["Content-Length", "0"]);
+      exchange.send(500, faultHeaders);
       return true;
     }
   }
@@ -266,9 +266,12 @@ class ViewerDoor implements HttpServer, PlainDoor {
       const isTaken = (guest: HttpGuest): boolean =>
         (guest.serve?.(exchange, target!) ?? false) || (guest.handle?.(request, response, target!) ?? false);
       if (target && guests.some(isTaken)) return;
+      if (request.method === "OPTIONS") return sendPreflight(request, response);
       sendProblem(response, 404, target ? "nothing is served under this path" : "no virtual host answers to this name");
     } catch (thrown) {
       logger.error("a request failed", { error: messageOf(thrown) });
+      // A guest may have answered that it failed.
+      if (response.writableEnded) return;
       if (response.headersSent) response.destroy();
       else sendProblem(response, 500, "internal error");
     }
@@ -291,6 +294,18 @@ class ViewerDoor implements HttpServer, PlainDoor {
     return targetOf(line, scheme, resolve, trustedProxies?.());
   }
 }
+
+/** Of what is no request, or more than one may be; readable by pages, whose own query may have been too long. */
+function refusalOf(code = ""): string {
+  const status = requestFaults[code] ?? "400 Bad Request";
+  return `HTTP/1.1 ${status}\r\nAccess-Control-Allow-Origin: *\r\nCache-Control: no-store\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`;
+}
+
+/** By Node's names for them. */
+const requestFaults: Readonly<Record<string, string>> = {
+  HPE_HEADER_OVERFLOW: "431 Request Header Fields Too Large",
+  ERR_HTTP_REQUEST_TIMEOUT: "408 Request Timeout",
+};
 
 /** For every upgraded socket, as long as it lives: one for all, so that none holds its request with its headers. */
 function destroyFailed(this: Duplex): void {

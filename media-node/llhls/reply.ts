@@ -9,6 +9,9 @@ const cors = [
   "Date, Age, Content-Length, Content-Range",
 ] as const;
 
+/** The same of answers that say when to come again. */
+const corsOfStatus = [...cors.slice(0, 3), `${cors[3]}, Retry-After`];
+
 export const playlistType = "application/vnd.apple.mpegurl";
 
 /** A playlist's text with its compressed form, made once for everybody. */
@@ -104,7 +107,7 @@ export function replyStatus(exchange: PlainExchange, status: number, headers: Re
   // A 204 says by its number that nothing follows (RFC 9110 §8.6).
   const length = status === 204 ? {} : { "Content-Length": "0" };
   const all = { "Cache-Control": cacheControl, ...length, ...headers };
-  exchange.send(status, [...cors, ...Object.entries(all).flat()]);
+  exchange.send(status, [...corsOfStatus, ...Object.entries(all).flat()]);
 }
 
 /** Refuses with a sentence in JSON, for whoever looks. */
@@ -120,6 +123,7 @@ export function replyOptions(exchange: PlainExchange): void {
   replyStatus(exchange, 204, {
     "Access-Control-Allow-Methods": "OPTIONS, GET, HEAD",
     "Access-Control-Allow-Headers": exchange.header("access-control-request-headers") ?? "*",
+    "Access-Control-Allow-Private-Network": "true",
     "Access-Control-Max-Age": "600",
     "Cache-Control": "max-age=600",
   });
