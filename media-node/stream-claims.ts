@@ -51,7 +51,7 @@ export class StreamClaims {
     this.#scheme = options.live.now.hearth.ovtLink?.requireTls ? "ovts" : "ovt";
     this.#stopListening = options.hub.addListener({
       onStream: (stream) => this.#judge(stream),
-      onStreamEnd: ({ name }) => this.#release(name),
+      onStreamEnd: ({ stream }) => this.#release(stream.name),
     });
     this.#stopFollowing = options.live.addListener(() => {
       for (const { stream } of options.hub.list()) if (stream) this.#judge(stream);

@@ -84,6 +84,7 @@ export class Pull {
     pull.#log.info("pull begins", { from: plan.from });
     const onAbort = (): void => pull.#abort.abort();
     signal?.addEventListener("abort", onAbort, { once: true });
+    if (signal?.aborted) onAbort();
     try {
       pull.#adopt(await pull.#search.first());
     } catch (thrown) {

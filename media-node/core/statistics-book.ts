@@ -1,4 +1,3 @@
-import type { CloseReason } from "../flow/close-group.ts";
 import { every, type Clock, type Timer } from "../time/clock.ts";
 import type { ListedStream, StreamHub } from "./stream-hub.ts";
 import { StreamMeter } from "./stream-meter.ts";
@@ -52,7 +51,7 @@ export class StatisticsBook {
     this.#scopes.set("", newFigures(clock.wallMs()));
     this.#stopListening = hub.addListener({
       onStream: (stream) => this.#begin(stream),
-      onStreamEnd: (stream, reason) => this.#end(stream, reason),
+      onStreamEnd: (last) => this.#end(last),
     });
     this.#ticking = every(clock, 1_000, () => this.#tick());
   }
@@ -81,10 +80,9 @@ export class StatisticsBook {
     }
   }
 
-  #end({ name }: Stream, _reason: CloseReason): void {
-    const listed = this.#hub.look(name);
-    if (listed) this.#update(listed, this.#clock.wallMs());
-    this.#entries.delete(streamKey(name));
+  #end(last: ListedStream): void {
+    this.#update(last, this.#clock.wallMs());
+    this.#entries.delete(streamKey(last.stream.name));
   }
 
   #tick(): void {

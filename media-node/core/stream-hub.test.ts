@@ -252,3 +252,24 @@ test("a stream that was here is pulled again although its client has asked for m
   held(await hub.acquire(name, asking));
   await hub.close({ code: "done" });
 });
+
+test("a node that stops while it looks up where a stream is pulled from connects to nobody", async () => {
+  const plan = Promise.withResolvers<PullPlan>();
+  let connects = 0;
+  const clock = new ManualClock();
+  const hub = new StreamHub({
+    clock,
+    logger: silentLogger,
+    nodeId: "me",
+    plan: () => plan.promise,
+    openers: new Map([["fake", async () => (connects++, new FakeSource())]]),
+  });
+  const asked = hub.acquire(name, watch);
+  const closed = hub.close({ code: "shutdown" });
+  plan.resolve(basePlan);
+  assert.equal((await asked).kind, "unavailable");
+  await closed;
+  await assert.rejects(hub.pull({ ...name, stream: "later" }, { ...basePlan, from: "api" }));
+  assert.equal(connects, 0);
+  assert.deepEqual([hub.list(), clock.pendingTimers], [[], 0]);
+});

@@ -73,7 +73,8 @@ export interface StreamHubOptions {
 /** Told when streams come and go: the OVT publisher and the registry listen. */
 export interface StreamHubListener {
   onStream(stream: Stream): void;
-  onStreamEnd(stream: Stream, reason: CloseReason): void;
+  /** @param last as it was when it ended; it is not among the live ones any more */
+  onStreamEnd(last: ListedStream): void;
 }
 
 interface Entry {
@@ -98,6 +99,7 @@ export interface ListedStream {
 /** An unknown name is not looked up again for this long, so that asking for nonsense costs nothing. */
 const negativeCacheMs = 1_000;
 const rememberedNames = 10_000;
+const stopping: AcquireResult = { kind: "unavailable", reason: "this node is stopping" };
 
 /**
  * All live streams of a node. A stream that is not there is pulled once, however many ask for it at the same time,
@@ -188,7 +190,7 @@ export class StreamHub {
     const key = streamKey(name);
     const entry = this.#entries.get(key);
     if (entry) return { kind: "stream", hold: this.#hold(entry, request) };
-    if (this.#abort.signal.aborted) return { kind: "unavailable", reason: "this node is stopping" };
+    if (this.#abort.signal.aborted) return stopping;
     const known = this.#unknown.get(key);
     if (known && known.untilMs > this.#options.clock.nowMs()) {
       this.counters.refusals.remembered++;
@@ -234,6 +236,7 @@ export class StreamHub {
         if (client !== undefined && plan.wasLookedUp) this.#budget.charge(client);
         return this.#remember(key, plan);
       }
+      if (this.#abort.signal.aborted) return stopping;
       const answer = await this.#budget.enter(plan.urls.length, client, wasLive || plan.from === "store");
       if ("refused" in answer) return this.#refuse(answer);
       leave = answer;
@@ -292,7 +295,8 @@ export class StreamHub {
     const entry = this.#entries.get(key);
     if (!entry) return;
     this.#entries.delete(key);
-    for (const listener of this.#listeners) listener.onStreamEnd(entry.stream, reason);
+    const last = listed(entry);
+    for (const listener of this.#listeners) listener.onStreamEnd(last);
     if (entry.pull) await entry.pull.close(reason);
     else entry.stream.close(reason);
   }
