@@ -392,6 +392,36 @@ test("the plan is asked again for every try, and a moved origin is found", async
   assert.equal(world.at("fake://moved/app/s").length, 1);
 });
 
+class UnplayableSource extends FakeSource {
+  override start(): void {
+    throw new Error("not this one");
+  }
+}
+
+test("a second source that cannot be started is let go of, and the stream goes on", async () => {
+  await using world = new World();
+  world.answer = (url) => (url === a ? new FakeSource() : new UnplayableSource());
+  await world.open();
+  const [first] = world.at(a);
+  await world.pass(1_000, feedTo(first));
+  await world.pass(2_500);
+  assert.equal(world.at(b)[0]?.closedWith, "not-usable");
+  await world.pass(4_000, (index) => feedTo(first, ...world.at(a))(index));
+  assert.deepEqual(world.ends, []);
+  assert.equal(world.pull.state.phase, "live");
+});
+
+test("a first source that is back and cannot be started is let go of each time", async () => {
+  await using world = new World({ hasFailback: true, failbackIntervalMs: 500 });
+  world.answer = (url) => (url === a ? new Error("refused") : new FakeSource());
+  await world.open();
+  world.answer = (url, isProbe) => (url === a && !isProbe ? new UnplayableSource() : new FakeSource());
+  await world.pass(3_000, feedTo(...world.at(b)));
+  const tried = world.at(a);
+  assert.ok(tried.length > 1, `${tried.length} tried`);
+  assert.deepEqual(new Set(tried.map(({ closedWith }) => closedWith)), new Set(["not-usable"]));
+});
+
 test("when all of a rule's URLs fail the registry is asked; what it names is tried, and named as its", async () => {
   const fromStore: PullPlan = { ...basePlan, urls: ["fake://stored/app/s"], from: "store" };
   await using world = new World({ otherwise: async () => fromStore });

@@ -1,4 +1,5 @@
 import type { CloseReason } from "../flow/close-group.ts";
+import { messageOf } from "../flow/errors.ts";
 import type { Clock } from "../time/clock.ts";
 import { RecentSamples } from "./recent-samples.ts";
 import type { Sample } from "./sample.ts";
@@ -41,17 +42,17 @@ export class Understudy {
     this.#onChange = onChange;
   }
 
-  /** Begins to play; media may come in this call. */
+  /** Begins to play; media may come in this call. A source that cannot be started is one that ended. */
   start(): void {
-    this.source.start({
-      onSample: (sample) => (this.#sink ? this.#sink.onSample(sample) : this.#keep(sample)),
-      onDescription: (description) => this.#describe(description),
-      onEnd: (reason) => {
-        this.#ended = reason;
-        if (this.#sink) this.#sink.onEnd(reason);
-        else this.#onChange();
-      },
-    });
+    try {
+      this.source.start({
+        onSample: (sample) => (this.#sink ? this.#sink.onSample(sample) : this.#keep(sample)),
+        onDescription: (description) => this.#describe(description),
+        onEnd: (reason) => this.#end(reason),
+      });
+    } catch (thrown) {
+      this.#end({ code: "not-usable", message: messageOf(thrown) });
+    }
   }
 
   get description(): StreamDescription {
@@ -99,6 +100,12 @@ export class Understudy {
 
   close(reason: CloseReason): Promise<void> {
     return this.source.close(reason);
+  }
+
+  #end(reason: CloseReason): void {
+    this.#ended = reason;
+    if (this.#sink) this.#sink.onEnd(reason);
+    else this.#onChange();
   }
 
   #keep(sample: Sample): void {

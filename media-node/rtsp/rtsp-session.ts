@@ -376,8 +376,9 @@ export class RtspSession implements Source {
     this.#isPlaying = true;
     this.#media.setInfo(info);
     this.#after(firstReportMs, () => {
-      this.#sendReports();
+      // Before the first is sent, which may end the session.
       this.#timers.add(every(this.#options.clock, reportPeriodMs, () => this.#sendReports()));
+      this.#sendReports();
     });
     this.#after(parameterSetWaitMs, () => {
       if (this.#media.hasPackets && !this.#media.isDescribed) this.#log.warn("no parameter sets have come");
