@@ -1,7 +1,7 @@
-import { createHash, timingSafeEqual } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Registry } from "prom-client";
+import { isSameSecret } from "../bytes/same-secret.ts";
 import { messageOf, SettingError } from "../flow/errors.ts";
 import { answerHealth, type NodeState } from "./health.ts";
 import { sendJson, sendProblem } from "./http-answers.ts";
@@ -109,7 +109,7 @@ function refusalOf(
   token: string | undefined,
 ): { readonly status: number; readonly reason: string } | undefined {
   if (token) {
-    return tokensIn(request.headers.authorization ?? "").some((given) => isSameText(given, token))
+    return tokensIn(request.headers.authorization ?? "").some((given) => isSameSecret(given, token))
       ? undefined
       : { status: 401, reason: "send Authorization: Bearer and the token of HEARTH_OPERATOR_TOKEN" };
   }
@@ -130,10 +130,4 @@ export function tokensIn(authorization: string): string[] {
 
 function isLoopback(address: string): boolean {
   return /^(?:localhost|127(?:\.\d{1,3}){3}|\[?::1\]?)$/i.test(address);
-}
-
-/** Compared in a time that tells nothing. */
-export function isSameText(one: string, other: string): boolean {
-  const [a, b] = [one, other].map((text) => createHash("sha256").update(text).digest());
-  return timingSafeEqual(a!, b!);
 }

@@ -1,3 +1,4 @@
+import { haveSameBytes } from "../bytes/same-bytes.ts";
 import type { Track } from "./track.ts";
 
 /** Whether decoders can go on without being set up anew; subtitles need none. */
@@ -19,8 +20,3 @@ export function haveSameTracks(one: readonly Track[], other: readonly Track[]): 
 }
 
 const isDecoded = ({ kind }: Track): boolean => kind !== "subtitle";
-
-export function haveSameBytes(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
-  if (!a || !b) return a === b;
-  return a.length === b.length && a.every((byte, index) => byte === b[index]);
-}

@@ -1,6 +1,7 @@
+import { haveSameBytes } from "../bytes/same-bytes.ts";
 import type { Clock } from "../time/clock.ts";
 import type { Sample } from "./sample.ts";
-import { haveSameBytes, haveSameTracks } from "./same-tracks.ts";
+import { haveSameTracks } from "./same-tracks.ts";
 import { SeenCues } from "./seen-cues.ts";
 import type { Stream, StreamDescription } from "./stream.ts";
 import { leadOf, type Track } from "./track.ts";

@@ -1,3 +1,4 @@
+import { haveSameBytes } from "../bytes/same-bytes.ts";
 import type { Sample } from "../core/sample.ts";
 import type { Track } from "../core/track.ts";
 import type { Depacketizer, RtpFrame } from "../rtp/depacketizer.ts";
@@ -285,8 +286,7 @@ export class MediaReceiver {
   }
 
   #learnSound(decoderConfig: Uint8Array): void {
-    const known = this.#track.decoderConfig;
-    if (known?.length === decoderConfig.length && known.every((byte, index) => byte === decoderConfig[index])) return;
+    if (haveSameBytes(this.#track.decoderConfig, decoderConfig)) return;
     this.#track = { ...this.#track, audio: audioOf(decoderConfig, this.#track), decoderConfig };
     this.#options.onTrack(this.#track);
   }

@@ -1,3 +1,4 @@
+import { haveSameBytes } from "../bytes/same-bytes.ts";
 import { av1ConfigOf, av1SequenceOf } from "../codecs/av1.ts";
 import { splitAnnexB } from "../codecs/annex-b.ts";
 import { avcConfigOf, nalType, nalTypeOf, parseSps, serializeAvcConfig } from "../codecs/h264.ts";
@@ -154,11 +155,6 @@ function decodeSets(text: string | undefined): Uint8Array[] {
 
 function distinct(nals: readonly Uint8Array[]): Uint8Array[] {
   return nals.filter((nal, index) => nals.findIndex((other) => haveSameBytes(other, nal)) === index);
-}
-
-function haveSameBytes(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
-  if (!a || !b) return a === b;
-  return a.length === b.length && a.every((byte, index) => byte === b[index]);
 }
 
 function framerateOf(media: SdpMedia): number {

@@ -1,5 +1,5 @@
-import { createHash, timingSafeEqual } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { isSameSecret } from "../bytes/same-secret.ts";
 import { StoreUnavailable } from "../cluster/store/contract.ts";
 import { messageOf, SettingError } from "../flow/errors.ts";
 import { silentLogger, type Logger } from "../flow/logger.ts";
@@ -156,15 +156,10 @@ function answerToFailure({ logger }: BridgeDesk, thrown: unknown): Answer {
 function permissionOf(desk: BridgeDesk, authorization: string | undefined): "all" | "read" | undefined {
   const given = /^Bearer +(\S+)$/i.exec(authorization ?? "")?.[1];
   if (given === undefined) return undefined;
-  const mayAll = isSame(given, desk.token);
-  const mayRead = desk.readOnlyToken !== undefined && desk.readOnlyToken !== "" && isSame(given, desk.readOnlyToken);
+  const mayAll = isSameSecret(given, desk.token);
+  const mayRead =
+    desk.readOnlyToken !== undefined && desk.readOnlyToken !== "" && isSameSecret(given, desk.readOnlyToken);
   return mayAll ? "all" : mayRead ? "read" : undefined;
-}
-
-/** In a time that tells nothing about either. */
-function isSame(given: string, token: string): boolean {
-  const [a, b] = [given, token].map((text) => createHash("sha256").update(text).digest());
-  return timingSafeEqual(a!, b!);
 }
 
 class BodyTooLong extends Error {}

@@ -1,10 +1,11 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer, Server as TlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
+import { isSameSecret } from "../../bytes/same-secret.ts";
 import { crossDomainHeaders } from "../../config/cross-domains.ts";
 import type { CrossDomainsConfig } from "../../config/server-config.ts";
 import { listenError } from "../http-server.ts";
-import { isSameText, tokensIn } from "../operator-server.ts";
+import { tokensIn } from "../operator-server.ts";
 import { sendAnswer } from "./envelope.ts";
 import type { RestApi } from "./rest-api.ts";
 
@@ -68,7 +69,7 @@ export async function listenForApi(options: ApiServerOptions): Promise<ApiServer
     const { authorization } = request.headers;
     const given = tokensIn(authorization ?? "");
     const wanted = accessToken();
-    if (!wanted || !given.some((token) => isSameText(token, wanted))) {
+    if (!wanted || !given.some((token) => isSameSecret(token, wanted))) {
       response.setHeader("WWW-Authenticate", 'Basic realm="OvenMediaEngine"');
       const message = authorization === undefined ? noCredential : "Invalid credential";
       return sendAnswer(response, { statusCode: 401, message });

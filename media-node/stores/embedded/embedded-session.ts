@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from "node:crypto";
+import { isSameSecret } from "../../bytes/same-secret.ts";
 import type { RespValue } from "../resp/resp-value.ts";
 import { commandProblem, runCommand } from "./commands.ts";
 import type { Keyspace } from "./keyspace.ts";
@@ -53,7 +53,8 @@ export class EmbeddedSession {
     }
     if (this.#password === undefined) return { error: "ERR Client sent AUTH, but no password is set" };
     const isUserKnown = args.length === 1 || args[0] === "default";
-    if (!isUserKnown || !isSame(args.at(-1)!, this.#password)) {
+    // What a client says came as latin1 characters of bytes.
+    if (!isUserKnown || !isSameSecret(Buffer.from(args.at(-1)!, "latin1"), this.#password)) {
       return { error: "WRONGPASS invalid username-password pair" };
     }
     this.#isAuthenticated = true;
@@ -93,12 +94,4 @@ export class EmbeddedSession {
     this.#queue = undefined;
     return ok;
   }
-}
-
-function isSame(given: string, password: string): boolean {
-  // The client's word came as latin1 characters of bytes, the password is text.
-  const digests = [Buffer.from(given, "latin1"), Buffer.from(password)].map((bytes) =>
-    createHash("sha256").update(bytes).digest(),
-  );
-  return timingSafeEqual(digests[0]!, digests[1]!);
 }
