@@ -166,6 +166,7 @@ async function wire(context: NodeContext, options: NodeOptions, events: EventLog
     clock,
     logger,
   });
+  group.add(() => warmDoor.close());
   const doors = await openViewerDoors(context, deliveries, () => lifecycle.state, [warmDoor, redirects]);
   const { url, tlsUrl, bytesSent, reloadCertificates } = doors;
   const audience = new ClusterAudience({ nodeId: id, hub, storeOf: (vhost) => stores.storeOf(vhost), clock });

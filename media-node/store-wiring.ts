@@ -26,20 +26,32 @@ export async function openStores(
   { clock, logger, live }: { readonly clock: Clock; readonly logger: Logger; readonly live?: LiveConfig },
 ): Promise<NodeStores> {
   const byUrl = new Map<string, NodeStore>();
+  /** Of configurations that were taken; those of one that was refused are open, and nobody is told of them. */
+  const used = new Set<NodeStore>();
   const users: ((store: ClusterStore) => void)[] = [];
+  let isClosed = false;
   const urlOf = ({ originMapStore: store }: VhostConfig): string | undefined =>
     store && (redisUrl || (store.redis && redisUrlOf(store.redis)));
   /** Stores that nobody names any more stay open: an older configuration may come back, and there are few. */
   const open = async ({ vhosts }: ServerConfig): Promise<void> => {
     for (const url of new Set(vhosts.map(urlOf))) {
       if (url === undefined || byUrl.has(url)) continue;
-      const store = await connectRedisStore({ url, deadlineMs, clock, logger });
-      byUrl.set(url, store);
+      byUrl.set(url, await connectRedisStore({ url, deadlineMs, clock, logger }));
+    }
+  };
+  const take = ({ vhosts }: ServerConfig): void => {
+    // The other parts may have taken as long to get ready as the node to close.
+    if (isClosed) return;
+    for (const url of vhosts.map(urlOf)) {
+      const store = url === undefined ? undefined : byUrl.get(url);
+      if (!store || used.has(store)) continue;
+      used.add(store);
       for (const use of users) use(store);
     }
   };
   await open(config);
-  const prepare = async (next: ServerConfig) => (await open(next), () => {});
+  take(config);
+  const prepare = async (next: ServerConfig) => (await open(next), () => take(next));
   const stopFollowing = live?.addPart({ prepare });
   return {
     storeOf(name) {
@@ -49,9 +61,10 @@ export async function openStores(
     },
     each(use) {
       users.push(use);
-      for (const store of byUrl.values()) use(store);
+      for (const store of used) use(store);
     },
     async close() {
+      isClosed = true;
       stopFollowing?.();
       await Promise.all(Array.from(byUrl.values(), (store) => store.close()));
     },

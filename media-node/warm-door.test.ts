@@ -7,6 +7,7 @@ import { settle, TestHub } from "../test/support/webrtc-room.ts";
 import { importSigningKey } from "./cluster/ticket/signing-key.ts";
 import { signTicket, type TicketScope } from "./cluster/ticket/ticket.ts";
 import type { ViewerTarget } from "./core/guest.ts";
+import type { StreamHub } from "./core/stream-hub.ts";
 import { silentLogger } from "./flow/logger.ts";
 import { WarmDoor } from "./warm-door.ts";
 
@@ -18,13 +19,22 @@ function node({ hasKey = true } = {}) {
   const { hub, clock } = room;
   const cut = Promise.withResolvers<boolean>();
   let tries = 0;
+  let holds = 0;
+  const acquire: StreamHub["acquire"] = (...asked) => (holds++, hub.acquire(...asked));
   const warm = [
     () => {
       tries++;
       return cut.promise;
     },
   ];
-  const door = new WarmDoor({ nodeId: "self", key: hasKey ? key : undefined, hub, warm, clock, logger: silentLogger });
+  const door = new WarmDoor({
+    nodeId: "self",
+    key: hasKey ? key : undefined,
+    hub: { acquire },
+    warm,
+    clock,
+    logger: silentLogger,
+  });
   /** @returns the status, as soon as there is one */
   const ask = async (scope: Partial<TicketScope> = {}, method = "POST"): Promise<{ status?: number }> => {
     const said: { status?: number } = {};
@@ -39,7 +49,7 @@ function node({ hasKey = true } = {}) {
     return said;
   };
   const keyframe = (): void => room.source.push(videoSample(0, { isKeyframe: true, bytes: 100 }));
-  return { room, clock, door, ask, cut, keyframe, tries: () => tries };
+  return { room, clock, door, ask, cut, keyframe, tries: () => tries, holds: () => holds };
 }
 
 test("says yes when a key frame and whole segments are at hand, and holds the stream for a while", async () => {
@@ -68,6 +78,36 @@ test("says no to a stream that is not to be had, and to one that does not get re
   cut.resolve(false);
   await until("it is answered", 5_000, () => late.status !== undefined);
   assert.equal(late.status, 503);
+});
+
+test("a stream that does not get ready is held once, however often it is asked for", async () => {
+  const { room, clock, door, ask, keyframe, cut, holds, tries } = node();
+  cut.resolve(false);
+  for (let time = 1; time <= 3; time++) {
+    const asked = await ask();
+    await until("it is looked for", 5_000, () => tries() === time);
+    keyframe();
+    clock.advance(50);
+    await until("it is answered", 5_000, () => asked.status !== undefined);
+    assert.equal(asked.status, 503);
+  }
+  assert.equal(holds(), 1);
+  clock.advance(20_000);
+  assert.deepEqual(room.viewers, {});
+  door.close();
+});
+
+test("where one way to viewers fails the others are not looked for any more, and nothing is left when the door closes", async () => {
+  const { room, clock, door, ask, cut } = node();
+  const asked = await ask();
+  cut.reject(new Error("broken"));
+  await until("it is answered", 5_000, () => asked.status !== undefined);
+  assert.equal(asked.status, 500);
+  clock.advance(50);
+  door.close();
+  assert.deepEqual(room.viewers, {});
+  await room.hub.close({ code: "done" });
+  assert.equal(clock.pendingTimers, 0);
 });
 
 test("listens to nodes of its cluster only, and to what is meant for it", async () => {
