@@ -71,12 +71,36 @@ export function ffmpegEncoders(program: string): OpenOpusEncoder {
     const frames = ["-application", "audio", "-frame_duration", "20"];
     const quiet = ["-nostdin", "-hide_banner", "-v", "error", "-threads", "1"];
     const args = [...quiet, ...input, "-map", "0:a:0", ...filter, ...encode, ...frames, ...output];
+    const begun = begin(program, args);
+    return "child" in begun ? new FfmpegEncoder(begun.child, setting, events) : noEncoder(begun.failed, events);
+  };
+}
+
+type PipedChild = ChildProcessByStdio<Writable, Readable, Readable>;
+
+function begin(
+  program: string,
+  args: string[],
+): { readonly child: PipedChild } | { readonly failed: Promise<unknown> } {
+  try {
     // Nothing of our environment, which may hold secrets, and no folder that could be unmounted.
     const child = spawn(program, args, { env: { LC_ALL: "C" }, cwd: "/", stdio: ["pipe", "pipe", "pipe"] });
     lowerPriority(child.pid);
-    return new FfmpegEncoder(child, setting, events);
-  };
+    // Node's types leave out that a child has no pipes where no descriptors are left for them.
+    const { stdin }: { readonly stdin: Writable | undefined } = child;
+    return stdin ? { child } : { failed: new Promise((resolve) => child.once("error", resolve)) };
+  } catch (thrown) {
+    return { failed: Promise.resolve(thrown) };
+  }
 }
+
+/** Ends like one that ran: in a later turn, and once. */
+function noEncoder(failed: Promise<unknown>, { onEnd }: OpusEncoderEvents): OpusEncoder {
+  const gone = failed.then((thrown) => onEnd(notStarted(thrown)));
+  return { push: () => false, close: () => gone };
+}
+
+const notStarted = (thrown: unknown): string => `ffmpeg cannot be started: ${messageOf(thrown)}`;
 
 /** Where time is short, pictures come first. */
 function lowerPriority(pid: number | undefined): void {
@@ -88,7 +112,7 @@ function lowerPriority(pid: number | undefined): void {
 }
 
 class FfmpegEncoder implements OpusEncoder {
-  readonly #child: ChildProcessByStdio<Writable, Readable, Readable>;
+  readonly #child: PipedChild;
   readonly #events: OpusEncoderEvents;
   readonly #gone = Promise.withResolvers<void>();
   #complaint = "";
@@ -99,11 +123,7 @@ class FfmpegEncoder implements OpusEncoder {
   #hasTags = false;
   #isEnded = false;
 
-  constructor(
-    child: ChildProcessByStdio<Writable, Readable, Readable>,
-    { decoderConfig, frameSeconds }: OpusSetting,
-    events: OpusEncoderEvents,
-  ) {
+  constructor(child: PipedChild, { decoderConfig, frameSeconds }: OpusSetting, events: OpusEncoderEvents) {
     this.#child = child;
     this.#frameMs = frameSeconds * 1_000;
     this.#events = events;
@@ -114,7 +134,7 @@ class FfmpegEncoder implements OpusEncoder {
     });
     // A child that is gone breaks its pipes; its end is told by "close".
     for (const pipe of [child.stdin, child.stdout, child.stderr]) pipe.on("error", () => {});
-    child.once("error", (error) => this.#end(`ffmpeg cannot be started: ${messageOf(error)}`));
+    child.once("error", (error) => this.#end(notStarted(error)));
     child.once("close", (code, signal) => this.#end(this.#failure ?? this.#sentence(code, signal)));
     child.stdin.write(serializeFlvStart(decoderConfig));
   }

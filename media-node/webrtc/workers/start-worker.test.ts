@@ -26,3 +26,18 @@ test("a thread is ended at any moment of its start, and when it serves, without 
     await thread.terminate();
   }
 });
+
+test("a thread that the system does not give ends like one that ended by itself, in a later turn", async () => {
+  // What cannot be copied into another thread keeps it from being made.
+  const start = startWorkerThread(() => ({ port: 0, certificate, addresses: [(() => {}) as unknown as string] }));
+  const ended: string[] = [];
+  const thread = start(
+    0,
+    newSharedRing(1 << 20),
+    () => assert.fail("it reports"),
+    (cause) => ended.push(cause),
+  );
+  assert.deepEqual(ended, []);
+  await thread.terminate();
+  assert.equal(ended.length, 1);
+});

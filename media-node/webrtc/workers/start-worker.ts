@@ -7,11 +7,18 @@ import type { WorkerReport, WorkerStart } from "./worker-messages.ts";
 export function startWorkerThread(portOf: (index: number) => WorkerStart["port"]): WorkerPoolOptions["start"] {
   return (index, ring, onReport, onExit) => {
     const workerData: WorkerStart = { ring, port: portOf(index) };
-    const worker = new Worker(new URL("media-worker.ts", import.meta.url), {
-      workerData,
-      name: `media-${index}`,
-      resourceLimits: { maxYoungGenerationSizeMb: 8 },
-    });
+    let worker: Worker;
+    try {
+      worker = new Worker(new URL("media-worker.ts", import.meta.url), {
+        workerData,
+        name: `media-${index}`,
+        resourceLimits: { maxYoungGenerationSizeMb: 8 },
+      });
+    } catch (thrown) {
+      // The system has no thread left.
+      queueMicrotask(() => onExit(messageOf(thrown)));
+      return { terminate: () => Promise.resolve() };
+    }
     worker.unref();
     let cause = "it ended by itself";
     worker.on("message", (report: WorkerReport) => {
