@@ -7,6 +7,9 @@ export interface NodeChosen {
   readonly port?: string | undefined;
 }
 
+/** A reload reads files and keys; a node that hangs must not have a script hang with it. */
+const answerMs = 30_000;
+
 /** The operators' port of the node on this machine; `HEARTH_OPERATOR_TOKEN` is sent where it is set. */
 export class OperatorsDoor {
   readonly port: number;
@@ -28,7 +31,8 @@ export class OperatorsDoor {
     const headers = token ? { Authorization: `Bearer ${token}` } : {};
     let answer: Response;
     try {
-      answer = await fetch(`http://127.0.0.1:${this.port}${path}`, { method, headers });
+      const signal = AbortSignal.timeout(answerMs);
+      answer = await fetch(`http://127.0.0.1:${this.port}${path}`, { method, headers, signal });
     } catch (cause) {
       const remedy = "is the node running, and is this its OperatorPort?";
       throw new NobodyAnswers(`No node answers at port ${this.port} of this machine: ${remedy} (${messageOf(cause)})`, {

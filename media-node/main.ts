@@ -88,6 +88,8 @@ async function runNode(args: string[]): Promise<void> {
   if (values.config === undefined) throw new SettingError(`Which configuration?\n${usage}`);
   const path = values.config;
   const config = loadConfig(path, (line) => console.error(line));
+  // Whoever takes the log may go; those who watch stay.
+  for (const output of [process.stdout, process.stderr]) output.on("error", () => {});
   const logger = jsonLogger((line) => process.stdout.write(line), logLevel(process.env["HEARTH_LOG_LEVEL"]));
   const onMessage = (message: NodeMessage): void => void (process.connected && process.send?.(message));
   const readConfig = () => readServerXml(path);

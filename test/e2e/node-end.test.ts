@@ -26,14 +26,24 @@ interface Started {
   readonly report: () => Promise<{ state: string; viewers: number }>;
 }
 
-/** @param hearth further settings below `Hearth` */
-async function startNode(t: TestContext, hearth = "", operatorPort = 0): Promise<Started> {
+interface StartOptions {
+  /** Further settings below `Hearth`. */
+  readonly hearth?: string;
+  readonly operatorPort?: number;
+  /** Where the log goes. */
+  readonly log?: "ignore" | "pipe";
+}
+
+async function startNode(
+  t: TestContext,
+  { hearth = "", operatorPort = 0, log = "ignore" }: StartOptions = {},
+): Promise<Started> {
   const folder = mkdtempSync(join(tmpdir(), "hearth-end-"));
   t.after(() => rmSync(folder, { recursive: true }));
   const path = join(folder, "Server.xml");
   const settings = `<OperatorPort>${operatorPort}</OperatorPort>${hearth}`;
   writeFileSync(path, serverXml(1, 0).replace("<OperatorPort>0</OperatorPort>", settings));
-  const child = fork(main, ["node", "--config", path], { env, stdio: ["ignore", "ignore", "ignore", "ipc"] });
+  const child = fork(main, ["node", "--config", path], { env, stdio: ["ignore", log, "ignore", "ipc"] });
   const exit = once(child, "exit");
   t.after(async () => {
     if (child.exitCode === null && child.kill("SIGKILL")) await exit;
@@ -106,7 +116,7 @@ test(
     await once(free, "listening");
     const { port } = free.address() as AddressInfo;
     free.close();
-    const node = await startNode(t, "<DrainTimeout>2000</DrainTimeout>", port);
+    const node = await startNode(t, { hearth: "<DrainTimeout>2000</DrainTimeout>", operatorPort: port });
     await watch(node);
     const command = drain("--config", node.path);
     await until("it drains", 10_000, async () => (await node.report()).state === "draining");
@@ -119,6 +129,17 @@ test(
     assert.deepEqual(await node.exit, [0, null]);
   },
 );
+
+test("a node whose log nobody takes any more serves on", { timeout: 60_000 }, async (t) => {
+  const node = await startNode(t, { log: "pipe" });
+  const { stdout } = node.child;
+  stdout!.destroy();
+  await once(stdout!, "close");
+  // Each viewer who comes is a line.
+  await watch(node);
+  assert.equal((await fetch(`${node.url}/app/watched/llhls.m3u8`)).status, 200);
+  assert.deepEqual(await readiness(node), ["200 ready, 200 alive", "200 ready, 200 alive"]);
+});
 
 test("hearth drain of a node that refuses, or of a file that is none, exits with 2", { timeout: 60_000 }, async (t) => {
   const node = await startNode(t);
