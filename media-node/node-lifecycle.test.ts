@@ -49,14 +49,17 @@ async function outcomeNow(promise: Promise<string>): Promise<string | undefined>
   return outcome;
 }
 
-test("is ready between starting and draining only", () => {
-  const { lifecycle, serve } = node();
-  assert.deepEqual([lifecycle.state, lifecycle.isReady], ["starting", false]);
+test("serves between starting and draining; one that closes first tells who waits for its drain", async () => {
+  const { clock, lifecycle, serve } = node();
+  assert.equal(lifecycle.state, "starting");
   serve();
-  assert.deepEqual([lifecycle.state, lifecycle.isReady], ["serving", true]);
-  void lifecycle.drain();
-  assert.deepEqual([lifecycle.state, lifecycle.isReady], ["draining", false]);
+  assert.equal(lifecycle.state, "serving");
+  const before = clock.pendingTimers;
+  const drained = lifecycle.drain();
+  assert.equal(lifecycle.state, "draining");
   lifecycle.stop();
+  assert.equal(await outcomeNow(drained), "closed");
+  assert.equal(clock.pendingTimers, before);
 });
 
 test("tells the router at once, and the viewers when no router can send more of them", async () => {

@@ -30,7 +30,8 @@ export interface DrainSteps {
   readonly giveUpStreams: () => Promise<(() => Promise<boolean>) | undefined>;
 }
 
-export type DrainOutcome = "everybody-moved" | "out-of-time";
+/** `closed`: the node went before its drain was over. */
+export type DrainOutcome = "everybody-moved" | "out-of-time" | "closed";
 
 /** A router decides on what it read at most this long ago; until then it may send viewers here. */
 const routerMemoryMs = 2_500;
@@ -64,10 +65,6 @@ export class NodeLifecycle {
 
   get state(): NodeRecord["state"] {
     return this.#state;
-  }
-
-  get isReady(): boolean {
-    return this.#state === "serving";
   }
 
   /** Resolves when a drain is over, however it began. */
@@ -126,7 +123,7 @@ export class NodeLifecycle {
     const hasMoved = this.#hasTold && viewers === 0;
     if (hasMoved || elapsedMs >= drainTimeoutMs - handOverMs) this.#handOver(steps, sinceMs);
     if (!(hasMoved && this.#handover === "over") && elapsedMs < drainTimeoutMs) return;
-    this.stop();
+    this.#cancelTimers();
     if (hasMoved) logger.info("node drained", { viewers, elapsedMs });
     else logger.warn("node drained", { viewers, elapsedMs, lost: "they did not move within DrainTimeout" });
     this.#drained.resolve(hasMoved ? "everybody-moved" : "out-of-time");
@@ -166,6 +163,12 @@ export class NodeLifecycle {
 
   /** Lets go of timers: the node closes. */
   stop(): void {
+    this.#cancelTimers();
+    // Whoever waits for a drain waits no longer.
+    if (this.#drainSinceMs !== undefined) this.#drained.resolve("closed");
+  }
+
+  #cancelTimers(): void {
     this.#hasTold = true;
     this.#handover = "over";
     for (const timer of this.#timers.splice(0)) timer.cancel();

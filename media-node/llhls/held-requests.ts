@@ -57,6 +57,7 @@ export class HeldRequests {
   #isScanPlanned = false;
   #sweeper: Timer | undefined;
   #total = 0;
+  #isClosed = false;
 
   constructor(options: HeldRequestsOptions) {
     this.#options = options;
@@ -69,11 +70,11 @@ export class HeldRequests {
   /**
    * Keeps `request` until it is ready or `holdMs` are over.
    * @param group what it waits for: told by {@link progress}
-   * @returns forgets the request; undefined when a limit is reached and it was not taken
+   * @returns forgets the request; undefined when a limit is reached, or after {@link close}, and it was not taken
    */
   hold(group: object, request: HeldRequest, holdMs: number): (() => void) | undefined {
     const { limits, clock } = this.#options;
-    if (this.#total >= limits.total) return undefined;
+    if (this.#isClosed || this.#total >= limits.total) return undefined;
     const address = countIn(this.#perAddress, request.address);
     if (address.held >= limits.perAddress) return undefined;
     const session = request.session ? countIn(this.#perSession, request.session) : undefined;
@@ -101,6 +102,7 @@ export class HeldRequests {
 
   /** Lets everyone go as expired, and stops. */
   close(): void {
+    this.#isClosed = true;
     this.#sweeper?.cancel();
     const all = [...this.#groups.values(), this.#ready.splice(0)].flat();
     this.#groups.clear();

@@ -67,6 +67,7 @@ export class LiveStreams {
   readonly #live = new Map<string, LiveStream>();
   readonly #sweeper: Timer;
   #silentMs: number | undefined;
+  #isClosed = false;
 
   constructor(options: LiveStreamsOptions) {
     this.#options = options;
@@ -92,6 +93,10 @@ export class LiveStreams {
     const protocol = this.#options.packaging === "mpegts" ? "hls" : "llhls";
     const acquired = await this.#options.hub.acquire(name, { protocol, ...asked }, signal);
     if (acquired.kind !== "stream") return acquired;
+    if (this.#isClosed) {
+      acquired.hold.release();
+      return { kind: "unavailable", reason: "this node is stopping" };
+    }
     const meanwhile = this.find(name);
     if (meanwhile && !meanwhile.output.ended) {
       acquired.hold.release();
@@ -122,6 +127,7 @@ export class LiveStreams {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#sweeper.cancel();
     for (const live of this.#live.values()) this.#remove(live);
   }

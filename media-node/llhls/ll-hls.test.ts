@@ -99,6 +99,21 @@ test("a stream that does not come in time is 202 for the master, 404 for a name 
   assert.deepEqual([unavailable.status, unavailable.headers.get("retry-after")], [503, "1"]);
 });
 
+test("a guest that closes while a stream is being pulled lets go of it", async (t) => {
+  const pulled = Promise.withResolvers<FakeSource>();
+  let asked = 0;
+  const room = await Room.open(t, { open: () => (asked++, pulled.promise) });
+  const answer = room.fetch("llhls.m3u8");
+  await until("it is pulled", 5_000, () => asked > 0);
+  await room.node.guest.close({ code: "shutdown" });
+  pulled.resolve(new FakeSource(describe([videoTrack, audioTrack])));
+  assert.equal((await answer).status, 503);
+  assert.equal(room.node.guest.stats.streams, 0);
+  assert.deepEqual(room.node.hub.list()[0]?.viewers, {});
+  await room.node.hub.close({ code: "shutdown" });
+  assert.equal(room.clock.pendingTimers, 0);
+});
+
 test("the first request waits longer for a stream whose first segment is not whole yet", async (t) => {
   const room = await Room.open(t, { config: { segmentMs: 10_000 } });
   const answer = room.fetch("llhls.m3u8");
