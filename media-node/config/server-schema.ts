@@ -237,7 +237,7 @@ const virtualHostSchema = group("What is served under a set of host names.", {
   AdmissionWebhooks: group("A control server decides who may watch.", {
     ControlServerUrl: text("Asked by POST before a viewer is admitted.", { isRequired: true }),
     SecretKey: text("Signs the question. Better given as ${env:NAME}.", { isRequired: true }),
-    Timeout: milliseconds("No answer within this time: refused.", { fallback: 3_000, min: 1 }),
+    Timeout: milliseconds("No answer within this time: refused.", { fallback: 3_000, min: 1, max: 600_000 }),
     Enables: enablesSchema,
   }),
   Origins: originsSchema,

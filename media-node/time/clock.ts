@@ -20,6 +20,9 @@ let running = 0;
 /** Timers of {@link systemClock} in this thread that neither fired nor were cancelled: what soaks watch. */
 export const runningTimers = (): number => running;
 
+/** The platform holds a delay in 31 bits, and fires at once what does not fit: a time-out of years would be none. */
+const longestTimeoutMs = 2 ** 31 - 1;
+
 /** The machine's clock. Its timers do not keep the process alive by themselves. */
 export const systemClock: Clock = {
   nowMs: () => performance.now(),
@@ -27,12 +30,16 @@ export const systemClock: Clock = {
   after(delayMs, fire) {
     running++;
     let isRunning = true;
-    const handle = setTimeout(() => {
+    const done = (): void => {
       isRunning = false;
       running--;
       fire();
-    }, delayMs);
-    handle.unref();
+    };
+    let handle = wait(delayMs);
+    function wait(leftMs: number): NodeJS.Timeout {
+      if (!(leftMs > longestTimeoutMs)) return setTimeout(done, leftMs).unref();
+      return setTimeout(() => (handle = wait(leftMs - longestTimeoutMs)), longestTimeoutMs).unref();
+    }
     return {
       cancel() {
         if (!isRunning) return;
@@ -44,7 +51,7 @@ export const systemClock: Clock = {
   },
 };
 
-/** Timers of the platform hold 31 bits of milliseconds; a day is far within and lets a clock that was set be noticed. */
+/** So that a wall clock that was set is noticed. */
 const longestWaitMs = 86_400_000;
 
 /** Calls `fire` once, when the wall clock shows `wallMs` or later: at once for a time that is past. */
