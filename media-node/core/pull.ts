@@ -200,6 +200,7 @@ export class Pull {
     this.#stream ??= new Stream(this.name, description, {
       clock: this.#clock,
       ...(recentMs !== undefined && { recentMs }),
+      logger: this.#log,
       requestKeyframe: (trackId) => this.#source?.requestKeyframe?.(trackId),
     });
     this.#splice ??= new SourceSplice(this.#stream, this.#clock);

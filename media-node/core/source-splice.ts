@@ -62,7 +62,6 @@ export class SourceSplice {
   #room: { readonly fromMs: number; readonly untilMs: number; readonly kept: Sample[] } | undefined;
   #lastOutMs: number | undefined;
   #lastInputMs = Number.NEGATIVE_INFINITY;
-  #dropped = 0;
   readonly #seenCues = new SeenCues();
 
   constructor(stream: Stream, clock: Clock) {
@@ -74,11 +73,6 @@ export class SourceSplice {
   /** When media that goes on last came in, on the clock that never jumps. Nothing but repeats is no media. */
   get lastInputMs(): number {
     return this.#lastInputMs;
-  }
-
-  /** Samples not passed on: already seen, or video before the first key frame of a source. */
-  get dropped(): number {
-    return this.#dropped;
   }
 
   /**
@@ -179,7 +173,6 @@ export class SourceSplice {
     if (this.#room && this.#isKept(sample, dts, track, nowMs)) return;
     const isRepeat = progress.lastDts !== undefined && dts <= progress.lastDts;
     if (this.#isHeldBack(sample, isRepeat, dts, track, progress)) {
-      this.#dropped++;
       const patienceMs = isRepeat ? catchUpMs : maxKeyframeWaitMs;
       if (nowMs - this.#beganMs < patienceMs) this.#lastInputMs = nowMs;
       return;
@@ -193,8 +186,8 @@ export class SourceSplice {
   #pushCue(sample: Sample, { shift }: TrackProgress): void {
     const pts = sample.pts + shift;
     // Where times are shifted, nobody knows when it is shown before the first picture came.
-    if (this.#needsShift || !this.#seenCues.isNew(sample, pts)) this.#dropped++;
-    else this.#stream.publish(shift === 0 ? sample : { ...sample, pts, dts: sample.dts + shift });
+    if (this.#needsShift || !this.#seenCues.isNew(sample, pts)) return;
+    this.#stream.publish(shift === 0 ? sample : { ...sample, pts, dts: sample.dts + shift });
   }
 
   #isKept(sample: Sample, dts: number, track: Track, nowMs: number): boolean {

@@ -1,5 +1,6 @@
 import type { CloseReason } from "../flow/close-group.ts";
 import { messageOf } from "../flow/errors.ts";
+import type { Logger } from "../flow/logger.ts";
 import type { Clock } from "../time/clock.ts";
 import { RecentSamples } from "./recent-samples.ts";
 import type { Sample } from "./sample.ts";
@@ -45,6 +46,8 @@ export interface StreamOptions {
   readonly recent?: { readonly samples: readonly Sample[]; readonly lastSampleMs: number };
   /** Asks the source for a key frame; called at most once a second and track. */
   readonly requestKeyframe?: (trackId: number) => void;
+  /** Is told of readers that throw. */
+  readonly logger?: Logger;
 }
 
 /**
@@ -57,6 +60,7 @@ export class Stream {
   readonly #clock: Clock;
   readonly #readers = new Set<StreamReader>();
   readonly #requestKeyframe: ((trackId: number) => void) | undefined;
+  readonly #logger: Logger | undefined;
   readonly #keyframeAskedMs = new Map<number, number>();
   readonly #recent: RecentSamples;
   #description: StreamDescription;
@@ -65,8 +69,6 @@ export class Stream {
   #lastSampleMs: number;
   #samples = 0;
   #bytes = 0;
-  #undescribed = 0;
-  #dismissed = 0;
   #firstMs: number | undefined;
 
   constructor(name: StreamName, description: StreamDescription, options: StreamOptions) {
@@ -75,6 +77,7 @@ export class Stream {
     this.createdMs = options.clock.nowMs();
     this.#lastSampleMs = options.recent?.lastSampleMs ?? this.createdMs;
     this.#requestKeyframe = options.requestKeyframe;
+    this.#logger = options.logger;
     this.#description = description;
     this.#tracks = new Map(description.tracks.map((track) => [track.id, track]));
     this.#recent = new RecentSamples(options.recentMs ?? 4_000, options.recentMaxBytes ?? 16 * 1024 * 1024);
@@ -104,19 +107,9 @@ export class Stream {
     return this.#closed;
   }
 
-  get readerCount(): number {
-    return this.#readers.size;
-  }
-
   /** Counters since the stream began. `lastSampleMs` is on the clock that never jumps. */
-  get stats(): { samples: number; bytes: number; undescribed: number; dismissed: number; lastSampleMs: number } {
-    return {
-      samples: this.#samples,
-      bytes: this.#bytes,
-      undescribed: this.#undescribed,
-      dismissed: this.#dismissed,
-      lastSampleMs: this.#lastSampleMs,
-    };
+  get stats(): { samples: number; bytes: number; lastSampleMs: number } {
+    return { samples: this.#samples, bytes: this.#bytes, lastSampleMs: this.#lastSampleMs };
   }
 
   /** See {@link StreamOptions.recentMs}. */
@@ -133,14 +126,11 @@ export class Stream {
     return this.#tracks.get(id);
   }
 
-  /** Hands `sample` to every reader, in this call. Samples of tracks nobody described are counted and dropped. */
+  /** Hands `sample` to every reader, in this call. Samples of tracks nobody described are dropped. */
   publish(sample: Sample): void {
     if (this.#closed) return;
     const track = this.#tracks.get(sample.trackId);
-    if (!track) {
-      this.#undescribed++;
-      return;
-    }
+    if (!track) return;
     this.#samples++;
     if (this.#firstMs === undefined) this.#begins(sample, track);
     this.#bytes += sample.data.length;
@@ -192,8 +182,20 @@ export class Stream {
   /** A reader that throws is our bug: it ends, the source and its neighbours go on. */
   #dismiss(reader: StreamReader, thrown: unknown): void {
     this.#readers.delete(reader);
-    this.#dismissed++;
-    reader.onEnd({ code: "reader-failed", message: messageOf(thrown) });
+    this.#logFailure(thrown);
+    this.#tellEnd(reader, { code: "reader-failed", message: messageOf(thrown) });
+  }
+
+  #tellEnd(reader: StreamReader, reason: CloseReason): void {
+    try {
+      reader.onEnd(reason);
+    } catch (thrown) {
+      this.#logFailure(thrown);
+    }
+  }
+
+  #logFailure(thrown: unknown): void {
+    this.#logger?.error("a reader of the stream failed", { error: messageOf(thrown) });
   }
 
   /**
@@ -237,6 +239,6 @@ export class Stream {
     const readers = [...this.#readers];
     this.#readers.clear();
     this.#recent.clear();
-    for (const reader of readers) reader.onEnd(reason);
+    for (const reader of readers) this.#tellEnd(reader, reason);
   }
 }

@@ -67,10 +67,6 @@ export class LeadCutter {
     return this.#pending ? this.#timeMs(this.#pending.dts) : this.#passedMs;
   }
 
-  get openMsn(): number | undefined {
-    return this.#open;
-  }
-
   push(sample: Sample): void {
     const timeMs = this.#timeMs(sample.dts);
     if (timeMs <= this.knownUntilMs || !(this.#hasBegun || sample.isKeyframe)) return;

@@ -29,7 +29,6 @@ export class SubtitleOutput {
   /** Of {@link #cues}, those that came since the last part was written. */
   #news = new Set<Cue>();
   #hasCues = false;
-  #malformed = 0;
 
   constructor(output: TrackOutput) {
     this.output = output;
@@ -41,17 +40,9 @@ export class SubtitleOutput {
     return this.#hasCues;
   }
 
-  /** Samples that held no cue. */
-  get malformed(): number {
-    return this.#malformed;
-  }
-
   push({ data, pts, duration }: Sample, { timescale }: Track): void {
     const body = parseCueSample(data);
-    if (!body) {
-      this.#malformed++;
-      return;
-    }
+    if (!body) return;
     this.#hasCues = true;
     const startMs = ticksToMs(pts, timescale);
     const shownMs = duration > 0 ? (duration * 1_000) / timescale : unstatedMs;

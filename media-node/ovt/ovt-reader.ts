@@ -88,22 +88,12 @@ export class OvtReader {
   #partial: Uint8Array | undefined;
   #partialLength = 0;
   #unknownPackets = 0;
-  #receivedPackets = 0;
 
   constructor(options: OvtReaderOptions, handler: OvtReaderHandler) {
     this.#handler = handler;
     this.#role = options.role;
     this.#messages = new Accumulator(options.maxMessageBytes, "OVT_MESSAGE_TOO_LONG");
     this.#media = new Accumulator(options.maxMediaBytes, "OVT_MEDIA_TOO_LONG");
-  }
-
-  get receivedPackets(): number {
-    return this.#receivedPackets;
-  }
-
-  /** Whether the bytes so far end on the border of a message or media packet's packet. */
-  get isAtBoundary(): boolean {
-    return this.#partial === undefined;
   }
 
   /** @throws {ProtocolError} when the peer broke the protocol; what the handler throws passes through */
@@ -154,7 +144,6 @@ export class OvtReader {
   }
 
   #onPacket(bytes: Uint8Array, at: number, end: number): void {
-    this.#receivedPackets++;
     const payload = bytes.subarray(at + ovtHeaderLength, end);
     const isLast = (bytes[at]! & 0x20) !== 0;
     const payloadType = bytes[at + 1]!;

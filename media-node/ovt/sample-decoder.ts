@@ -26,14 +26,12 @@ interface TrackState {
 
 /**
  * Makes samples of one connection's media packets: checks key frames by their NAL types, cuts AAC into frames, keeps video
- * back until its first key frame. Packets of unknown tracks or formats are counted and left out.
+ * back until its first key frame. Packets of unknown tracks or formats are left out.
  */
 export class SampleDecoder {
   readonly #generation: OvtGeneration;
   readonly #events: SampleDecoderEvents;
   readonly #tracks = new Map<number, TrackState>();
-  #ignored = 0;
-  #heldBack = 0;
 
   /** @param tickFactors numerator of each track's time base, by track id; 1 where absent */
   constructor(
@@ -55,22 +53,9 @@ export class SampleDecoder {
     }
   }
 
-  /** Packets left out: undescribed track, unknown format, or data that is not what its track announces. */
-  get ignored(): number {
-    return this.#ignored;
-  }
-
-  /** Video left out because no key frame had come. */
-  get heldBack(): number {
-    return this.#heldBack;
-  }
-
   push(media: OvtMedia): void {
     const state = this.#tracks.get(media.trackId);
-    if (!state || state.mediaType !== media.mediaType || media.data.length === 0) {
-      this.#ignored++;
-      return;
-    }
+    if (!state || state.mediaType !== media.mediaType || media.data.length === 0) return;
     const format = formatOf(this.#generation, media.bitstreamFormat);
     switch (state.track.codec) {
       case "h264":
@@ -97,11 +82,7 @@ export class SampleDecoder {
     const { hasSlice, isKeyframe } = inspectAccessUnit(family, media.data);
     // Some encoders send parameter sets in a packet of their own: they are no picture, but they may be news.
     if (isExpected && (isKeyframe || !hasSlice)) this.#learn(state, media.data);
-    if (!isExpected || !hasSlice) {
-      this.#ignored++;
-      return;
-    }
-    this.#pushVideo(state, media, isKeyframe);
+    if (isExpected && hasSlice) this.#pushVideo(state, media, isKeyframe);
   }
 
   /** Nobody announces new parameter sets: they come in front of a key frame. */
@@ -119,7 +100,6 @@ export class SampleDecoder {
       state.track = { ...state.track, decoderConfig: family.recordOf(found).slice(), video };
     } catch (thrown) {
       if (!(thrown instanceof ProtocolError)) throw thrown;
-      this.#ignored++;
       return;
     }
     this.#events.onTrack(state.track);
@@ -139,27 +119,21 @@ export class SampleDecoder {
   }
 
   #pushVideo(state: TrackState, media: OvtMedia, isKeyframe: boolean): void {
-    if (state.isWaiting && !isKeyframe) {
-      this.#heldBack++;
-      return;
-    }
+    if (state.isWaiting && !isKeyframe) return;
     state.isWaiting = false;
     this.#emit(state, media.pts, media.dts, media.duration, isKeyframe, media.data);
   }
 
   /** @param format of older releases is none of subtitles, since they had none */
   #pushCue(state: TrackState, media: OvtMedia, format: BitstreamFormat | undefined): void {
-    if (format !== "webvtt" || !parseCueSample(media.data)) this.#ignored++;
-    else this.#emit(state, media.pts, media.pts, media.duration, true, media.data);
+    if (format === "webvtt" && parseCueSample(media.data))
+      this.#emit(state, media.pts, media.pts, media.duration, true, media.data);
   }
 
   #pushAac(state: TrackState, media: OvtMedia, format: BitstreamFormat | undefined): void {
     if (format === "aac-raw") return this.#emit(state, media.pts, media.dts, media.duration, true, media.data);
     const frames = this.#adtsFrames(media.data);
-    if (frames.length === 0) {
-      this.#ignored++;
-      return;
-    }
+    if (frames.length === 0) return;
     const { config } = frames[0]!;
     if (!state.track.decoderConfig) {
       const audio = { sampleRate: config.sampleRate, channels: config.channels };

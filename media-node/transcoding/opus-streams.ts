@@ -179,6 +179,7 @@ class OpusTwin {
     const recent = source.recentSamples();
     this.stream = new Stream(source.name, description, {
       clock: options.clock,
+      logger: options.logger.with({ app: source.name.app, stream: source.name.stream }),
       requestKeyframe: (trackId) => source.requestKeyframe(trackId),
       recent: {
         samples: recent.filter(({ trackId }) => !this.#converted.has(trackId)),

@@ -77,10 +77,6 @@ export class StreamFanOut {
     this.#options = options;
   }
 
-  get viewerCount(): number {
-    return this.#viewers.size;
-  }
-
   /** Adds a viewer whose senders will follow tracks of {@link track}. */
   add(viewer: FanOutViewer): void {
     this.#viewers.add(viewer);

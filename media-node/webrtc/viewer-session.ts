@@ -70,6 +70,7 @@ export class ViewerSession implements FanOutViewer, ViewerPlace {
   /** The key frame after which its picture stood last, by its place in the track. */
   #stoodAfter = Number.NaN;
   #nextReportMs = Number.NEGATIVE_INFINITY;
+  /** The viewer's own, of what it can receive (REMB), bits per second; 0 = none yet. */
   #estimate = 0;
   #lossShare = 0;
   #auto: AutoRendition | undefined;
@@ -95,11 +96,6 @@ export class ViewerSession implements FanOutViewer, ViewerPlace {
 
   get isEnded(): boolean {
     return this.#end !== undefined;
-  }
-
-  /** The viewer's own estimate of what it can receive (REMB), bits per second; 0 = none yet. */
-  get receiverEstimate(): number {
-    return this.#estimate;
   }
 
   /** RTP payload sent, in bytes. */

@@ -3,6 +3,7 @@ import { serializeAacConfig } from "../../media-node/codecs/aac.ts";
 import type { Sample } from "../../media-node/core/sample.ts";
 import { Stream, type StreamDescription } from "../../media-node/core/stream.ts";
 import type { Track } from "../../media-node/core/track.ts";
+import { silentLogger, type Logger } from "../../media-node/flow/logger.ts";
 import { ManualClock } from "../../media-node/time/manual-clock.ts";
 
 const avcC = Buffer.from("0142c014ffe100176742c014da05067e7c0440000003004000000f03c50aa801000468ce3c80", "hex");
@@ -69,8 +70,16 @@ export function describe(tracks: readonly Track[], epochMs = 0): StreamDescripti
   return { tracks, playlists: [], epochMs, isEpochShared: true, originId: "origin", path: [] };
 }
 
-/** @param more said of it than {@link describe} says */
+/** A reader that throws is a bug wherever it happens. */
+const loud: Logger = {
+  ...silentLogger,
+  error: (event, fields) => {
+    throw new Error(`${event}: ${fields?.["error"]}`);
+  },
+};
+
+/** A stream whose readers' failures are the caller's. @param more said of it than {@link describe} says */
 export function newStream(tracks: readonly Track[], epochMs = 0, more: Partial<StreamDescription> = {}): Stream {
   const name = { vhost: "default", app: "app", stream: "stream" };
-  return new Stream(name, { ...describe(tracks, epochMs), ...more }, { clock: new ManualClock() });
+  return new Stream(name, { ...describe(tracks, epochMs), ...more }, { clock: new ManualClock(), logger: loud });
 }

@@ -13,7 +13,6 @@ const SSL_CTRL_SET_MAX_CERT_LIST = 51;
 const DTLS_CTRL_HANDLE_TIMEOUT = 74;
 const SSL_CTRL_SET_GROUPS_LIST = 92;
 const DTLS_CTRL_SET_LINK_MTU = 120;
-const SSL_CTRL_GET_EXTMS_SUPPORT = 122;
 const SSL_CTRL_SET_MIN_PROTO_VERSION = 123;
 const SSL_CTRL_SET_MAX_PROTO_VERSION = 124;
 const SSL_MODE_RELEASE_BUFFERS = 0x10;
@@ -316,11 +315,6 @@ export class DtlsConnection {
     const clientRandom = take(ssl.SSL_get_client_random, this.#handle, randomBytes);
     const serverRandom = take(ssl.SSL_get_server_random, this.#handle, randomBytes);
     return master && clientRandom && serverRandom && { master, clientRandom, serverRandom };
-  }
-
-  /** RFC 7627 in use; every browser offers it. */
-  get hasExtendedMasterSecret(): boolean {
-    return this.#handle !== 0 && this.#dtls.ssl.SSL_ctrl(this.#handle, SSL_CTRL_GET_EXTMS_SUPPORT, 0, 0) === 1;
   }
 
   free(): void {

@@ -113,9 +113,9 @@ export class WorkerRoom {
   }
 
   #openStream({ stream: id, name, description, config }: Extract<WorkerCommand, { type: "stream" }>): void {
-    const { clock, report } = this.#options;
+    const { clock, logger, report } = this.#options;
     const requestKeyframe = (track: number): void => report({ type: "keyframe", stream: id, track });
-    const stream = new Stream(name, description, { clock, requestKeyframe });
+    const stream = new Stream(name, description, { clock, logger, requestKeyframe });
     const fanOut = new StreamFanOut(stream, { ...this.#options, config, newPacketizer: packedPacketizerOf });
     this.#streams.set(id, { stream, config, fanOut, counters: new StreamCounters() });
   }
