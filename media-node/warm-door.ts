@@ -124,7 +124,10 @@ export class WarmDoor implements HttpGuest {
     const acquired = await hub.acquire(name, { protocol: "prewarm" }, signal);
     if (acquired.kind !== "stream") return undefined;
     const { hold } = acquired;
-    if (this.#held.get(key) !== held) return void hold.release();
+    if (this.#held.get(key) !== held) {
+      hold.release();
+      return undefined;
+    }
     hold.viewers = 0;
     held.expiry = clock.after(heldMs, () => {
       this.#held.delete(key);

@@ -95,8 +95,8 @@ function begin(
 }
 
 /** Ends like one that ran: in a later turn, and once. */
-function noEncoder(failed: Promise<unknown>, { onEnd }: OpusEncoderEvents): OpusEncoder {
-  const gone = failed.then((thrown) => onEnd(notStarted(thrown)));
+function noEncoder(failed: Promise<unknown>, events: OpusEncoderEvents): OpusEncoder {
+  const gone = failed.then((thrown) => events.onEnd(notStarted(thrown)));
   return { push: () => false, close: () => gone };
 }
 
