@@ -12,12 +12,14 @@ export interface Access {
  * Whether a viewer may watch, by the virtual host's signed policy. Checked here, because the URL that was signed names this
  * host, and because a bearer token gets no further: browsers drop it when they follow the redirect. The ticket tells the node.
  * @param asked the URL as the viewer's player would ask for it: path, and query without our own keys
+ * @param hasBegun it was admitted before, and has lost its node
  */
 export async function checkAccess(
   c: RouterContext,
   desk: Desk,
   { url, stream, protocol }: Viewer,
   asked: { path: string; search: string },
+  hasBegun = false,
 ): Promise<Access | Problem> {
   const policy = desk.vhosts.policyFor(stream.name.vhost, protocol);
   if (!policy) return {};
@@ -33,6 +35,7 @@ export async function checkAccess(
       bearer: protocol === "whep" ? bearerOf(c.req.header("Authorization")) : undefined,
       // Written by the edge network, which overwrites what a client claims. Without it no address is known, so none fits.
       remoteAddress: c.req.header("CF-Connecting-IP") ?? "",
+      hasBegun,
     },
     desk.nowMs(),
   );

@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { verifyTicket, type ViewerProtocol } from "#cluster/ticket/ticket.ts";
 import { nodeRecord, routerFixture, startMs, type RouterFixture } from "../test/support/router.ts";
-import { singleVhost } from "./vhosts.ts";
+import { withCors } from "./cors.ts";
+import { ourFault, problemResponse } from "./http-errors.ts";
+import { singleVhost, type Vhosts } from "./vhosts.ts";
 import { edgeCache, type ClusterCache } from "./stores/edge-cache.ts";
 
 const offer = { method: "POST", headers: { "Content-Type": "application/sdp" }, body: "v=0\r\n" };
@@ -168,6 +170,37 @@ describe("CORS", () => {
       assert.equal(answer.headers.get("Access-Control-Allow-Credentials"), null, path);
       assert.equal(answer.headers.get("Cache-Control"), "no-store", path);
     }
+  });
+
+  test("so does a refusal that says when to come again, and a fault of the router", async (t) => {
+    const full = await routerFixture({ nodes: [] });
+    const busy = await full.ask("/app/stream/llhls.m3u8");
+    assert.equal(busy.status, 503);
+    assert.ok(Number(busy.headers.get("Retry-After")) > 0);
+    const vhosts: Vhosts = {
+      ...singleVhost,
+      vhostOf: () => {
+        throw new TypeError("a bug of ours");
+      },
+    };
+    const faulty = await routerFixture({}, { vhosts });
+    t.mock.method(console, "error", () => {});
+    const fault = await faulty.ask("/app/stream/llhls.m3u8");
+    assert.equal(fault.status, 500);
+    for (const { headers } of [busy, fault]) {
+      assert.equal(headers.get("Access-Control-Allow-Origin"), "*");
+      assert.match(headers.get("Access-Control-Expose-Headers")!, /\bRetry-After\b/);
+      assert.equal(headers.get("Cache-Control"), "no-store");
+    }
+  });
+
+  test("so does what is answered where there is no router, because its settings are wrong", async () => {
+    const problem = (): Response => problemResponse(ourFault);
+    const asked = (method: string): Response => withCors(new Request("http://router.test/", { method }), problem());
+    assert.equal(asked("OPTIONS").status, 204);
+    const answer = asked("GET");
+    assert.deepEqual([answer.status, answer.headers.get("Access-Control-Allow-Origin")], [500, "*"]);
+    assert.equal(answer.headers.get("Cache-Control"), "no-store");
   });
 });
 

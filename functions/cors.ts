@@ -28,8 +28,7 @@ export const preflightHeaders: Readonly<Record<string, string>> = {
  * untouched, because a copy of its response would have no socket.
  */
 export const cors: MiddlewareHandler<RouterTypes> = async (c, next) => {
-  if (c.req.method === "OPTIONS")
-    return new Response(null, { status: 204, headers: { ...everyAnswerHeaders, ...preflightHeaders } });
+  if (c.req.method === "OPTIONS") return preflight();
   await next();
   if (c.get("isMarked") || c.res.status === 101) return undefined;
   try {
@@ -42,6 +41,16 @@ export const cors: MiddlewareHandler<RouterTypes> = async (c, next) => {
   }
   return undefined;
 };
+
+const preflight = (): Response =>
+  new Response(null, { status: 204, headers: { ...everyAnswerHeaders, ...preflightHeaders } });
+
+/** The same for an answer of ours that no router gave: pages are told what is wrong, too. */
+export function withCors(request: Request, answer: Response): Response {
+  if (request.method === "OPTIONS") return preflight();
+  markAnswer(answer.headers);
+  return answer;
+}
 
 /** A node's own word on caching stands. */
 function markAnswer(headers: Headers): void {

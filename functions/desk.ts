@@ -85,6 +85,8 @@ interface AssignOptions {
   readonly search?: string;
   /** See {@link momentOf}. The trace id then goes in a header, see {@link traceparentFor}, and not in the URL. */
   readonly passesOn?: boolean;
+  /** The viewer watches already, and has lost its node. */
+  readonly hasBegun?: boolean;
 }
 
 /** Decides for a viewer, logs it, and makes the URL at the node that speaks `protocol` there. */
@@ -119,10 +121,10 @@ async function decide(
   desk: Desk,
   viewer: Viewer,
   path: string,
-  { search = viewer.url.search, passesOn = false }: AssignOptions,
+  { search = viewer.url.search, passesOn = false, hasBegun }: AssignOptions,
 ): Promise<Assigned | Problem> {
   if (await isBack(c, desk)) return inCircles;
-  const access = await checkAccess(c, desk, viewer, { path, search });
+  const access = await checkAccess(c, desk, viewer, { path, search }, hasBegun);
   if (isProblem(access)) return access;
   const { outcome, choice } = await desk.decisions.decide(viewer, momentOf(c, desk, passesOn));
   if (isProblem(outcome)) return outcome;

@@ -1,6 +1,7 @@
 import type { Hono } from "hono";
 import { importSigningKey } from "#cluster/ticket/signing-key.ts";
 import { createRouter } from "./app.ts";
+import { withCors } from "./cors.ts";
 import type { RouterTypes } from "./desk.ts";
 import type { RouterEnv } from "./env.ts";
 import { problemResponse } from "./http-errors.ts";
@@ -30,7 +31,7 @@ export default {
     } catch (thrown) {
       const sentence = `The router's settings are wrong: ${thrown instanceof Error ? thrown.message : String(thrown)}`;
       console.error(sentence);
-      return problemResponse({ status: 500, code: "settings", sentence });
+      return withCors(request, problemResponse({ status: 500, code: "settings", sentence }));
     }
     return router.fetch(request, env, context);
   },

@@ -73,7 +73,8 @@ async function relay(
   let serving: string | undefined;
   let problem: Problem | undefined;
   const choose = async (): Promise<FirstNode | Problem> => {
-    const target = await assign(c, desk, viewer, viewer.stream.path, { passesOn: true });
+    // Who gets here was admitted before the first node was chosen.
+    const target = await assign(c, desk, viewer, viewer.stream.path, { passesOn: true, hasBegun: true });
     return isProblem(target) ? target : { url: target.url, node: target.node.id };
   };
   const dial = async (): Promise<SignallingSocket | undefined> => {

@@ -1,9 +1,12 @@
 // The object that holds a player's signalling, with the platform's sockets played by hand: also what the platform may do at any
 // time, which is to forget the object and keep the player's socket.
 import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
 import { describe, test } from "node:test";
 import { until } from "../../test/support/until.ts";
-import { routerFixture, type RouterFixture } from "../../test/support/router.ts";
+import { verifyTicket } from "#cluster/ticket/ticket.ts";
+import { routerFixture, startMs, type RouterFixture } from "../../test/support/router.ts";
+import { openVhosts } from "../vhosts.ts";
 import type { PlayerSocket } from "./player-end.ts";
 import { PlayerSignallingObject } from "./player-signalling.ts";
 import type { SignallingSocket } from "./signalling-relay.ts";
@@ -83,6 +86,22 @@ function objects({ app }: RouterFixture) {
 
 const upgrade = (query = "", headers: Record<string, string> = {}) =>
   new Request(`http://router.test/app/stream?managed=1${query}`, { headers: { Upgrade: "websocket", ...headers } });
+
+const guarded = openVhosts(
+  `<Server version="8"><Type>edge</Type><IP>*</IP><Bind/><VirtualHosts><VirtualHost>
+  <Name>default</Name><Host><Names><Name>router.test</Name></Names></Host>
+  <SignedPolicy><PolicyQueryKeyName>policy</PolicyQueryKeyName><SignatureQueryKeyName>signature</SignatureQueryKeyName>
+  <SecretKey>k3y</SecretKey><Enables><Publishers>webrtc,llhls</Publishers></Enables></SignedPolicy>
+  </VirtualHost></VirtualHosts></Server>`,
+  {},
+);
+
+/** What follows `url` when it is signed. */
+function signedQuery(url: string, policy: object): string {
+  const query = `&policy=${Buffer.from(JSON.stringify(policy)).toString("base64url")}`;
+  return `${query}&signature=${createHmac("sha1", "k3y").update(`${url}${query}`).digest("base64url")}`;
+}
+
 const chosen = { "Hearth-Chosen": encodeURIComponent('{"url":"http://edge9.test/app/stream?rt=x","node":"edge9"}') };
 
 describe("a player's object", () => {
@@ -113,6 +132,31 @@ describe("a player's object", () => {
     assert.match(nodes[1]!.url, /^http:\/\/edge[12]\.test\/app\/stream\?managed=1&rt=/);
     assert.match(nodes[1]!.traceparent!, /^00-4bf92f3577b34da6a3ce929d0e0e4736-/);
     assert.deepEqual(socket.sent.at(-1), { command: "stop", id: 7, peer_id: 0 });
+  });
+
+  test("moves a viewer whose URL has run out meanwhile, for as long as its stream may be watched", async () => {
+    const policy = { url_expire: startMs + 1_000, stream_expire: startMs + 600_000 };
+    const signed = signedQuery("ws://router.test:80/app/stream?managed=1", policy);
+    const fixture = await routerFixture({}, { vhosts: guarded });
+    const { socket, nodes, open } = objects(fixture);
+    const object = open();
+    await object.fetch(upgrade(signed, chosen));
+    await object.webSocketMessage(socket, request);
+    nodes[0]!.say(offer);
+    fixture.cluster.nowMs += 300_000;
+    nodes[0]!.drop(1006);
+    await until("the player is told", 5_000, () => socket.sent.at(-1)!["command"] === "stop");
+    assert.equal(nodes.length, 2);
+    const url = new URL(nodes[1]!.url);
+    const scope = {
+      node: url.hostname.replace(".test", ""),
+      name: { vhost: "default", app: "app", stream: "stream" },
+      protocol: "webrtc",
+    } as const;
+    const verdict = await verifyTicket(fixture.key, url.searchParams.get("rt"), scope, fixture.cluster.nowMs);
+    assert.ok(verdict.admitted && verdict.sessionEndsMs === policy.stream_expire, "the next node is told when it ends");
+    const begun = await fixture.ask(`/-/resolve/app/stream?protocol=webrtc&managed=1${signed}`);
+    assert.equal(((await begun.json()) as { code: string }).code, "expired", "nobody begins with it any more");
   });
 
   test("that was put out of memory has the player stop and ask anew, at its first word", async () => {

@@ -95,6 +95,13 @@ test("a signed policy admits until it expires, and says when the session must en
   for (const [policy, expected] of table) assert.equal(await refusalOf(sign(policy)), expected, JSON.stringify(policy));
 });
 
+test("who has begun may go on after url_expire, and not after stream_expire", async () => {
+  const begun = { hasBegun: true };
+  assert.equal(await refusalOf(sign({ url_expire: nowMs - 1 }, begun)), "admitted");
+  assert.equal(await refusalOf(sign({ url_expire: nowMs - 1, stream_expire: nowMs - 1 }, begun)), "expired");
+  assert.equal(await refusalOf(sign({ url_expire: nowMs - 1, allow_ip: "198.51.100.0/24" }, begun)), "wrong-address");
+});
+
 test("the address behind a proxy counts for real_ip only", async () => {
   const policy = { url_expire: nowMs + 1, real_ip: "203.0.113.0/24", allow_ip: "192.0.2.0/24" };
   assert.equal(await refusalOf(sign(policy, { realAddress: "203.0.113.5" })), "admitted");

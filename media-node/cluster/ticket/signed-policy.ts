@@ -25,6 +25,8 @@ export interface PolicyRequest {
   readonly remoteAddress: string;
   /** `X-REAL-IP`, else the first of `X-FORWARDED-FOR`. Absent: the socket's address. */
   readonly realAddress?: string | undefined;
+  /** Of a viewer who was admitted and only moves to another node: `url_expire` says until when one may begin. */
+  readonly hasBegun?: boolean;
 }
 
 /** Why a viewer is refused; stable, so that it can be counted. */
@@ -148,9 +150,11 @@ function toText(value: unknown): string | undefined {
   return typeof value === "string" ? value : undefined;
 }
 
-function apply(rules: PolicyRules, { remoteAddress, realAddress }: PolicyRequest, nowMs: number): PolicyVerdict {
+function apply(rules: PolicyRules, request: PolicyRequest, nowMs: number): PolicyVerdict {
   const { urlExpireMs, urlActivateMs, streamExpireMs, allowIp, realIp } = rules;
-  if (nowMs > urlExpireMs || (streamExpireMs !== undefined && nowMs > streamExpireMs)) return refuse("expired");
+  const { remoteAddress, realAddress, hasBegun = false } = request;
+  if (nowMs > urlExpireMs && !hasBegun) return refuse("expired");
+  if (streamExpireMs !== undefined && nowMs > streamExpireMs) return refuse("expired");
   if (urlActivateMs !== undefined && nowMs < urlActivateMs) return refuse("not-yet");
   const isAllowed = allowIp === undefined || isInRange(remoteAddress, allowIp) === true;
   const isReal = realIp === undefined || isInRange(realAddress ?? remoteAddress, realIp) === true;
