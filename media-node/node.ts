@@ -1,8 +1,5 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
-import { listenForOperators, type OperatorAction, type OperatorServerOptions } from "./api/operator-server.ts";
-import { streamPages } from "./api/stream-page/stream-page.ts";
-import { RestApi } from "./api/rest/rest-api.ts";
 import type { NodeRecord } from "./cluster/store/contract.ts";
 import { signNodeRecord } from "./cluster/store/node-record.ts";
 import { ClusterAudience } from "./cluster-audience.ts";
@@ -14,17 +11,17 @@ import { ConfigReload, type ReloadOutcome } from "./config-reload.ts";
 import { StatisticsBook } from "./core/statistics-book.ts";
 import { StreamHub } from "./core/stream-hub.ts";
 import { streamKey } from "./core/stream-name.ts";
-import { openDeliveries } from "./deliveries.ts";
+import { openDeliveries, type Delivery } from "./deliveries.ts";
 import { CloseGroup, type CloseReason } from "./flow/close-group.ts";
 import { EventLog } from "./flow/event-log.ts";
 import type { Logger } from "./flow/logger.ts";
 import { LiveConfig } from "./live-config.ts";
 import type { NodeContext } from "./node-context.ts";
-import { nodeHistograms, nodeMetrics } from "./node-metrics.ts";
 import { NodeLifecycle, type DrainOutcome } from "./node-lifecycle.ts";
 import type { NodeMessage } from "./node-message.ts";
 import { NodeReport } from "./node-report.ts";
 import { openersOf } from "./openers.ts";
+import { openOperatorDoors } from "./operator-wiring.ts";
 import { publishOvt } from "./ovt-origin.ts";
 import { PeerRedirects } from "./peer-redirects.ts";
 import { admitBySignedPolicy, admitInTurn } from "./policy-admission.ts";
@@ -32,14 +29,11 @@ import { privateLogger } from "./private-logger.ts";
 import { Prewarm } from "./prewarm.ts";
 import { planPulls } from "./pull-planner.ts";
 import { recentMsOf } from "./recent-media.ts";
-import { openApiPorts } from "./rest-wiring.ts";
 import { openStores, type NodeStores } from "./store-wiring.ts";
 import { Announcer } from "./stores/announcer.ts";
 import { StreamClaims } from "./stream-claims.ts";
-import { StreamDebug } from "./stream-debug.ts";
 import type { Clock } from "./time/clock.ts";
 import { admitByTicket } from "./viewer-admission.ts";
-import { version } from "./version.ts";
 import { openViewerDoors } from "./viewer-doors.ts";
 import { WarmDoor } from "./warm-door.ts";
 import { WarmPeers } from "./warm-peers.ts";
@@ -145,28 +139,7 @@ async function wire(context: NodeContext, options: NodeOptions, events: EventLog
   // Closed after the guests, which say who is gone.
   group.add(() => webhooks.close());
   const deliveries = await openDeliveries(context, hub, admitInTurn(byUrl, webhooks.admit));
-  const warm = new WarmPeers({ nodeId: id, key, hub, clock, logger });
-  const redirects = new PeerRedirects({
-    nodeId: id,
-    key,
-    storeOf: (vhost) => stores.storeOf(vhost),
-    vhosts: () => live.now.vhosts.map(({ name }) => name),
-    warm,
-    spreadMs: () => Math.min(report.viewers * spreadPerViewerMs, live.now.hearth.drainTimeoutMs / 10),
-    onSentOn: (target) => deliveries.forEach(({ sentOn }) => sentOn?.(target)),
-    clock,
-    logger,
-  });
-  group.add(() => redirects.stop());
-  const warmDoor = new WarmDoor({
-    nodeId: id,
-    key,
-    hub,
-    warm: deliveries.flatMap((one) => one.warm ?? []),
-    clock,
-    logger,
-  });
-  group.add(() => warmDoor.close());
+  const { redirects, warmDoor } = peersOf(context, { hub, stores, key, deliveries, viewers: () => report.viewers });
   const doors = await openViewerDoors(context, deliveries, () => lifecycle.state, [warmDoor, redirects]);
   const { url, tlsUrl, bytesSent, reloadCertificates } = doors;
   const audience = new ClusterAudience({ nodeId: id, hub, storeOf: (vhost) => stores.storeOf(vhost), clock });
@@ -192,32 +165,21 @@ async function wire(context: NodeContext, options: NodeOptions, events: EventLog
   const reload = readConfig && new ConfigReload({ read: readConfig, live, clock, logger });
   group.add(live.addListener(() => void hub.replan()));
   const cluster = new ClusterCount({ stores, configNow, key, clock });
-  const clusterNodes = () => cluster.nodes;
-  const parts = { id, region: config.hearth.region, clock, hub, book, report, lifecycle, claims, deliveries, events };
-  const own = nodeMetrics({ ...parts, audience, clusterNodes });
-  const reloadApiCertificate = (): Promise<readonly string[]> => apiDoor.reloadCertificate();
-  const certificates = { reloadCertificates, reloadApiCertificate };
-  const api = new RestApi({ configNow, hub, book, clock, logger, version, ...certificates });
-  const debug = new StreamDebug({
-    nodeId: id,
-    state: () => lifecycle.state,
-    hub,
+  const { operatorPort, apiPorts } = await openOperatorDoors(context, {
+    audience,
     book,
+    claims,
+    clusterNodes: () => cluster.nodes,
+    deliveries,
     events,
-    clock,
-    leaseOf: (name) => claims.standing(name),
-    webrtcOf: (stream) => deliveries.find(({ statsOf }) => statsOf)?.statsOf?.(stream),
-  });
-  const apiDoor = await openApiPorts(context, api);
-  const operatorPort = await openOperatorDoor(context, {
-    handlers: [api.handle, streamPages(debug)],
-    describe: () => report.peek(),
-    state: () => lifecycle.state,
-    metrics: [...own, ...ovt.metrics, ...(reload?.metrics ?? [])],
-    histograms: nodeHistograms(deliveries),
-    actions: { ...reloadActions(reload), "/-/drain": drainAction(lifecycle, viewersNow) },
-    reports: { "/-/drain": () => drainReport(lifecycle, viewersNow) },
+    hub,
+    lifecycle,
+    ovtMetrics: ovt.metrics,
+    reload,
+    reloadCertificates,
+    report,
     token: env["HEARTH_OPERATOR_TOKEN"] || undefined,
+    viewersNow,
   });
   const announcers = announce(context, stores, report, key);
   const announceNow = (): void => {
@@ -248,7 +210,7 @@ async function wire(context: NodeContext, options: NodeOptions, events: EventLog
     url,
     tlsUrl,
     ovtPort: ovt.port,
-    apiPorts: apiDoor.ports,
+    apiPorts,
     hub,
     reloadCertificates,
     drain: () => lifecycle.drain(),
@@ -256,6 +218,37 @@ async function wire(context: NodeContext, options: NodeOptions, events: EventLog
     reload: (cause) => reload?.reload(cause),
     close: (reason) => group.close(reason),
   };
+}
+
+interface PeersOptions {
+  readonly hub: StreamHub;
+  readonly stores: NodeStores;
+  readonly key: SigningKey | undefined;
+  readonly deliveries: readonly Delivery[];
+  readonly viewers: () => number;
+}
+
+/** What nodes do for each other's viewers: one that goes sends its own on, the others have streams at hand by then. */
+function peersOf(
+  { id: nodeId, live, clock, logger, group }: NodeContext,
+  { hub, stores, key, deliveries, viewers }: PeersOptions,
+): { readonly redirects: PeerRedirects; readonly warmDoor: WarmDoor } {
+  const redirects = new PeerRedirects({
+    nodeId,
+    key,
+    storeOf: (vhost) => stores.storeOf(vhost),
+    vhosts: () => live.now.vhosts.map(({ name }) => name),
+    warm: new WarmPeers({ nodeId, key, hub, clock, logger }),
+    spreadMs: () => Math.min(viewers() * spreadPerViewerMs, live.now.hearth.drainTimeoutMs / 10),
+    onSentOn: (target) => deliveries.forEach(({ sentOn }) => sentOn?.(target)),
+    clock,
+    logger,
+  });
+  group.add(() => redirects.stop());
+  const warm = deliveries.flatMap((one) => one.warm ?? []);
+  const warmDoor = new WarmDoor({ nodeId, key, hub, warm, clock, logger });
+  group.add(() => warmDoor.close());
+  return { redirects, warmDoor };
 }
 
 /** A drain's redirects, so that the nodes that take the viewers get a hundred a second. */
@@ -276,39 +269,6 @@ function announce(
   });
   group.add(async () => void (await Promise.all(announcers.map((announcer) => announcer.close()))));
   return announcers;
-}
-
-/** Opens the operators' door where Server.xml asks for it. */
-async function openOperatorDoor(
-  { config, group }: NodeContext,
-  options: Omit<OperatorServerOptions, "port" | "address">,
-): Promise<number | undefined> {
-  const { operatorPort: port, operatorAddress: address } = config.hearth;
-  if (port === undefined) return undefined;
-  const server = await listenForOperators({ port, address, ...options });
-  group.add(() => server.close());
-  return server.port;
-}
-
-function drainAction(lifecycle: NodeLifecycle, viewers: () => number): OperatorAction {
-  return async () => {
-    void lifecycle.drain();
-    return { status: 202, body: drainReport(lifecycle, viewers) };
-  };
-}
-
-function drainReport(lifecycle: NodeLifecycle, viewers: () => number): unknown {
-  return { state: lifecycle.state, viewers: viewers(), leftMs: lifecycle.drainLeftMs };
-}
-
-function reloadActions(reload: ConfigReload | undefined): Record<string, OperatorAction> {
-  if (!reload) return {};
-  return {
-    "/-/reload": async () => {
-      const outcome = await reload.reload("POST /-/reload");
-      return { status: outcome.isTaken ? 200 : 422, body: outcome };
-    },
-  };
 }
 
 /** Holds what Server.xml wants held from the start. */

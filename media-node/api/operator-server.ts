@@ -1,12 +1,12 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Registry } from "prom-client";
-import { isSameSecret } from "../bytes/same-secret.ts";
 import { messageOf, SettingError } from "../flow/errors.ts";
 import { answerHealth, type NodeState } from "./health.ts";
 import { sendJson, sendProblem } from "./http-answers.ts";
 import { listenError } from "./http-server.ts";
 import { registryOf, type HistogramMetric, type Metric } from "./metrics.ts";
+import { isLoopback, refusalOf } from "./operator-access.ts";
 
 /** Something an operator can have done. What it throws is answered with 500. */
 export type OperatorAction = () => Promise<{ readonly status: number; readonly body: unknown }>;
@@ -101,33 +101,4 @@ async function answer(
     return sendProblem(response, 404, "there are /metrics, /-/node, /-/drain, /-/readyz and /v1");
   const text = await registry.metrics();
   response.writeHead(200, { "Content-Type": registry.contentType }).end(text);
-}
-
-/** Why the request is not an operator's. */
-function refusalOf(
-  request: IncomingMessage,
-  token: string | undefined,
-): { readonly status: number; readonly reason: string } | undefined {
-  if (token) {
-    return tokensIn(request.headers.authorization ?? "").some((given) => isSameSecret(given, token))
-      ? undefined
-      : { status: 401, reason: "send Authorization: Bearer and the token of HEARTH_OPERATOR_TOKEN" };
-  }
-  // Without a token being on this machine is what counts; a page in a browser on this machine is somebody else.
-  const host = (request.headers.host ?? "").replace(/:\d*$/, "");
-  return isLoopback(host) && request.headers.origin === undefined
-    ? undefined
-    : { status: 403, reason: "ask from this machine by its loopback address, or set HEARTH_OPERATOR_TOKEN" };
-}
-
-/** Bearer; or Basic in OvenMediaEngine's way, `base64(<token>)`, and as curl and Prometheus send it, the token as password. */
-export function tokensIn(authorization: string): string[] {
-  const [, scheme = "", given = ""] = /^(Bearer|Basic) +(.+)$/i.exec(authorization) ?? [];
-  if (scheme.toLowerCase() !== "basic") return scheme === "" ? [] : [given];
-  const text = Buffer.from(given, "base64").toString("utf8");
-  return [text, text.slice(text.indexOf(":") + 1)];
-}
-
-function isLoopback(address: string): boolean {
-  return /^(?:localhost|127(?:\.\d{1,3}){3}|\[?::1\]?)$/i.test(address);
 }

@@ -5,7 +5,7 @@ import { isSameSecret } from "../../bytes/same-secret.ts";
 import { crossDomainHeaders } from "../../config/cross-domains.ts";
 import type { CrossDomainsConfig } from "../../config/server-config.ts";
 import { listenError } from "../http-server.ts";
-import { tokensIn } from "../operator-server.ts";
+import { tokensIn } from "../operator-access.ts";
 import { sendAnswer } from "./envelope.ts";
 import type { RestApi } from "./rest-api.ts";
 
