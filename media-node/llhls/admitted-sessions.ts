@@ -1,8 +1,6 @@
 import type { Admitted } from "../core/guest.ts";
 import { every, type Clock, type Timer } from "../time/clock.ts";
 
-/** A viewer who asks for no playlist for this long is gone: as long as it counts as a viewer. */
-const presentMs = 10_000;
 const sweepMs = 1_000;
 /** More are served, and their end is told at once. */
 const maxSessions = 100_000;
@@ -15,12 +13,15 @@ interface Session {
 /** Viewers whose end somebody wants to know: LL-HLS has no goodbye, so it is when they stop asking, or may not go on. */
 export class AdmittedSessions {
   readonly #clock: Clock;
+  readonly #silentMs: number;
   readonly #sessions = new Map<string, Session>();
   readonly #begun = new WeakSet<Admitted>();
   readonly #sweeper: Timer;
 
-  constructor(clock: Clock) {
+  /** @param silentMs who asks for no playlist for this long is gone */
+  constructor(clock: Clock, silentMs: number) {
     this.#clock = clock;
+    this.#silentMs = silentMs;
     this.#sweeper = every(clock, sweepMs, () => this.#sweep());
   }
 
@@ -52,7 +53,7 @@ export class AdmittedSessions {
   #sweep(): void {
     const [nowMs, wallMs] = [this.#clock.nowMs(), this.#clock.wallMs()];
     for (const [token, { admission, seenMs }] of this.#sessions) {
-      if (nowMs - seenMs <= presentMs && wallMs < (admission.endsAtMs ?? Number.POSITIVE_INFINITY)) continue;
+      if (nowMs - seenMs <= this.#silentMs && wallMs < (admission.endsAtMs ?? Number.POSITIVE_INFINITY)) continue;
       this.#sessions.delete(token);
       admission.onEnd?.();
     }

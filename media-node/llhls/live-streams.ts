@@ -41,6 +41,8 @@ export interface LiveStreamsOptions {
   readonly segmentMs: number;
   readonly partMs: number;
   readonly segmentCount: number;
+  /** A stream is let go when nobody asked for anything of it for this long; a viewer is gone who asked for no playlist. */
+  readonly silentMs: number;
   readonly packaging: Packaging;
   readonly segmentCacheControl: string;
   readonly partCacheControl: string;
@@ -56,8 +58,6 @@ export type OpenResult =
   | { readonly kind: "live"; readonly live: LiveStream }
   | { readonly kind: "not-found" | "unavailable"; readonly reason: string };
 
-/** A stream is let go when nobody asked for anything of it for this long: longer than any request is held. */
-const unusedMs = 10_000;
 /** What an ended stream left is still served for this long; so is one that can be rewound kept for who paused. */
 const lingerMs = 60_000;
 
@@ -134,7 +134,8 @@ export class LiveStreams {
 
   #begin(name: StreamName, hold: StreamHold): LiveStream {
     const { clock, logger, secretOf, onProgress, rewind } = this.#options;
-    const { packaging, segmentMs, partMs, segmentCount, segmentCacheControl, partCacheControl } = this.#options;
+    const { packaging, segmentMs, partMs, segmentCount, silentMs } = this.#options;
+    const { segmentCacheControl, partCacheControl } = this.#options;
     const { stream } = hold;
     const log = logger.with({ app: name.app, stream: name.stream });
     const output = new StreamOutput(stream, {
@@ -160,7 +161,7 @@ export class LiveStreams {
       wasPlayable: false,
       takingIn,
       output,
-      viewers: new Viewers((viewer) => log.info("llhls viewer left", viewer)),
+      viewers: new Viewers(silentMs, (viewer) => log.info("llhls viewer left", viewer)),
       hold,
       beganMs: clock.nowMs(),
       lastRequestMs: clock.nowMs(),
@@ -178,7 +179,8 @@ export class LiveStreams {
     const nowMs = this.#options.clock.nowMs();
     for (const live of this.#live.values()) {
       this.#count(live);
-      const keptMs = live.output.ended || this.#options.rewind ? lingerMs : unusedMs;
+      const { rewind, silentMs } = this.#options;
+      const keptMs = live.output.ended || rewind ? Math.max(lingerMs, silentMs) : silentMs;
       if (nowMs - live.lastRequestMs > keptMs) this.#remove(live);
     }
   }

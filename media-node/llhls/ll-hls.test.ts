@@ -362,6 +362,61 @@ test("a viewer whose policy ends is refused from then on, and the end is told on
   assert.equal(ended, 1);
 });
 
+test("who watches goes on when its token grows old; nobody begins with an old one", async (t) => {
+  const room = await Room.open(t, { secret: "s3cret", config: { sessionTtlMs: 5_000 } });
+  const { video } = await room.play(4_100);
+  const begun = await (await room.fetch("llhls.m3u8")).text();
+  const neverUsed = /^chunklist_0_video.*$/m.exec(begun)![0];
+  for (let at = 0; at < 8; at++) {
+    room.clock.advance(2_000);
+    assert.equal((await room.fetch(video)).status, 200);
+  }
+  room.clock.advance(11_000);
+  for (const uri of [video, neverUsed]) {
+    const refused = await room.fetch(uri);
+    assert.deepEqual([refused.status, refused.headers.get("cache-control")], [401, "no-store"]);
+    assert.deepEqual(await refused.json(), { error: "this viewer's time is over" });
+  }
+  const stranger = await room.fetch(video.replace(/session=./, "session=~"));
+  assert.deepEqual(await stranger.json(), { error: "this is for viewers whom the master playlist named" });
+});
+
+test("a viewer whose time is over goes on with a new token where it was", async (t) => {
+  const room = await Room.open(t, {
+    secretOf: () => "of the policy",
+    admit: async () => ({ isAdmitted: true, endsAtMs: room.clock.wallMs() + 5_000 }),
+  });
+  const { video } = await room.play(4_100);
+  const before = await (await room.fetch(`${video}&_HLS_msn=1&_HLS_part=0`)).text();
+  room.clock.advance(4_000);
+  const master = await (await room.fetch("llhls.m3u8")).text();
+  const renewed = /^chunklist_0_video.*$/m.exec(master)![0];
+  assert.equal(renewed.split("?")[0], video.split("?")[0], "but for the token all addresses stay");
+  room.clock.advance(2_000);
+  const next = `&_HLS_msn=2&_HLS_part=1`;
+  assert.equal((await room.fetch(`${video}${next}`)).status, 401);
+  const answer = room.fetch(`${renewed}${next}`);
+  await room.held(1);
+  room.feed(4_500);
+  const after = await (await answer).text();
+  const partsOf = (text: string): string[] => text.match(/part_0_[^"]+/g) ?? [];
+  assert.ok(partsOf(before).every((part) => after.includes(part)) && partsOf(after).length > partsOf(before).length);
+});
+
+test("a player that asks once a segment is there between two requests, and its stream with it", async (t) => {
+  const room = await Room.open(t, { config: { segmentMs: 10_000 } });
+  const { video } = await room.play(20_200);
+  for (let at = 0; at < 3; at++) {
+    assert.equal((await room.fetch(`${video}&_HLS_legacy=YES`)).status, 200);
+    for (let second = 0; second < 20; second++) {
+      room.clock.advance(1_000);
+      assert.deepEqual(room.node.hub.list()[0]?.viewers, { llhls: 1 }, `after ${second + 1} s`);
+    }
+  }
+  room.clock.advance(2_000);
+  assert.equal(room.node.guest.stats.streams, 0);
+});
+
 test("the end of a viewer is told when it stops asking, or never began", async (t) => {
   let ended = 0;
   const admit = async () => ({ isAdmitted: true, onEnd: () => void ended++ }) as const;

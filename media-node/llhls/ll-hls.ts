@@ -105,6 +105,7 @@ class LlHlsGuest implements LlHls {
       logger,
       secretOf: (vhost) => this.#secretOf(vhost),
       ttlMs: config.sessionTtlMs,
+      silentMs: silentMsOf(config),
       randomBytes: options.randomBytes,
       times,
     });
@@ -231,6 +232,9 @@ const partHoldBackMsOf = ({ partHoldBackMs = 0, partMs }: LlHlsConfig): number =
 /** No segment is longer than two cells of the grid. */
 const targetSecondsOf = ({ segmentMs }: LlHlsConfig): number => Math.ceil((2 * segmentMs) / 1000);
 
+/** Players without low latency ask once a target duration; those that wait for media are held for less than ten seconds. */
+const silentMsOf = (config: LlHlsConfig): number => Math.max(10_000, 1_000 * (targetSecondsOf(config) + 1));
+
 function liveStreamsOf(
   { clock, config, hub, logger }: LlHlsOptions,
   held: HeldRequests,
@@ -246,6 +250,7 @@ function liveStreamsOf(
     secretOf,
     segmentMs,
     partMs,
+    silentMs: silentMsOf(config),
     segmentCount: Math.max(segmentCount, Math.ceil((3_000 * targetSeconds) / segmentMs) + 1),
     packaging: mpegTs ? "mpegts" : "fmp4",
     segmentCacheControl: cacheControlOf(maxAge?.segment, immutable),

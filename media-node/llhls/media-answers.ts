@@ -50,12 +50,11 @@ export class MediaAnswers {
 
   async open(request: ViewerRequest, name: FileName & { kind: "media" }): Promise<void> {
     const { exchange } = request;
+    const { sessions, waiting } = this.#options;
     // Nothing is pulled for who may not watch.
     if (!parseDirectives(request.query, this.#defaults)) return replyStatus(exchange, 400);
-    if (!this.#options.sessions.mayHaveMedia(request)) return replyStatus(exchange, 401);
-    const live = await this.#options.waiting.playable(request, () =>
-      replyStatus(exchange, 503, { "Retry-After": "1" }),
-    );
+    if (!sessions.mayHaveMedia(request, waiting.look(request))) return sessions.refuse(request);
+    const live = await waiting.playable(request, () => replyStatus(exchange, 503, { "Retry-After": "1" }));
     if (!live) return;
     const track = live.output.streamKey === name.key ? live.output.track(name.trackId) : undefined;
     if (!track || track.type !== name.type) replyStatus(exchange, 404);
@@ -68,7 +67,7 @@ export class MediaAnswers {
     const nowMs = clock.nowMs();
     const directives = parseDirectives(query, this.#defaults);
     if (!directives) return replyStatus(exchange, 400);
-    if (!sessions.mayHaveMedia(request, live)) return replyStatus(exchange, 401);
+    if (!sessions.mayHaveMedia(request, live)) return sessions.refuse(request);
     if (live.viewers.isEnded(session)) return replyStatus(exchange, 403);
     // Players who come from another edge are ahead of one that is still taking in what its origin remembers.
     const isYoung = nowMs - live.beganMs < catchUpMs;

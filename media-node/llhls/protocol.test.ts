@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
 import { test } from "node:test";
 import { ManualClock } from "../time/manual-clock.ts";
 import { parseDirectives } from "./directives.ts";
@@ -70,6 +71,15 @@ test("a token is good on every node with the secret, for its stream, until it ex
   assert.ok(!node("s").verify(token, "v/app/b", 1_000_000));
   assert.ok(!node("other").verify(token, "v/app/a", 1_000_000));
   for (let cut = 0; cut < token.length; cut++) assert.ok(!node("s").verify(token.slice(0, cut), "v/app/a", 1_000_000));
+  assert.ok(!node("s").isOver(token, 1_061_000), "who watches with one that is only old goes on");
+  assert.ok(node("s").isIssued(token, "v/app/a") && !node("other").isIssued(token, "v/app/a"));
+  const ended = node("s").issue("v/app/a", 1_000_000, 1_030_000);
+  assert.ok(node("s").verify(ended, "v/app/a", 1_029_000) && !node("s").isOver(ended, 1_029_000));
+  assert.ok(!node("s").verify(ended, "v/app/a", 1_030_000) && node("s").isOver(ended, 1_030_000));
+  // As a node wrote it that knew one kind of end.
+  const before = createHmac("sha256", "s").update("hearth llhls session\nv/app/a\nid\nt6").digest().subarray(0, 16);
+  const old = `id_t6_${before.toString("base64url")}`;
+  assert.ok(node("s").verify(old, "v/app/a", 1_000_000) && node("s").isOver(old, 1_100_000));
   const open = createViewerTokens({ ttlMs: 1, randomBytes });
   assert.ok(open.verify(open.issue("v/app/a", 0), "v/app/b", 1e12));
 });

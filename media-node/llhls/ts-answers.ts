@@ -28,7 +28,7 @@ export class TsAnswers {
     const { exchange, session } = request;
     const isList = name.kind === "ts-media";
     // Nothing is pulled for who may not watch.
-    if (isList && !sessions.mayHaveMedia(request)) return replyStatus(exchange, 401);
+    if (isList && !sessions.mayHaveMedia(request, waiting.look(request))) return sessions.refuse(request);
     const live = await waiting.playable(request, () => replyStatus(exchange, 503, { "Retry-After": "1" }));
     if (!live) return;
     const variant = shelf.variants.named(live.output, name);

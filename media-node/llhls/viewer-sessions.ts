@@ -6,6 +6,7 @@ import type { Logger } from "../flow/logger.ts";
 import type { Clock } from "../time/clock.ts";
 import { AdmittedSessions } from "./admitted-sessions.ts";
 import type { LiveStream } from "./live-streams.ts";
+import { replyRefusal } from "./reply.ts";
 import { createViewerTokens, type ViewerTokens } from "./viewer-token.ts";
 import type { ViewerRequest } from "./viewer-request.ts";
 import { sawMedia, type Viewer } from "./viewers.ts";
@@ -17,6 +18,8 @@ export interface ViewerSessionsOptions {
   readonly secretOf: (vhost: string) => string | undefined;
   readonly ttlMs?: number | undefined;
   readonly randomBytes?: ((count: number) => Uint8Array) | undefined;
+  /** Who asks for no playlist for this long is gone. */
+  readonly silentMs: number;
   readonly times?: { readonly join: Histogram; readonly firstMedia: Histogram } | undefined;
 }
 
@@ -33,7 +36,7 @@ export class ViewerSessions {
 
   constructor(options: ViewerSessionsOptions) {
     this.#options = options;
-    this.#admitted = new AdmittedSessions(options.clock);
+    this.#admitted = new AdmittedSessions(options.clock, options.silentMs);
   }
 
   /** Bytes of bodies handed to viewers' sockets. */
@@ -55,9 +58,20 @@ export class ViewerSessions {
   isGenuine({ session, target }: ViewerRequest, live?: LiveStream): boolean {
     const secret = this.#options.secretOf(target.vhost);
     const nowMs = this.#options.clock.wallMs();
-    // Who was here a moment ago had a good signature; whether it has run out since is still to be seen.
-    if (secret !== undefined && live?.viewers.has(session)) return !this.#tokensOf(secret).isExpired(session, nowMs);
+    // Who was here a moment ago had a good signature, and watches on until a policy ends it.
+    if (secret !== undefined && live?.viewers.has(session)) return !this.#tokensOf(secret).isOver(session, nowMs);
     return secret !== undefined && this.#tokensOf(secret).verify(session, nameOf(target), nowMs);
+  }
+
+  /** Answers who may not have a media playlist: 401, with what to do about it. */
+  refuse({ exchange, session, target }: ViewerRequest): void {
+    const tokens = this.#tokensOf(this.#options.secretOf(target.vhost));
+    const isPast = tokens.isIssued(session, nameOf(target));
+    replyRefusal(
+      exchange,
+      401,
+      isPast ? "this viewer's time is over" : "this is for viewers whom the master playlist named",
+    );
   }
 
   /** A returning viewer keeps the token it came with. */
@@ -80,10 +94,12 @@ export class ViewerSessions {
   }
 
   /** @returns whom the request counts for, if for anybody */
-  saw(live: LiveStream, { session, target }: ViewerRequest, nowMs: number): Viewer | undefined {
+  saw(live: LiveStream, { query, session, target }: ViewerRequest, nowMs: number): Viewer | undefined {
     if (session.length > maxSessionLength || session === "") return undefined;
     this.#admitted.saw(session);
-    return note(live, session, nowMs, target.remoteAddress);
+    const viewer = note(live, session, nowMs, target.remoteAddress);
+    if (viewer) viewer.isBlocking = query.get("_HLS_msn") !== null;
+    return viewer;
   }
 
   /** A master playlist was sent. */

@@ -1,8 +1,8 @@
 import type { StreamHolder } from "../core/stream-hub.ts";
 import { shortHash } from "./short-hash.ts";
 
-/** A viewer counts until this long after the last request: longer than any is held. */
-const presentMs = 10_000;
+/** A viewer who waits for each part counts until this long after the last request: longer than any is held. */
+const blockingMs = 10_000;
 /** Viewers remembered per stream; more are served but not counted one by one. */
 const maxRemembered = 100_000;
 /** Viewers that an operator sent away and that may not come back with the same token. */
@@ -16,6 +16,8 @@ export interface Viewer {
   readonly sinceMs: number;
   seenMs: number;
   hasMedia: boolean;
+  /** Whether its last request waited for media: then it asks again at once, and others once a segment. */
+  isBlocking: boolean;
   /** As an operator sees it; made when somebody asks. */
   id?: string;
 }
@@ -27,10 +29,15 @@ type WhoLeft = Readonly<Record<"viewer" | "trace" | "reason", string> & Record<"
 export class Viewers {
   readonly #viewers = new Map<string, Viewer>();
   readonly #ended = new Set<string>();
+  readonly #silentMs: number;
   readonly #onLeft: (who: WhoLeft) => void;
 
-  /** @param onLeft told of viewers whose trace id is known, when they are gone */
-  constructor(onLeft: (who: WhoLeft) => void = () => {}) {
+  /**
+   * @param silentMs who does not wait for media and asks for nothing for this long is gone
+   * @param onLeft told of viewers whose trace id is known, when they are gone
+   */
+  constructor(silentMs: number, onLeft: (who: WhoLeft) => void = () => {}) {
+    this.#silentMs = silentMs;
     this.#onLeft = onLeft;
   }
 
@@ -54,7 +61,7 @@ export class Viewers {
     const known = this.#viewers.get(token);
     if (known) known.seenMs = nowMs;
     else if (this.#viewers.size < maxRemembered) {
-      const viewer = { address, trace, sinceMs: nowMs, seenMs: nowMs, hasMedia: false };
+      const viewer = { address, trace, sinceMs: nowMs, seenMs: nowMs, hasMedia: false, isBlocking: false };
       this.#viewers.set(token, viewer);
       return viewer;
     }
@@ -66,9 +73,11 @@ export class Viewers {
     this.#forget(token, "moved");
   }
 
-  /** Forgets who is gone: who asked for nothing for so long. */
-  count(nowMs: number, silentMs = presentMs): number {
-    for (const [token, { seenMs }] of this.#viewers) if (nowMs - seenMs > silentMs) this.#forget(token, "gone");
+  /** Forgets who is gone. @param silentMs who asked for nothing for this long, in place of what is usual */
+  count(nowMs: number, silentMs?: number): number {
+    for (const [token, { seenMs, isBlocking }] of this.#viewers) {
+      if (nowMs - seenMs > (silentMs ?? (isBlocking ? blockingMs : this.#silentMs))) this.#forget(token, "gone");
+    }
     return this.#viewers.size;
   }
 

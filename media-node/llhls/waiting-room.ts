@@ -24,6 +24,11 @@ export class WaitingRoom {
     this.#options = options;
   }
 
+  /** The stream that is asked for if it is here, for whom it may be. */
+  look({ target }: ViewerRequest): LiveStream | undefined {
+    return this.#options.streams.look(target);
+  }
+
   /** Keeps a request until `isReady`, then `send`s; 503 when that takes too long or too many wait. */
   hold(request: ViewerRequest, track: TrackOutput, holdMs: number, isReady: () => boolean, send: () => void): void {
     const { exchange, session, target } = request;

@@ -118,6 +118,7 @@ export class SignallingSocket {
 
   /** The viewer's policy or the control server said when; a new session needs a new URL. */
   #expire(): void {
+    this.#send(failureMessage(401, "The time to watch is over"));
     this.#endSession({ code: "expired", message: "the viewer's policy ended" });
     this.#socket.close(closeCodes.policy, "session expired");
   }

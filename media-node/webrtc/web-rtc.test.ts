@@ -751,6 +751,7 @@ test("signalling: a session ends when the viewer's policy does", async (t) => {
   assert.equal(guest.stats.sessions, 1);
   hub.clock.advance(2_000);
   await until(() => player.closeCode === 1008);
+  assert.deepEqual(player.messages.at(-1), { code: 401, error: "The time to watch is over" });
   assert.equal(guest.stats.sessions, 0);
   assert.equal(guest.stats.ended.expired, 1);
   await until(() => ends.length > 0);
