@@ -2,7 +2,8 @@ import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:
 import { ticketQueryKey } from "./cluster/ticket/ticket.ts";
 import { crossDomainHeaders } from "./config/cross-domains.ts";
 import type { CrossDomainsConfig } from "./config/server-config.ts";
-import type { AnswerBody, HttpGuest, PlainExchange, ViewerTarget } from "./core/guest.ts";
+import type { HttpGuest, PlainExchange, ViewerTarget } from "./core/guest.ts";
+import { RewrittenExchange } from "./core/rewritten-exchange.ts";
 
 /** What Server.xml says about the headers of an application's answers. */
 export interface AnswerRules {
@@ -22,7 +23,7 @@ export function withAnswerHeaders(
     serve: (exchange, target) => {
       const rules = rulesOf(target);
       if (!rules) return guest.serve?.(exchange, target) ?? false;
-      const ruled = new RuledExchange(exchange, target, rules);
+      const ruled = ruledExchange(exchange, target, rules);
       try {
         return guest.serve?.(ruled, target) ?? false;
       } catch (thrown) {
@@ -41,38 +42,14 @@ export function withAnswerHeaders(
 
 const faultHeaders: readonly string[] = ["Cache-Control", "no-store", "Content-Length", "0"];
 
-class RuledExchange implements PlainExchange {
-  readonly #exchange: PlainExchange;
-  readonly #target: ViewerTarget;
-  readonly #rules: AnswerRules;
-
-  constructor(exchange: PlainExchange, target: ViewerTarget, rules: AnswerRules) {
-    this.#exchange = exchange;
-    this.#target = target;
-    this.#rules = rules;
-  }
-
-  get method(): string {
-    return this.#exchange.method;
-  }
-
-  get isOver(): boolean {
-    return this.#exchange.isOver;
-  }
-
-  header(name: string): string | undefined {
-    return this.#exchange.header(name);
-  }
-
-  send(status: number, headers: readonly string[], body?: AnswerBody): void {
-    const cors = corsOf((name) => this.#exchange.header(name), this.#target, this.#rules);
-    this.#exchange.send(status, ruled(headers, cors), body);
-  }
-
-  onGone(listener: () => void): void {
-    this.#exchange.onGone(listener);
-  }
-}
+/** An exchange whose answer has the headers that are asked for. */
+const ruledExchange = (exchange: PlainExchange, target: ViewerTarget, rules: AnswerRules): PlainExchange =>
+  new RewrittenExchange(exchange, (headers) =>
+    ruled(
+      headers,
+      corsOf((name) => exchange.header(name), target, rules),
+    ),
+  );
 
 /** What the CORS headers of an answer depend on, and what they are. */
 interface Asked {

@@ -4,7 +4,7 @@ import type { LlHlsConfig } from "./ll-hls-config.ts";
 import type { LiveStream } from "./live-streams.ts";
 import { masterPlaylist, variantsOf } from "./master-playlist.ts";
 import { cacheControlOf, PreparedText, replyRefusal, replyStatus, replyText } from "./reply.ts";
-import { TracedExchange } from "./traced-exchange.ts";
+import { tracedExchange } from "./traced-exchange.ts";
 import { listedSubtitles } from "./subtitle-renditions.ts";
 import type { TrackOutput } from "./track-output.ts";
 import type { TsShelf } from "./ts-shelf.ts";
@@ -33,7 +33,7 @@ export class MasterAnswers {
 
   async answer(request: ViewerRequest, playlist: string): Promise<void> {
     const { trace } = request.target;
-    const asked = trace === undefined ? request : { ...request, exchange: new TracedExchange(request.exchange, trace) };
+    const asked = trace === undefined ? request : { ...request, exchange: tracedExchange(request.exchange, trace) };
     const { admit, playlistOf, sessions } = this.#options;
     const { exchange } = asked;
     if (sessions.isGenuine(asked)) return this.#send(asked, playlist);

@@ -6,8 +6,9 @@ import { h265NalType, h265NalTypeOf, hvcConfigOf, parseH265Sps, serializeHvcConf
 import { vp9ConfigOf, vp9KeyFrame } from "../codecs/vp9.ts";
 import type { Track, VideoFormat } from "../core/track.ts";
 import { Av1Depacketizer } from "../rtp/av1-depacketizer.ts";
-import { H264Depacketizer, startsWithStartCode } from "../rtp/h264-depacketizer.ts";
+import { H264Depacketizer } from "../rtp/h264-depacketizer.ts";
 import { H265Depacketizer } from "../rtp/h265-depacketizer.ts";
+import { startsWithStartCode } from "../rtp/nal-depacketizer.ts";
 import { Vp8Depacketizer, vp8FrameSize } from "../rtp/vp8-depacketizer.ts";
 import { Vp9Depacketizer } from "../rtp/vp9-depacketizer.ts";
 import { attributeOf, type SdpMedia } from "../sdp/session-description.ts";
