@@ -26,6 +26,13 @@ export interface LiveStream {
    * goes on with what there is.
    */
   wasPlayable: boolean;
+  /** A master was answered before there was a segment to list: who asks for the first list began here. */
+  isAwaited: boolean;
+  /**
+   * Call before a list is shown.
+   * @param isForList not only for a master
+   */
+  readonly publish: (isForList: boolean) => void;
   readonly takingIn: TakingIn | undefined;
   lastRequestMs: number;
   /** Bodies handed to viewers' sockets. */
@@ -159,6 +166,8 @@ export class LiveStreams {
         return isPlayable;
       },
       wasPlayable: false,
+      isAwaited: false,
+      publish: (isForList) => output.publish(isForList && !live.isAwaited),
       takingIn,
       output,
       viewers: new Viewers(silentMs, (viewer) => log.info("llhls viewer left", viewer)),

@@ -114,19 +114,39 @@ test("a guest that closes while a stream is being pulled lets go of it", async (
   assert.equal(room.clock.pendingTimers, 0);
 });
 
-test("the first request waits longer for a stream whose first segment is not whole yet", async (t) => {
+test("who waited for a first segment that is not whole yet is told what it will have, and waits again for its lists", async (t) => {
   const room = await Room.open(t, { config: { segmentMs: 10_000 } });
   const answer = room.fetch("llhls.m3u8");
   await room.held(1);
   room.feed(8_400);
   room.clock.advance(8_400);
+  const response = await answer;
+  assert.equal(response.status, 200);
+  const master = await response.text();
+  assert.match(master, /BANDWIDTH=\d{5,},AVERAGE-BANDWIDTH=\d{5,},CODECS="avc1.42c014,mp4a.40.2",RESOLUTION=320x180/);
+  const list = room.fetch(/^chunklist_0_video.*$/m.exec(master)![0]);
   await room.held(1);
   room.feed(12_300);
   room.clock.advance(3_900);
-  assert.equal((await answer).status, 200);
+  const listed = await list;
+  assert.equal(listed.status, 200);
+  const text = await listed.text();
+  // It began here, and none of its lists begins with what others have.
+  assert.doesNotMatch(text, /EXT-X-GAP/);
+  assert.match(text, /#EXTINF:.*\nseg_0_0_video/);
 });
 
-test("who waits in vain for a picture that has only just come is given its sound", async (t) => {
+test("sound is offered alone where no picture came in time", async (t) => {
+  const room = await Room.open(t, { config: { segmentMs: 10_000 } });
+  const answer = room.fetch("llhls.m3u8");
+  await room.held(1);
+  const { sink } = room.sources.at(-1)!;
+  for (const sample of samples) if (sample.trackId === audioTrack.id && timeMs(sample) < 8_000) sink!.onSample(sample);
+  room.clock.advance(8_100);
+  assert.match(await (await answer).text(), /CODECS="mp4a.40.2"/);
+});
+
+test("a picture that came late is offered with its sound", async (t) => {
   const room = await Room.open(t, { config: { segmentMs: 10_000 } });
   const answer = room.fetch("llhls.m3u8");
   await room.held(1);
@@ -135,12 +155,10 @@ test("who waits in vain for a picture that has only just come is given its sound
     if (timeMs(sample) > 18_000) break;
     if (sample.trackId === audioTrack.id || timeMs(sample) >= 7_000) sink!.onSample(sample);
   }
-  room.clock.advance(8_000);
-  await room.held(1);
-  room.clock.advance(10_000);
+  room.clock.advance(8_100);
   const response = await answer;
   assert.equal(response.status, 200);
-  assert.match(await response.text(), /CODECS="mp4a.40.2"/);
+  assert.match(await response.text(), /CODECS="avc1.42c014,mp4a.40.2"/);
 });
 
 test("a stream without a codec that LL-HLS knows is 404 at once, and says what it has", async (t) => {

@@ -210,7 +210,7 @@ class LlHlsGuest implements LlHls {
     if (!file && !track) return false;
     const nowMs = clock.nowMs();
     live.lastRequestMs = nowMs;
-    live.output.publish(true);
+    live.publish(true);
     if (file) this.#sessions.sent(live, replyFile(exchange, file));
     if (track) this.#media.answer(viewerRequest(exchange, target, false, nowMs), live, track);
     return true;

@@ -93,5 +93,6 @@ function passedOn({ query, userAgent = "" }: ViewerTarget): string {
 /** A track's output if it has anything to offer; a silent one is left out of the choice. */
 function withMedia(live: LiveStream, trackId: number): TrackOutput | undefined {
   const track = live.output.track(trackId);
-  return track?.lastCompleteMsn === undefined ? undefined : track;
+  const isOffered = live.isPlayable() ? track?.lastCompleteMsn !== undefined : track?.hasMedia;
+  return isOffered ? track : undefined;
 }

@@ -152,11 +152,9 @@ export class StreamOutput implements StreamReader {
     return sending.every((track) => track.lastCompleteMsn !== undefined);
   }
 
-  /** Whether any track that sends has a whole segment. */
-  get hasWhole(): boolean {
-    return this.tracks.some(
-      ({ trackId, lastCompleteMsn }) => !this.#silent.has(trackId) && lastCompleteMsn !== undefined,
-    );
+  /** Whether any track that sends has a part. */
+  get hasMedia(): boolean {
+    return this.tracks.some((track) => !this.#silent.has(track.trackId) && track.hasMedia);
   }
 
   /**

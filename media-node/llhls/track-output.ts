@@ -126,12 +126,22 @@ export class TrackOutput implements SegmentSink {
     return this.#version;
   }
 
-  /** Bits per second: of the largest segment, and of all. 0 before the first. */
+  /** Bits per second: of the largest segment, and of all; before the first one is whole, of what there is of it. */
   get bitrate(): { peak: number; average: number } {
+    const open = this.#totalMs === 0 ? this.openSegment : undefined;
+    if (open && open.durationMs > 0) {
+      const rate = Math.ceil((segmentSize(open) * 8000) / open.durationMs);
+      return { peak: rate, average: rate };
+    }
     return {
       peak: Math.ceil(this.#peakBitrate),
       average: this.#totalMs > 0 ? Math.ceil((this.#totalBytes * 8000) / this.#totalMs) : 0,
     };
+  }
+
+  /** Whether there is anything to play. */
+  get hasMedia(): boolean {
+    return this.#segments.some(({ parts }) => parts.length > 0);
   }
 
   /** Asked by every held request after every part, so it looks at two segments only: no other than the last is open. */

@@ -115,7 +115,8 @@ export class TsVariant {
   async measureBitrate(): Promise<{ peak: number; average: number }> {
     const media = this.segments.filter((segment) => !segment.isGap);
     const newest = media.at(-1);
-    const overhead = newest ? (margin * (await newest.file()).size) / Math.max(1, newest.payload) : 1;
+    if (!newest) return this.#expectedBitrate();
+    const overhead = (margin * (await newest.file()).size) / Math.max(1, newest.payload);
     const sizes = media.map(({ payload, durationMs }) => ({ bits: payload * overhead * 8_000, durationMs }));
     // One cut short by a late join says little about the stream.
     const whole = sizes.filter(({ durationMs }) => durationMs >= shortMs);
@@ -123,6 +124,14 @@ export class TsVariant {
     const total = sizes.reduce((sum, { bits }) => sum + bits, 0);
     const totalMs = sizes.reduce((sum, { durationMs }) => sum + durationMs, 0);
     return { peak: Math.ceil(peak), average: Math.max(1, Math.ceil(total / Math.max(1, totalMs))) };
+  }
+
+  /** Of what there is of the first segment. */
+  #expectedBitrate(): { peak: number; average: number } {
+    const tracks = [this.video, this.audio].filter((track) => track !== undefined);
+    const payload = tracks.reduce((sum, { bitrate }) => sum + bitrate.peak, 0);
+    const rate = Math.max(1, Math.ceil(payload * margin));
+    return { peak: rate, average: rate };
   }
 
   #nameWith(key: string): TsVariantName {

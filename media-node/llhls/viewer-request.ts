@@ -18,12 +18,6 @@ export interface ViewerRequest {
 /** Requests wait for a stream that is coming, and for a part, at most this long: players give up at 10 s. */
 export const maxHoldMs = 8_000;
 
-/**
- * A master is held this long where media of its stream comes already: no segment is whole yet, as at the beginning of a stream with
- * segments of ten seconds. hls.js gives up a master after 20 s, and at once and for ever when it is answered 202.
- */
-export const maxMasterHoldMs = 18_000;
-
 export function viewerRequest(
   exchange: PlainExchange,
   target: ViewerTarget,

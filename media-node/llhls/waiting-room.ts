@@ -3,7 +3,7 @@ import type { HeldRequests, HoldLimits } from "./held-requests.ts";
 import type { LiveStream, LiveStreams, OpenResult } from "./live-streams.ts";
 import { replyRefusal, replyStatus } from "./reply.ts";
 import type { TrackOutput } from "./track-output.ts";
-import { maxMasterHoldMs, type ViewerRequest } from "./viewer-request.ts";
+import type { ViewerRequest } from "./viewer-request.ts";
 
 export interface WaitingRoomOptions {
   readonly clock: Clock;
@@ -45,12 +45,15 @@ export class WaitingRoom {
   }
 
   /**
-   * The stream once it has something to play; undefined when the request was answered here, or its client is gone.
+   * The stream once it has something to play; for a master also when it takes too long until a segment is whole, as it does with
+   * segments of ten seconds: hls.js never recovers from a master that is answered 202, and waits again for its playlists.
+   * Undefined when the request was answered here, or its client is gone.
    * @param tooLate answers when that takes too long
    */
   async playable(request: ViewerRequest, tooLate: () => void): Promise<LiveStream | undefined> {
     const live = await this.#playableNow(request, tooLate);
-    live?.output.publish(!request.isMaster);
+    if (request.isMaster && live && !live.isPlayable()) live.isAwaited = true;
+    else live?.publish(!request.isMaster);
     return live;
   }
 
@@ -99,13 +102,9 @@ export class WaitingRoom {
       }
       // From here on the hold itself ends in time.
       timer.cancel();
-      let outcome = await this.#becomesPlayable(request, live, deadlineMs, abort.signal);
-      if (outcome === "expired" && request.isMaster && live.output.newestMs !== undefined && !abort.signal.aborted) {
-        outcome = await this.#becomesPlayable(request, live, request.beganMs + maxMasterHoldMs, abort.signal);
-      }
+      const outcome = await this.#becomesPlayable(request, live, abort.signal);
       if (outcome === "ready" && live.isPlayable()) return live;
-      // A picture that came late has no whole segment for up to two cells: sound alone is better than nothing.
-      if (request.isMaster && !abort.signal.aborted && live.output.hasWhole) return live;
+      if (request.isMaster && !abort.signal.aborted && live.output.hasMedia) return live;
       if (!exchange.isOver) tooLate();
       return undefined;
     } finally {
@@ -125,9 +124,8 @@ export class WaitingRoom {
   }
 
   #becomesPlayable(
-    { target, session }: ViewerRequest,
+    { target, session, deadlineMs }: ViewerRequest,
     live: LiveStream,
-    deadlineMs: number,
     gone: AbortSignal,
   ): Promise<"ready" | "expired"> {
     const holdMs = deadlineMs - this.#options.clock.nowMs();

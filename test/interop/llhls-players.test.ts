@@ -49,6 +49,24 @@ for (const [kind, options] of Object.entries(kinds)) {
   });
 }
 
+test(
+  "hls.js plays a camera whose first segment takes longer than a request is held",
+  { timeout: 90_000 },
+  async (t) => {
+    const clip = await makeClip({ seconds: 20, framerate: 25, gop: 250 });
+    const node = await startLlHlsNode({
+      open: (...asked) => loopingSource(clip, { epochMs: Date.now(), burstMs: 0 })(...asked),
+      page: playerFiles,
+      config: { segmentMs: 10_000 },
+    });
+    t.after(() => node.close());
+    const playback = await playInChromium(node.baseUrl, 3);
+    t.diagnostic(JSON.stringify(playback));
+    assert.deepEqual(playback.errors, []);
+    assert.equal(playback.stalls, 0);
+  },
+);
+
 test("hls.js plays Opus where there is no AAC", { timeout: 90_000 }, async (t) => {
   await withNode(await makeClip({ seconds: 10, audio: "opus" }), Date.now() - 60_000, async (node) => {
     const playback = await playInChromium(node.baseUrl, 4);
