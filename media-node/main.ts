@@ -1,6 +1,6 @@
 // The `hearth` command: reads arguments, files and the environment, and hands them to the rooms.
 import { parseArgs } from "node:util";
-import { listenError } from "./api/http-server.ts";
+import { listenError } from "./api/listen.ts";
 import { loadConfig, readServerXml, runCheck, runExplain } from "./config-commands.ts";
 import { messageOf, SettingError } from "./flow/errors.ts";
 import { jsonLogger, type Logger, type LogLevel } from "./flow/logger.ts";

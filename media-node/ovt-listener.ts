@@ -1,6 +1,6 @@
-import { createServer, type AddressInfo, type Socket } from "node:net";
+import { createServer, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { listenError } from "./api/http-server.ts";
+import { listenOn } from "./api/listen.ts";
 
 export interface OvtListener {
   readonly port: number;
@@ -23,14 +23,9 @@ export async function listenForEdges(
     socket.once("close", () => sockets.delete(socket));
     accept(socket, socket.remoteAddress ?? "");
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", (error) => reject(listenError(error, port, "Bind/Publishers/OVT/Port in Server.xml")));
-    server.listen({ port, ...(address !== undefined && { host: address }) }, resolve);
-  });
-  // A connection that cannot be accepted (no file descriptors left) is that connection's trouble.
-  server.on("error", () => {});
+  const bound = await listenOn(server, { port, host: address }, "Bind/Publishers/OVT/Port in Server.xml");
   return {
-    port: (server.address() as AddressInfo).port,
+    port: bound,
     async close() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       for (const socket of sockets) socket.destroy();

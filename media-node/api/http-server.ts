@@ -4,13 +4,14 @@ import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import type { HttpGuest, PlainExchange, ViewerTarget } from "../core/guest.ts";
-import { messageOf, SettingError } from "../flow/errors.ts";
+import { messageOf } from "../flow/errors.ts";
 import type { Logger } from "../flow/logger.ts";
 import type { Certificates } from "./certificates.ts";
 import { answerHealth, type NodeState } from "./health.ts";
 import { newLentMemory, readLent, type DirectSockets, type LentMemory } from "./direct-sockets.ts";
 import { faultHeaders, sendPreflight, sendProblem } from "./http-answers.ts";
 import { Http2Side } from "./http2-side.ts";
+import { listenOn } from "./listen.ts";
 import { exchangeOf } from "./node-exchange.ts";
 import { PlainConnection, type PlainDoor } from "./plain-connection.ts";
 import { targetOf, type RequestLine, type ResolveTarget } from "./request-target.ts";
@@ -137,7 +138,8 @@ class ViewerDoor implements HttpServer, PlainDoor {
   }
 
   async listen(): Promise<void> {
-    await listen(this.#server, this.#options).catch((thrown: unknown) => {
+    const { port, address, portSetting } = this.#options;
+    await listenOn(this.#server, { port, host: address, backlog }, portSetting).catch((thrown: unknown) => {
       clearInterval(this.#second);
       throw thrown;
     });
@@ -320,28 +322,6 @@ function tlsServerOf({ certificates, hasHttp2 }: NonNullable<HttpServerOptions["
     ALPNProtocols: hasHttp2 ? ["h2", "http/1.1"] : ["http/1.1"],
     SNICallback: (serverName, choose) => choose(null, certificates.choose(serverName)),
   });
-}
-
-function listen(server: Server | TlsServer, { port, address, portSetting }: HttpServerOptions): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onError = (error: NodeJS.ErrnoException): void => reject(listenError(error, port, portSetting));
-    server.once("error", onError);
-    server.listen({ port, backlog, ...(address !== undefined && { host: address }) }, () => {
-      server.off("error", onError);
-      resolve();
-    });
-  });
-}
-
-/** A sentence with the remedy for a port that cannot be had. */
-export function listenError(error: NodeJS.ErrnoException, port: number, setting: string): Error {
-  const remedies: Record<string, string> = {
-    EADDRINUSE: `Port ${port} is in use: choose another by ${setting}, or end the program that holds it.`,
-    EACCES: `Port ${port} may not be opened by this user: choose one above 1023 by ${setting}.`,
-    EADDRNOTAVAIL: `The address to listen on is not one of this machine's: check ${setting}.`,
-  };
-  const remedy = remedies[error.code ?? ""];
-  return remedy ? new SettingError(remedy, { cause: error }) : error;
 }
 
 function lineOf(request: IncomingMessage): RequestLine {

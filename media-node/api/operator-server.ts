@@ -1,10 +1,9 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
 import type { Registry } from "prom-client";
 import { messageOf, SettingError } from "../flow/errors.ts";
 import { answerHealth, type NodeState } from "./health.ts";
 import { sendJson, sendProblem } from "./http-answers.ts";
-import { listenError } from "./http-server.ts";
+import { listenOn } from "./listen.ts";
 import { registryOf, type HistogramMetric, type Metric } from "./metrics.ts";
 import { isLoopback, refusalOf } from "./operator-access.ts";
 
@@ -55,14 +54,9 @@ export async function listenForOperators(options: OperatorServerOptions): Promis
       if (!response.headersSent) sendProblem(response, 500, messageOf(thrown));
     });
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", (error) => reject(listenError(error, port, "Hearth/OperatorPort in Server.xml")));
-    server.listen(port, address, resolve);
-  });
-  // A connection that cannot be accepted (no file descriptors left) is that connection's trouble.
-  server.on("error", () => {});
+  const bound = await listenOn(server, { port, host: address }, "Hearth/OperatorPort in Server.xml");
   return {
-    port: (server.address() as AddressInfo).port,
+    port: bound,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

@@ -13,6 +13,7 @@ import {
   type BridgeOutcome,
 } from "./bridge/bridge-json.ts";
 import { runCommands, runTransaction } from "./bridge/bridge-redis.ts";
+import { listenAt } from "./listen.ts";
 import { clientOpener, type RedisClient } from "./redis-client.ts";
 import { RedisLink } from "./redis-link.ts";
 import { accessOf } from "./redis-store.ts";
@@ -61,17 +62,13 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
     void serve({ ...options, link, logger }, request, response);
   });
   server.maxConnections = 4_096;
-  try {
-    await listen(server, options.port, host);
-  } catch (thrown) {
+  const { authority } = await listenAt(server, options.port, host).catch(async (thrown: unknown) => {
     await link.close();
     throw thrown;
-  }
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("a TCP server has an address");
+  });
   let closing: Promise<void> | undefined;
   return {
-    url: `http://${host.includes(":") ? `[${host}]` : host}:${address.port}`,
+    url: `http://${authority}`,
     close() {
       closing ??= closeBoth(server, link);
       return closing;
@@ -185,16 +182,5 @@ function bodyOf(request: IncomingMessage): Promise<string> {
     };
     request.on("close", onBroken);
     request.on("error", onBroken);
-  });
-}
-
-function listen(server: Server, port: number, host: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(port, host, () => {
-      server.off("error", reject);
-      server.on("error", () => {});
-      resolve();
-    });
   });
 }

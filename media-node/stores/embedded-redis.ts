@@ -1,9 +1,10 @@
-import { createServer, type Server, type Socket } from "node:net";
+import { createServer, type Socket } from "node:net";
 import { messageOf, ProtocolError } from "../flow/errors.ts";
 import { silentLogger, type Logger } from "../flow/logger.ts";
 import { every, systemClock, type Clock } from "../time/clock.ts";
 import { EmbeddedSession } from "./embedded/embedded-session.ts";
 import { Keyspace } from "./embedded/keyspace.ts";
+import { listenAt } from "./listen.ts";
 import { RespRequestReader } from "./resp/resp-request-reader.ts";
 import { serializeRespValue } from "./resp/resp-value.ts";
 
@@ -48,13 +49,12 @@ export async function startEmbeddedRedis(options: EmbeddedRedisOptions = {}): Pr
     serve(socket, new EmbeddedSession(keyspace, password), logger);
   });
   server.maxConnections = options.maxConnections ?? 1_024;
-  await listen(server, port, host);
+  const bound = await listenAt(server, port, host);
   const sweeper = every(clock, sweepMs, () => keyspace.forgetExpired());
-  const bound = portOf(server);
   let closing: Promise<void> | undefined;
   return {
-    url: `redis://${host.includes(":") ? `[${host}]` : host}:${bound}`,
-    port: bound,
+    url: `redis://${bound.authority}`,
+    port: bound.port,
     close() {
       closing ??= new Promise((resolve) => {
         sweeper.cancel();
@@ -95,21 +95,4 @@ function answer(socket: Socket, session: EmbeddedSession, commands: readonly str
   }
   if (replies !== "") socket.write(replies, "latin1");
   if (session.isOver) socket.end();
-}
-
-function portOf(server: Server): number {
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("a TCP server has an address");
-  return address.port;
-}
-
-function listen(server: Server, port: number, host: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(port, host, () => {
-      server.off("error", reject);
-      server.on("error", () => {});
-      resolve();
-    });
-  });
 }

@@ -74,7 +74,7 @@ export class Whep {
     return true;
   }
 
-  /** Ends every session; later requests are refused. */
+  /** Forgets the sessions that were deleted. Those that go on are the session table's to end. */
   close(): void {
     for (const timer of this.#deleted.values()) timer.cancel();
     this.#deleted.clear();

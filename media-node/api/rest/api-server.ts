@@ -1,10 +1,9 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer, Server as TlsServer } from "node:https";
-import type { AddressInfo } from "node:net";
 import { isSameSecret } from "../../bytes/same-secret.ts";
 import { crossDomainHeaders } from "../../config/cross-domains.ts";
 import type { CrossDomainsConfig } from "../../config/server-config.ts";
-import { listenError } from "../http-server.ts";
+import { listenOn } from "../listen.ts";
 import { tokensIn } from "../operator-access.ts";
 import { sendAnswer } from "./envelope.ts";
 import type { RestApi } from "./rest-api.ts";
@@ -77,14 +76,9 @@ export async function listenForApi(options: ApiServerOptions): Promise<ApiServer
     if (!api.handle(request, response)) sendAnswer(response, { statusCode: 404, message: "Controller not found" });
   };
   const server: Server = tls ? createTlsServer({ ...timeouts, ...tls }, listener) : createServer(timeouts, listener);
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", (error) => reject(listenError(error, port, "Bind/Managers/API in Server.xml")));
-    server.listen({ port, ...(address !== undefined && { host: address }) }, resolve);
-  });
-  // A connection that cannot be accepted (no file descriptors left) is that connection's trouble.
-  server.on("error", () => {});
+  const bound = await listenOn(server, { port, host: address }, "Bind/Managers/API in Server.xml");
   return {
-    port: (server.address() as AddressInfo).port,
+    port: bound,
     useCertificate: (pair) => {
       if (server instanceof TlsServer) server.setSecureContext(pair);
     },
