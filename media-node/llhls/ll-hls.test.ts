@@ -231,10 +231,12 @@ test("a hinted part can be asked for before it exists, also when its segment end
   const text = await (await room.fetch(video)).text();
   const [hint] = /part_0_2_9_video_\w+_llhls\.m4s/.exec(text)!;
   const early = room.fetch(hint);
-  const next = room.fetch(hint.replace("2_9", "2_10"));
-  assert.equal((await next).status, 404, "two parts ahead is not hinted at");
+  assert.equal((await room.fetch(hint.replace("2_9", "2_15"))).status, 404, "no edge is as far ahead");
   await room.held(1);
+  const later = room.fetch(hint.replace("2_9", "2_11"));
+  await room.held(2);
   room.feed(6_100);
+  assert.equal((await later).status, 404, "the segment ended before it");
   const part = new Uint8Array(await (await early).arrayBuffer());
   assert.deepEqual(part, new Uint8Array(await (await room.fetch(hint)).arrayBuffer()));
   const alias = room.fetch(hint.replace("2_9", "2_10"));
@@ -242,6 +244,21 @@ test("a hinted part can be asked for before it exists, also when its segment end
   room.feed(6_300);
   const first = await room.fetch(hint.replace("2_9", "3_0"));
   assert.deepEqual(await (await alias).arrayBuffer(), await first.arrayBuffer());
+});
+
+test("what an edge that is ahead lists already is waited for: its parts, the next segment's, and the segment", async (t) => {
+  const room = await Room.open(t);
+  const { video } = await room.play(5_100);
+  const [part] = /part_0_2_4_video_\w+_llhls\.m4s/.exec(await (await room.fetch(video)).text())!;
+  const ahead = ["part_0_2_6", "part_0_3_0", "part_0_3_1"].map((name) => part.replace("part_0_2_4", name));
+  const segment = part.replace("part_0_2_4", "seg_0_2");
+  const answers = [...ahead, segment].map((name) => room.fetch(name));
+  await room.held(4);
+  room.feed(6_100);
+  await room.held(2);
+  room.feed(6_700);
+  for (const [index, answer] of answers.entries()) assert.equal((await answer).status, 200, String(index));
+  assert.equal((await room.fetch(segment.replace("seg_0_2", "seg_0_4"))).status, 404);
 });
 
 test("a segment is its parts, one after another; ranges and HEAD work", async (t) => {

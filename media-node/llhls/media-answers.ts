@@ -114,6 +114,24 @@ export class MediaAnswers {
     );
   }
 
+  /** Players who come from an edge that is ahead ask for a segment before it is whole here. */
+  #awaitSegment(
+    request: ViewerRequest,
+    live: LiveStream,
+    track: TrackOutput,
+    { msn, key }: FileName & { kind: "segment" },
+  ): void {
+    const { exchange, target } = request;
+    const { sessions, waiting } = this.#options;
+    const answer = (): void => {
+      const file = track.file(target.file);
+      if (file) sessions.sent(live, replyFile(exchange, file));
+      else replyStatus(exchange, 404);
+    };
+    if (!track.isSegmentToCome(msn, key)) return answer();
+    waiting.hold(request, track, maxHoldMs, () => !track.isSegmentToCome(msn, key), answer);
+  }
+
   async answerFile(request: ViewerRequest, name: FileName & { kind: "init" | "segment" | "part" }): Promise<void> {
     const { sessions, waiting } = this.#options;
     const { exchange, target } = request;
@@ -135,7 +153,7 @@ export class MediaAnswers {
     if (canonical !== undefined) {
       return replyStatus(exchange, 302, { Location: canonical, "Cache-Control": "max-age=1" });
     }
-    if (name.kind !== "part") return replyStatus(exchange, 404);
+    if (name.kind === "segment") return this.#awaitSegment(request, live, track, name);
     const resolve = (): ReturnType<TrackOutput["resolvePart"]> => track.resolvePart(name.msn, name.part, name.key);
     const answer = (): void => {
       const part = resolve();

@@ -34,6 +34,8 @@ export interface TrackOutputOptions {
   readonly onProgress: () => void;
 }
 
+/** Another edge may be ahead by so much, with the same source behind it: what it lists is waited for here. */
+const edgeLagMs = 1_000;
 /** Segments that stay servable after they left the playlist, for players that read an older one. */
 const keptAfterwards = 3;
 /**
@@ -314,21 +316,29 @@ export class TrackOutput implements SegmentSink {
 
   /**
    * A hint at the end of a segment may name a part that never comes; it stands for the first part of the next segment.
-   * @returns the part, `"later"` when it is the next to come, undefined when it is none of these
+   * @returns the part, `"later"` when it is soon to come (an edge that is ahead may have listed it), undefined when it is
+   *   none of these
    */
   resolvePart(msn: number, index: number, key: string): Part | "later" | undefined {
     const last = this.#segments.at(-1);
     if (!last) return undefined;
+    const aheadParts = this.#isEnded ? -1 : Math.ceil(edgeLagMs / this.partTargetMs);
     const segment = this.segmentAt(msn);
     if (segment && key !== segment.key) return undefined;
     if (segment && index < segment.parts.length) return segment.parts[index];
-    if (segment && !segment.isComplete) return index === segment.parts.length ? "later" : undefined;
+    if (segment && !segment.isComplete) return index <= segment.parts.length + aheadParts ? "later" : undefined;
     if (segment && index > segment.parts.length) return undefined;
     const follower = segment ? msn + 1 : msn;
-    if (!segment && (index !== 0 || key !== this.#keyOf(true, 0))) return undefined;
+    if (!segment && (index > Math.max(0, aheadParts) || key !== this.#keyOf(true, 0))) return undefined;
     const next = this.segmentAt(follower);
     if (next) return next.parts[0] ?? (next.isComplete ? undefined : "later");
     return follower === last.msn + 1 && !this.#isEnded ? "later" : undefined;
+  }
+
+  /** Whether a whole segment is soon to come under this name: an edge that is ahead lists it already. */
+  isSegmentToCome(msn: number, key: string): boolean {
+    const segment = this.openSegment;
+    return segment?.msn === msn && segment.key === key && !this.#isEnded;
   }
 
   /** What a player gets who asks for a gap: Chromium's own looks into the first segment of a list, whatever it is. */

@@ -1,9 +1,11 @@
 import type { Clock } from "../time/clock.ts";
 import type { LlHlsConfig } from "./ll-hls-config.ts";
 import { cacheControlOf, replyFile, replyStatus, replyText } from "./reply.ts";
+import type { LiveStream } from "./live-streams.ts";
 import type { TsFileName } from "./ts-names.ts";
 import type { TsShelf } from "./ts-shelf.ts";
-import type { ViewerRequest } from "./viewer-request.ts";
+import type { TsVariant } from "./ts-variant.ts";
+import { maxHoldMs, type ViewerRequest } from "./viewer-request.ts";
 import type { ViewerSessions } from "./viewer-sessions.ts";
 import type { WaitingRoom } from "./waiting-room.ts";
 
@@ -15,7 +17,7 @@ export interface TsAnswersOptions {
   readonly shelf: TsShelf;
 }
 
-/** Answers for playlists and segments of HLS version 3, which nobody waits for once the stream plays. */
+/** Answers for playlists and segments of HLS version 3: playlists at once when the stream plays. */
 export class TsAnswers {
   readonly #options: TsAnswersOptions;
 
@@ -33,16 +35,29 @@ export class TsAnswers {
     if (!live) return;
     const variant = shelf.variants.named(live.output, name);
     if (!variant || name.key.split("-", 1)[0] !== live.output.streamKey) return replyStatus(exchange, 404);
-    if (!isList) {
-      const found = shelf.find(variant, name);
-      if (found?.file) sessions.sent(live, replyFile(exchange, await found.file));
-      else if (found) replyStatus(exchange, 302, { Location: found.uri, "Cache-Control": "max-age=1" });
-      else replyStatus(exchange, 404);
-      return;
-    }
+    if (name.kind === "ts-segment") return this.#sendSegment(request, live, variant, name);
     if (live.viewers.isEnded(session)) return replyStatus(exchange, 403);
     const viewer = sessions.saw(live, request, clock.nowMs());
     const cacheControl = cacheControlOf(config.maxAge?.chunklist, "no-cache");
     sessions.sentMedia(viewer, live, replyText(exchange, shelf.media(live.output, variant), cacheControl));
+  }
+
+  async #sendSegment(
+    request: ViewerRequest,
+    live: LiveStream,
+    variant: TsVariant,
+    name: TsFileName & { kind: "ts-segment" },
+  ): Promise<void> {
+    const { sessions, shelf, waiting } = this.#options;
+    const { exchange } = request;
+    const isToCome = (): boolean => variant.isToCome(name.msn, name.key);
+    // Players who come from an edge that is ahead ask for a segment before it is whole here. Nothing is left of who goes.
+    if (isToCome()) {
+      await new Promise<void>((ready) => waiting.hold(request, live, maxHoldMs, () => !isToCome(), ready));
+    }
+    const found = shelf.find(variant, name);
+    if (found?.file) sessions.sent(live, replyFile(exchange, await found.file));
+    else if (found) replyStatus(exchange, 302, { Location: found.uri, "Cache-Control": "max-age=1" });
+    else replyStatus(exchange, 404);
   }
 }

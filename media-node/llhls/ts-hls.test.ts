@@ -223,6 +223,18 @@ function shelfOf(tracks: readonly Track[], media: readonly Sample[], onFed: (out
   return { output, variant, text: shelf.media(output, variant).plain.toString() };
 }
 
+test("a segment that an edge which is ahead lists already is waited for", async (t) => {
+  const [ahead, behind] = await Promise.all([1, 2].map(() => Room.open(t)));
+  const [{ list }] = await Promise.all([ahead!.play(6_200), behind!.play(5_700)]);
+  const segment = /^seg_.*_2_hls\.ts$/m.exec(await (await ahead!.fetch(list)).text())![0];
+  const answer = behind!.fetch(segment);
+  await until("a held request", 5_000, () => behind!.node.guest.stats.heldRequests === 1);
+  behind!.feed(6_200);
+  const bytes = async (response: Response): Promise<Buffer> => Buffer.from(await response.arrayBuffer());
+  assert.deepEqual(await bytes(await answer), await bytes(await ahead!.fetch(segment)));
+  assert.equal((await behind!.fetch(segment.replace("_2_hls", "_4_hls"))).status, 404);
+});
+
 test("a source without a moment's media is a gap, and who asks for it is led on", () => {
   const media = samples.filter(
     (sample) => timeMs(sample) < 12_000 && !(timeMs(sample) >= 4_000 && timeMs(sample) < 8_000),

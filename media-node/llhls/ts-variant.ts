@@ -103,6 +103,12 @@ export class TsVariant {
     };
   }
 
+  /** Whether a segment is soon to come under this name: an edge that is ahead lists it already. */
+  isToCome(msn: number, key: string): boolean {
+    if (this.isEnded || this.#lead.segmentAt(msn)?.key !== key || this.segmentAt(msn)) return false;
+    return [this.video, this.audio].some((track) => track?.openSegment?.msn === msn);
+  }
+
   /** What a player gets who asks for a gap. */
   firstAfter(msn: number): TsSegment | undefined {
     return this.segments.find((segment) => segment.msn > msn && !segment.isGap);

@@ -30,7 +30,13 @@ export class WaitingRoom {
   }
 
   /** Keeps a request until `isReady`, then `send`s; 503 when that takes too long or too many wait. */
-  hold(request: ViewerRequest, track: TrackOutput, holdMs: number, isReady: () => boolean, send: () => void): void {
+  hold(
+    request: ViewerRequest,
+    group: TrackOutput | LiveStream,
+    holdMs: number,
+    isReady: () => boolean,
+    send: () => void,
+  ): void {
     const { exchange, session, target } = request;
     const busy = (): void => replyStatus(exchange, 503, { "Retry-After": "1" });
     const held = {
@@ -39,7 +45,7 @@ export class WaitingRoom {
       session,
       release: (outcome: "ready" | "expired") => (outcome === "ready" ? send() : busy()),
     };
-    const forget = this.#options.held.hold(track, held, holdMs);
+    const forget = this.#options.held.hold(group, held, holdMs);
     if (forget) exchange.onGone(forget);
     else busy();
   }
