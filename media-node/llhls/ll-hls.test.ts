@@ -558,6 +558,48 @@ test("what Server.xml says of caching and of legacy players is followed", async 
   assert.equal(await of(/URI="(part_[^"]*)"/.exec(full)![1]!), "max-age=9");
 });
 
+test("what is one viewer's no cache may give to another, whatever Server.xml says of caching", async (t) => {
+  const maxAge = { masterPlaylist: 5, chunklist: 6, chunklistWithDirectives: 7, segment: 8, part: 9 };
+  const room = await Room.open(t, { config: { maxAge }, secret: "s3cret" });
+  const { video } = await room.play(8_100);
+  const of = async (file: string): Promise<string | null> => (await room.fetch(file)).headers.get("cache-control");
+  assert.equal(await of("llhls.m3u8"), "private, max-age=5");
+  assert.equal(await of(video), "private, max-age=6");
+  assert.equal(await of(`${video}&_HLS_msn=1`), "private, max-age=7");
+  const silent = { masterPlaylist: -1, chunklist: -1, chunklistWithDirectives: -1, segment: -1, part: -1 };
+  const other = await Room.open(t, { config: { maxAge: silent }, secret: "s3cret" });
+  await other.play(8_100);
+  assert.equal((await other.fetch("llhls.m3u8")).headers.get("cache-control"), "private");
+});
+
+test("no answer outlives what it says: refusals, what is not there yet, an end", async (t) => {
+  const room = await Room.open(t, { config: { holdLimits: { perSession: 1 } } });
+  const { video } = await room.play(4_100);
+  const blocking = `${video}&_HLS_msn=2&_HLS_part=0`;
+  const of = async (file: string): Promise<[number, string | null]> => {
+    const answer = await room.fetch(file);
+    return [answer.status, answer.headers.get("cache-control")];
+  };
+  const held = room.fetch(blocking);
+  await room.held(1);
+  assert.deepEqual(await of(blocking), [503, "no-store"]);
+  assert.deepEqual(await of(`${video}&_HLS_msn=90`), [400, "max-age=1"]);
+  assert.deepEqual(await of("other.m3u8"), [404, "max-age=1"]);
+  const [part] = /part_0_1_4_video_\w+_llhls\.m4s/.exec(await (await room.fetch(video)).text())!;
+  assert.deepEqual(await of(part.replace("0_1_4", "0_9_4")), [404, "max-age=1"]);
+  room.clock.advance(8_500);
+  const late = await held;
+  assert.deepEqual(
+    [late.status, late.headers.get("cache-control"), late.headers.get("retry-after")],
+    [503, "no-store", "1"],
+  );
+  assert.match(late.headers.get("access-control-expose-headers")!, /\bRetry-After\b/);
+  await room.node.hub.close({ code: "test" });
+  const end = await room.fetch(`${video.split("?")[0]}?_HLS_msn=1`);
+  assert.match(await end.text(), /#EXT-X-ENDLIST/);
+  assert.equal(end.headers.get("cache-control"), "no-cache");
+});
+
 test("without the default playlist only the origin's own are offered", async (t) => {
   const room = await Room.open(t, { config: { hasDefaultPlaylist: false } });
   const answer = room.fetch("llhls.m3u8");

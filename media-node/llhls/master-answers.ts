@@ -3,7 +3,7 @@ import { choiceOf } from "./directives.ts";
 import type { LlHlsConfig } from "./ll-hls-config.ts";
 import type { LiveStream } from "./live-streams.ts";
 import { masterPlaylist, variantsOf } from "./master-playlist.ts";
-import { cacheControlOf, PreparedText, replyRefusal, replyStatus, replyText } from "./reply.ts";
+import { cacheControlOf, ownCacheControl, PreparedText, replyRefusal, replyStatus, replyText } from "./reply.ts";
 import { tracedExchange } from "./traced-exchange.ts";
 import { listedSubtitles } from "./subtitle-renditions.ts";
 import type { TrackOutput } from "./track-output.ts";
@@ -68,7 +68,9 @@ export class MasterAnswers {
     const { tracks } = description;
     const about = { tracks, childQuery, ...childPath, subtitles: listedSubtitles(live.output, playlist, tracks) };
     const text = shelf ? await shelf.master(live.output, variants, about) : masterPlaylist(variants, about);
-    const cacheControl = cacheControlOf(maxAge?.masterPlaylist, "no-cache, no-store");
+    const caching = cacheControlOf(maxAge?.masterPlaylist, "no-cache, no-store");
+    // The token in it opens the stream: a cache must not give it to who was not admitted.
+    const cacheControl = sessions.isGuarded(target.vhost) ? ownCacheControl(caching) || "private" : caching;
     sessions.sentMaster(request, live, replyText(exchange, new PreparedText(text), cacheControl));
   }
 }

@@ -5,7 +5,15 @@ import type { LiveStream } from "./live-streams.ts";
 import type { FileName } from "./names.ts";
 import { PlaylistTexts } from "./playlist-texts.ts";
 import { readinessOf } from "./readiness.ts";
-import { cacheControlOf, rangeOf, replyFile, replyStatus, replyText, type PreparedFile } from "./reply.ts";
+import {
+  cacheControlOf,
+  ownCacheControl,
+  rangeOf,
+  replyFile,
+  replyStatus,
+  replyText,
+  type PreparedFile,
+} from "./reply.ts";
 import type { RewindSegment } from "./rewind-window.ts";
 import type { TrackOutput } from "./track-output.ts";
 import { maxHoldMs, type ViewerRequest } from "./viewer-request.ts";
@@ -30,8 +38,8 @@ export class MediaAnswers {
   readonly #options: MediaAnswersOptions;
   readonly #texts: PlaylistTexts;
   readonly #defaults: DirectiveDefaults;
-  /** Said of playlists: without directives, with them, and with them to one viewer. */
-  readonly #caching: Record<"plain" | "shared" | "own", string>;
+  /** Said of playlists: without directives and with them, to anybody and to one viewer. */
+  readonly #caching: Record<"shared" | "own", { readonly plain: string; readonly directed: string }>;
 
   constructor(options: MediaAnswersOptions) {
     const { config, targetSeconds, partHoldBackMs } = options;
@@ -42,9 +50,10 @@ export class MediaAnswers {
       hasPreloadHint: config.hasPreloadHint ?? true,
     });
     const { chunklist, chunklistWithDirectives } = config.maxAge ?? {};
-    const shared = cacheControlOf(chunklistWithDirectives, `max-age=${6 * targetSeconds}`);
-    const own = shared.startsWith("max-age") ? `private, ${shared}` : shared;
-    this.#caching = { plain: cacheControlOf(chunklist, "no-cache"), shared, own };
+    const plain = cacheControlOf(chunklist, "no-cache");
+    const directed = cacheControlOf(chunklistWithDirectives, `max-age=${6 * targetSeconds}`);
+    const own = { plain: ownCacheControl(plain), directed: ownCacheControl(directed) };
+    this.#caching = { shared: { plain, directed }, own };
     this.#defaults = { isLegacy: config.isLegacyByDefault ?? false, isRewind: config.rewind?.isDefault ?? true };
   }
 
@@ -89,8 +98,9 @@ export class MediaAnswers {
     directives: Directives,
     viewer: Viewer | undefined,
   ): void {
-    const { plain, shared, own } = this.#caching;
-    const cacheControl = directives.msn === undefined ? plain : session === "" ? shared : own;
+    const { plain, directed } = this.#caching[session === "" ? "shared" : "own"];
+    // An end that was told to one must not be told to who asks when the stream has come back.
+    const cacheControl = track.isEnded ? "no-cache" : directives.msn === undefined ? plain : directed;
     const text = this.#texts.media(live.output, track, directives);
     this.#options.sessions.sentMedia(viewer, live, replyText(exchange, text, cacheControl));
   }

@@ -99,6 +99,10 @@ export function cacheControlOf(seconds: number | undefined, otherwise: string): 
   return seconds > 0 ? `max-age=${seconds}` : seconds === 0 ? "no-cache, no-store" : "";
 }
 
+/** What of it may be said of an answer that is one viewer's: no cache gives it to another. */
+export const ownCacheControl = (cacheControl: string): string =>
+  cacheControl.startsWith("max-age") ? `private, ${cacheControl}` : cacheControl;
+
 const cacheLines = (cacheControl: string): string[] => (cacheControl === "" ? [] : ["Cache-Control", cacheControl]);
 
 /** Answers without a body. */

@@ -1,6 +1,6 @@
 import type { Clock } from "../time/clock.ts";
 import type { LlHlsConfig } from "./ll-hls-config.ts";
-import { cacheControlOf, replyFile, replyStatus, replyText } from "./reply.ts";
+import { cacheControlOf, ownCacheControl, replyFile, replyStatus, replyText } from "./reply.ts";
 import type { LiveStream } from "./live-streams.ts";
 import type { TsFileName } from "./ts-names.ts";
 import type { TsShelf } from "./ts-shelf.ts";
@@ -38,7 +38,8 @@ export class TsAnswers {
     if (name.kind === "ts-segment") return this.#sendSegment(request, live, variant, name);
     if (live.viewers.isEnded(session)) return replyStatus(exchange, 403);
     const viewer = sessions.saw(live, request, clock.nowMs());
-    const cacheControl = cacheControlOf(config.maxAge?.chunklist, "no-cache");
+    const caching = cacheControlOf(config.maxAge?.chunklist, "no-cache");
+    const cacheControl = variant.isEnded ? "no-cache" : session === "" ? caching : ownCacheControl(caching);
     sessions.sentMedia(viewer, live, replyText(exchange, shelf.media(live.output, variant), cacheControl));
   }
 

@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { hearthEpochMs } from "../../media-node/core/epoch.ts";
+import { NoSuchStream, type OpenSource } from "../../media-node/core/source.ts";
 import { makeClip } from "../support/clip.ts";
 import { startLlHlsNode } from "../support/llhls-node.ts";
 import { loopingSource } from "../support/looping-source.ts";
@@ -175,8 +176,8 @@ test(
       epochMs: hearthEpochMs,
       burstMs: 10_000,
     });
-    const config = { sessionTtlMs: 3_000 };
-    const edges = await Promise.all([1, 2].map(() => startLlHlsNode({ open, secret, config })));
+    const admit = async () => ({ isAdmitted: true, endsAtMs: Date.now() + 3_000 }) as const;
+    const edges = await Promise.all([1, 2].map(() => startLlHlsNode({ open, secret, admit })));
     for (const edge of edges) t.after(() => edge.close());
     for (const edge of edges) await (await fetch(`${edge.baseUrl}/app/stream/llhls.m3u8`)).text();
     const { url } = await startNginx(
@@ -200,6 +201,46 @@ test(
     assert.deepEqual([kept.status, kept.headers.get("x-cache")], [200, "HIT"]);
   },
 );
+
+test("what is answered while a stream is away does not outlive that in the cache", { timeout: 30_000 }, async (t) => {
+  const clip = await makeClip({ seconds: 6 });
+  const play = loopingSource(clip, { epochMs: hearthEpochMs, burstMs: 10_000 });
+  let isThere = false;
+  const open: OpenSource = (...asked) => (isThere ? play(...asked) : Promise.reject(new NoSuchStream("not yet begun")));
+  const edges = await Promise.all(
+    [1, 2].map(() => startLlHlsNode({ open, config: { segmentMs: 1_000, holdLimits: { perSession: 0 } } })),
+  );
+  for (const edge of edges) t.after(() => edge.close());
+  const nginx = await startNginx(
+    t,
+    edges.map(({ baseUrl }) => baseUrl),
+  );
+  const ask = async (file: string) => {
+    const answer = await fetch(`${nginx.url}/app/stream/${file}`);
+    return { status: answer.status, text: await answer.text() };
+  };
+  assert.equal((await ask("llhls.m3u8")).status, 404);
+  isThere = true;
+  const { text: master } = await until("the stream", 5_000, async () => {
+    const answer = await ask("llhls.m3u8");
+    return answer.status === 200 ? answer : undefined;
+  });
+  for (const edge of edges) await (await fetch(`${edge.baseUrl}/app/stream/llhls.m3u8`)).text();
+  const [video] = /^chunklist_0_video\S+/m.exec(master)!;
+  const list = (await ask(video)).text;
+  const { msn, part } = nextOf(list);
+  const blocking = `${video}&_HLS_msn=${msn}&_HLS_part=${part + 2}`;
+  for (let times = 0; times < 2; times++) {
+    assert.equal((await ask(blocking)).status, 503);
+  }
+  await until("nginx to write that neither came from the cache", 5_000, () => {
+    return nginx.written().split('" 503 0 MISS').length === 3;
+  });
+  const [known] = /part_0_\d+_\d+_video_\w+_llhls\.m4s/.exec(list)!;
+  const future = known.replace(/_0_\d+_\d+_/, `_0_${msn + 2}_0_`);
+  assert.equal((await ask(future)).status, 404);
+  await until("the part, where a moment ago there was none", 8_000, async () => (await ask(future)).status === 200);
+});
 
 /** The part that comes next. */
 function nextOf(playlist: string): { msn: number; part: number } {
