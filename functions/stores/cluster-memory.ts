@@ -110,7 +110,7 @@ export class ClusterMemory {
     try {
       const snapshot = await this.#reader.snapshot(name);
       const view = await this.#views.read(snapshot);
-      this.#latest = { snapshot, view, atMs: nowMs };
+      this.#take({ snapshot, view, atMs: nowMs });
       return { view, known: this.#streams.learn(key, snapshot.origins, nowMs), ageMs: 0, from: "store" };
     } finally {
       this.#readingSinceMs = Number.NEGATIVE_INFINITY;
@@ -151,7 +151,12 @@ export class ClusterMemory {
     this.#streams.inherit(kept.streams);
     if (this.#latest && this.#latest.atMs >= kept.savedMs) return;
     const view = await this.#views.read({ nowMs: kept.nowMs, nodes: kept.nodes, origins: [] });
-    this.#latest = { snapshot: kept, view, atMs: kept.savedMs };
+    this.#take({ snapshot: kept, view, atMs: kept.savedMs });
+  }
+
+  /** What was asked for earlier may arrive later. */
+  #take(latest: Latest): void {
+    if (!this.#latest || this.#latest.atMs <= latest.atMs) this.#latest = latest;
   }
 
   #recall(key: string, nowMs: number): Sight | undefined {

@@ -25,9 +25,13 @@ const reclaimMs = 10_000;
 export class KnownStreams {
   readonly #streams = new Map<string, KnownStream>();
 
-  /** Notes what the store has just said. */
+  /**
+   * Notes what the store has just said. An answer to an earlier question that comes late changes nothing.
+   * @param nowMs when it was asked
+   */
   learn(key: string, urls: readonly string[], nowMs: number): KnownStream {
     const known = this.#streams.get(key);
+    if (known && nowMs < known.askedMs) return known;
     const hasAny = urls.length > 0;
     const seenMs = hasAny ? nowMs : (known?.seenMs ?? Number.NEGATIVE_INFINITY);
     const isLost = !hasAny && known !== undefined && nowMs - known.seenMs < reclaimMs;
