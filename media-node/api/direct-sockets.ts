@@ -38,20 +38,20 @@ export const newLentMemory = (): LentMemory => Buffer.allocUnsafeSlow(64 * 1024)
  * `onBytes`, instead of being an object of its own behind a stream. Node has this for sockets that it is told to make only
  * (`onread`), so this one is made on a second descriptor of the connection, and the first is closed. It ends, fails and closes
  * by the events of any socket, and emits no `data` but what `push` puts into it.
- * @param onBytes @returns false when it wants no more until `resume`
+ * @param onBytes is told how many bytes came, at the beginning of `memory`; @returns false when it wants no more until `resume`
  * @returns undefined when that cannot be had: then `accepted` is as it was
  */
 export function readLent(
   accepted: Socket,
   direct: DirectSockets,
   memory: LentMemory,
-  onBytes: (bytes: Buffer) => boolean,
+  onBytes: (memory: LentMemory, size: number) => boolean,
 ): Socket | undefined {
   const known = openFdOf(accepted);
   const fd = known === undefined ? undefined : direct.duplicate(known);
   if (fd === undefined) return undefined;
   try {
-    const callback = (size: number): boolean => onBytes(memory.subarray(0, size));
+    const callback = (size: number): boolean => onBytes(memory, size);
     const socket = new Socket({ fd, allowHalfOpen: true, onread: { buffer: memory, callback } });
     accepted.destroy();
     return socket;

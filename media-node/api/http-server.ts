@@ -224,7 +224,9 @@ class ViewerDoor implements HttpServer, PlainDoor {
   #acceptLent(accepted: Socket): PlainConnection | undefined {
     if (!this.direct) return undefined;
     this.#lentMemory ??= newLentMemory();
-    const socket = readLent(accepted, this.direct, this.#lentMemory, (bytes) => connection.readLent(bytes));
+    const socket = readLent(accepted, this.direct, this.#lentMemory, (memory, size) =>
+      connection.readLent(memory, size),
+    );
     if (!socket) return undefined;
     const connection = new PlainConnection(socket, this);
     this.#track(socket);

@@ -100,12 +100,23 @@ export class PlainConnection {
     this.#read();
   };
 
-  /** Takes bytes that are somebody else's afterwards. @returns false when no more are wanted for now */
-  readLent(bytes: Buffer): boolean {
+  /** Takes the first `size` bytes, which are somebody else's afterwards. @returns false when no more are wanted for now */
+  readLent(memory: Buffer, size: number): boolean {
+    if (this.#readRepeated(memory, size)) return true;
+    const bytes = memory.subarray(0, size);
     if (this.#isHandedOver) return this.#socket.push(Buffer.from(bytes));
     this.#onData(bytes);
     if (this.#unread?.buffer === bytes.buffer) this.#unread = Buffer.from(this.#unread);
     return true;
+  }
+
+  /** Nearly all that comes to a crowd: one request, like the one before it but for its first line. */
+  #readRepeated(memory: Buffer, size: number): boolean {
+    if (this.#exchange || this.#unread || !this.#fields || this.#isHandedOver || this.#isFull) return false;
+    const head = repeatRequestHead(memory, this.#fields, size);
+    if (head?.size !== size) return false;
+    this.#sinceSeconds = this.#door.nowSeconds;
+    return this.#serve(head);
   }
 
   readonly #onDrain = (): void => {
@@ -139,20 +150,31 @@ export class PlainConnection {
   #read(): void {
     const bytes = this.#unread;
     if (!bytes || this.#isHandedOver || this.#socket.writableEnded || this.#socket.destroyed) return;
-    if (this.#exchange || this.#socket.writableLength > maxUnsentBytes) return this.#wait();
+    if (this.#exchange || this.#isFull) return this.#wait();
     const head = (this.#fields && repeatRequestHead(bytes, this.#fields)) ?? this.#parseHead(bytes);
     if (head === "unfinished") return;
     if (!head || head.size > maxHeadBytes) return this.#handOver();
     this.#fields = head.fields;
     this.#unread = bytes.length > head.size ? bytes.subarray(head.size) : undefined;
-    const exchange = new Exchange(head, this);
-    this.#exchange = exchange;
-    if (!this.#door.serve(exchange)) {
-      this.#exchange = undefined;
+    if (!this.#serve(head)) {
       this.#unread = bytes;
       return this.#handOver();
     }
     if (this.#exchange && this.#unread) this.#wait();
+  }
+
+  /** @returns false where no guest takes it */
+  #serve(head: RequestHead): boolean {
+    const exchange = new Exchange(head, this);
+    this.#exchange = exchange;
+    const isTaken = this.#door.serve(exchange);
+    if (!isTaken) this.#exchange = undefined;
+    return isTaken;
+  }
+
+  /** Whether too much of earlier answers waits, or the last one was given. */
+  get #isFull(): boolean {
+    return this.#socket.writableLength > maxUnsentBytes || this.#socket.writableEnded;
   }
 
   #parseHead(bytes: Buffer): RequestHead | "unfinished" | undefined {

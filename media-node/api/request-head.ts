@@ -83,14 +83,15 @@ function fieldsOf(bytes: Buffer, start: number, end: number): HeadFields | undef
 /**
  * The same for a request that says what the one before it on the connection said, but for its first line: nothing is
  * looked for, and nothing read twice.
+ * @param length of what came, at the beginning of `bytes`
  * @returns undefined where that is not so, or not yet
  */
-export function repeatRequestHead(bytes: Buffer, fields: HeadFields): RequestHead | undefined {
+export function repeatRequestHead(bytes: Buffer, fields: HeadFields, length = bytes.length): RequestHead | undefined {
   const line = parseRequestLine(bytes);
   if (!line) return undefined;
   const { method, url, end } = line;
   const size = end + fields.bytes.length;
-  const isSame = size <= bytes.length && fields.bytes.compare(bytes, end, size) === 0;
+  const isSame = size <= length && fields.bytes.compare(bytes, end, size) === 0;
   return isSame ? { method, url, fields, size } : undefined;
 }
 

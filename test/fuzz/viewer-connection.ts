@@ -48,7 +48,7 @@ interface Seen {
   readonly left: string | undefined;
 }
 
-/** @param isLent each piece is overwritten as soon as the connection has looked at it */
+/** @param isLent each piece comes in the same memory, before what is left of earlier ones, or of nothing */
 function seenOf(pieces: readonly Uint8Array[], isLent: boolean): Seen {
   const socket = new NoSocket();
   const requests: string[] = [];
@@ -70,12 +70,14 @@ function seenOf(pieces: readonly Uint8Array[], isLent: boolean): Seen {
     closed: () => {},
   };
   const connection = new PlainConnection(socket as unknown as Socket, door);
-  for (const piece of pieces) {
+  const memory = Buffer.alloc(Math.max(0, ...pieces.map(({ length }) => length)) + 1_024);
+  for (const [index, piece] of pieces.entries()) {
     const bytes = Buffer.from(piece.slice().buffer);
-    if (isLent) connection.readLent(bytes);
+    memory.set(bytes);
+    if (isLent) connection.readLent(memory, bytes.length);
     else if (isLeft) socket.push(bytes);
     else socket.emit("data", bytes);
-    if (isLent) bytes.fill(0x2f);
+    if (index % 2 === 1) memory.fill(0x2f);
     for (const waiting of later) {
       later.delete(waiting);
       waiting.readNext();
