@@ -1,7 +1,8 @@
 import type { StreamHold, StreamHub } from "./core/stream-hub.ts";
 import { streamKey, type StreamName } from "./core/stream-name.ts";
 import type { Logger } from "./flow/logger.ts";
-import type { Clock, Timer } from "./time/clock.ts";
+import type { Clock } from "./time/clock.ts";
+import { Timers } from "./time/timers.ts";
 
 export interface PrewarmOptions {
   readonly hub: StreamHub;
@@ -17,17 +18,18 @@ const retryMs = 1_500;
 export class Prewarm {
   readonly #options: PrewarmOptions;
   readonly #holds = new Map<string, StreamHold>();
-  readonly #timers = new Set<Timer>();
+  readonly #timers: Timers;
   #isClosed = false;
 
   constructor(names: readonly StreamName[], options: PrewarmOptions) {
     this.#options = options;
+    this.#timers = new Timers(options.clock);
     for (const name of names) void this.#hold(name);
   }
 
   close(): void {
     this.#isClosed = true;
-    for (const timer of this.#timers) timer.cancel();
+    this.#timers.close();
     for (const hold of this.#holds.values()) hold.release();
   }
 
@@ -50,11 +52,6 @@ export class Prewarm {
   }
 
   #later(name: StreamName): void {
-    if (this.#isClosed) return;
-    const timer = this.#options.clock.after(retryMs, () => {
-      this.#timers.delete(timer);
-      void this.#hold(name);
-    });
-    this.#timers.add(timer);
+    this.#timers.after(retryMs, () => void this.#hold(name));
   }
 }

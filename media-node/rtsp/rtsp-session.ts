@@ -8,7 +8,8 @@ import type { CloseReason } from "../flow/close-group.ts";
 import { messageOf, ProtocolError, TransportError } from "../flow/errors.ts";
 import { withoutSecrets, type Logger } from "../flow/logger.ts";
 import { attributeOf, parseSdp } from "../sdp/session-description.ts";
-import { every, type Clock, type Timer } from "../time/clock.ts";
+import type { Clock, Timer } from "../time/clock.ts";
+import { Timers } from "../time/timers.ts";
 import { planSession, type IgnoredMedia, type MediaPlan } from "./media-plan.ts";
 import type { MediaCounters } from "./media-receiver.ts";
 import { InterleavedTransport, UdpTransport, type MediaTransport, type PacketSink } from "./media-transport.ts";
@@ -87,7 +88,7 @@ export class RtspSession implements Source {
   #sink: SourceSink | undefined;
   #queue: Sample[] = [];
   #queuedBytes = 0;
-  readonly #timers = new Set<Timer>();
+  readonly #timers: Timers;
   #dialogueTimer: Timer | undefined;
   #dialogueDueMs = Number.POSITIVE_INFINITY;
   #ended: CloseReason | undefined;
@@ -96,6 +97,7 @@ export class RtspSession implements Source {
   constructor(options: RtspSessionOptions) {
     const { url, clock, logger, random, ignoresSenderReports } = options;
     this.#options = options;
+    this.#timers = new Timers(clock);
     this.#log = logger.with({ source: withoutSecrets(url.requestUri) });
     // Nobody waits for it yet while the connection is being made.
     this.#opened.promise.catch(() => {});
@@ -190,7 +192,7 @@ export class RtspSession implements Source {
     this.#sink = undefined;
     this.#queue = [];
     this.#dialogueTimer?.cancel();
-    for (const timer of this.#timers) timer.cancel();
+    this.#timers.close();
     this.#gone = this.#letGo();
     return this.#gone;
   }
@@ -375,12 +377,11 @@ export class RtspSession implements Source {
   #onPlaying(info: readonly RtpInfo[]): void {
     this.#isPlaying = true;
     this.#media.setInfo(info);
-    this.#after(firstReportMs, () => {
-      // Before the first is sent, which may end the session.
-      this.#timers.add(every(this.#options.clock, reportPeriodMs, () => this.#sendReports()));
+    this.#timers.after(firstReportMs, () => {
       this.#sendReports();
+      this.#timers.every(reportPeriodMs, () => this.#sendReports());
     });
-    this.#after(parameterSetWaitMs, () => {
+    this.#timers.after(parameterSetWaitMs, () => {
       if (this.#media.hasPackets && !this.#media.isDescribed) this.#log.warn("no parameter sets have come");
       this.#becomeOpen();
     });
@@ -388,16 +389,8 @@ export class RtspSession implements Source {
     this.#becomeOpenIfDescribed();
   }
 
-  #after(delayMs: number, fire: () => void): void {
-    const timer = this.#options.clock.after(delayMs, () => {
-      this.#timers.delete(timer);
-      fire();
-    });
-    this.#timers.add(timer);
-  }
-
   #watchDatagrams(): void {
-    this.#after(firstDatagramMs, () => {
+    this.#timers.after(firstDatagramMs, () => {
       if (!this.#media.hasPackets)
         this.#fail(new TransportError("RTSP_UDP_SILENT", "no datagram from the server gets through"));
     });
@@ -410,14 +403,14 @@ export class RtspSession implements Source {
       wasLate = isLate && !wasLate;
       lastMs = this.#nowMs();
     };
-    this.#timers.add(every(this.#options.clock, reorderTickMs, () => this.#guard(tick)));
+    this.#timers.every(reorderTickMs, () => this.#guard(tick));
   }
 
   /** Servers that begin anew with another SSRC say goodbye to the old one: what follows tells. */
   #onBye(): void {
     if (this.#isLeaving) return;
     this.#isLeaving = true;
-    this.#after(byeGraceMs, () => {
+    this.#timers.after(byeGraceMs, () => {
       this.#isLeaving = false;
       if (this.#media.isOver) this.#fail(new TransportError("RTSP_BYE", "the server ended the stream (RTCP BYE)"));
     });

@@ -4,6 +4,7 @@ import type { StreamHold } from "../../core/stream-hub.ts";
 import type { CloseReason } from "../../flow/close-group.ts";
 import type { Logger } from "../../flow/logger.ts";
 import type { Clock, Timer } from "../../time/clock.ts";
+import { Timers } from "../../time/timers.ts";
 import type { WebRtcConfig } from "../config.ts";
 import type { IceCredentials } from "../media-port.ts";
 import type { StreamStats } from "../stream-counters.ts";
@@ -79,7 +80,7 @@ export class WorkerPool {
   readonly #options: WorkerPoolOptions;
   readonly #workers = new Map<number, MediaWorker>();
   readonly #relays = new Map<Stream, StreamRelay>();
-  readonly #restarts = new Set<Timer>();
+  readonly #restarts: Timers;
   /** Told when a worker serves, or has failed. */
   readonly #waiting = new Set<() => void>();
   #unblock: Timer | undefined;
@@ -92,6 +93,7 @@ export class WorkerPool {
 
   constructor(options: WorkerPoolOptions) {
     this.#options = options;
+    this.#restarts = new Timers(options.clock);
   }
 
   get stats(): WorkerPoolStats {
@@ -196,7 +198,7 @@ export class WorkerPool {
     this.#isClosed = true;
     for (const settle of this.#waiting) settle();
     this.#unblock?.cancel();
-    for (const timer of this.#restarts) timer.cancel();
+    this.#restarts.close();
     for (const relay of this.#relays.values()) this.#dropRelay(relay);
     await Promise.all([...this.#workers.values()].map(({ thread }) => thread.terminate()));
   }
@@ -297,11 +299,7 @@ export class WorkerPool {
     this.#options.logger.error("media worker ended", { worker: worker.index, viewers: worker.viewers.size, cause });
     for (const relay of this.#relays.values()) relay.forget(worker.link);
     for (const viewer of worker.viewers.values()) viewer.end({ code: "worker-failed", message: cause });
-    const timer = this.#options.clock.after(restartMs, () => {
-      this.#restarts.delete(timer);
-      this.#start(worker.index);
-    });
-    this.#restarts.add(timer);
+    this.#restarts.after(restartMs, () => this.#start(worker.index));
   }
 
   #relayOf(stream: Stream, config: WebRtcConfig): StreamRelay {
