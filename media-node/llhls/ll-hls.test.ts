@@ -427,12 +427,15 @@ test("a viewer whose time is over goes on with a new token where it was", async 
   const master = await (await room.fetch("llhls.m3u8")).text();
   const renewed = /^chunklist_0_video.*$/m.exec(master)![0];
   assert.equal(renewed.split("?")[0], video.split("?")[0], "but for the token all addresses stay");
-  room.clock.advance(2_000);
   const next = `&_HLS_msn=2&_HLS_part=1`;
+  const heldOver = room.fetch(`${video}${next}`);
+  await room.held(1);
+  room.clock.advance(2_000);
   assert.equal((await room.fetch(`${video}${next}`)).status, 401);
   const answer = room.fetch(`${renewed}${next}`);
-  await room.held(1);
+  await room.held(2);
   room.feed(4_500);
+  assert.equal((await heldOver).status, 401, "it ended while it waited");
   const after = await (await answer).text();
   const partsOf = (text: string): string[] => text.match(/part_0_[^"]+/g) ?? [];
   assert.ok(partsOf(before).every((part) => after.includes(part)) && partsOf(after).length > partsOf(before).length);

@@ -88,7 +88,9 @@ export class MediaAnswers {
     if (readiness === "now") return send();
     const holdMs = Math.min(maxHoldMs, 3_000 * targetSeconds);
     const isReady = (): boolean => readinessOf(track, directives, isCatchingUp) !== "later";
-    waiting.hold(request, track, holdMs, isReady, send);
+    // The viewer's time may end meanwhile.
+    const sendStill = (): void => (sessions.mayHaveMedia(request, live) ? send() : sessions.refuse(request));
+    waiting.hold(request, track, holdMs, isReady, sendStill);
   }
 
   #sendMedia(

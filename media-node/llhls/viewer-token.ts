@@ -60,4 +60,8 @@ export function createViewerTokens({ secret, ttlMs, randomBytes }: ViewerTokenOp
 /** Of the expiry of tokens that a policy does not end. */
 const oursMark = "0";
 
-const expiryOf = (token: string): string => token.split("_", 2)[1] ?? "";
+/** Between the first underscore and the next. */
+function expiryOf(token: string): string {
+  const at = token.indexOf("_") + 1;
+  return at === 0 ? "" : token.slice(at, token.indexOf("_", at));
+}
