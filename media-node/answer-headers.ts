@@ -145,6 +145,7 @@ function ruleResponse(
   rules: AnswerRules | undefined,
 ): void {
   const isFirst = !rulesOfResponses.has(response);
+  if (isFirst && !rules) return;
   rulesOfResponses.set(response, rules);
   if (!isFirst) return;
   const header = (name: string): string | undefined => request.headers[name]?.toString();

@@ -329,6 +329,15 @@ async function http2Get(client: ClientHttp2Session, file: string, method = "GET"
   return { status: Number(answered[":status"]), headers: answered, text };
 }
 
+test("a request that names its host as proxies are asked is for that host", async (t) => {
+  const [door] = await openDoor(t);
+  const raw = new Raw(connect(door.port, "127.0.0.1"));
+  raw.socket.write("GET http://a.example.com/app/stream/part HTTP/1.1\r\nHost: elsewhere.test\r\n\r\n");
+  await raw.has(body.toString());
+  raw.socket.write("GET http://elsewhere.test/app/stream/part HTTP/1.1\r\nHost: a.example.com\r\n\r\n");
+  await raw.has("404 Not Found");
+});
+
 test("a query longer than any is 431, for pages to read", async (t) => {
   const [door] = await openDoor(t);
   const raw = new Raw(connect(door.port, "127.0.0.1"));

@@ -34,9 +34,9 @@ export function targetOf(
   resolve: ResolveTarget,
   trustedProxies: readonly string[] = [],
 ): ViewerTarget | undefined {
-  const { url } = line;
+  const [url, named] = originForm(line.url);
   const mark = url.indexOf("?");
-  const authority = line.authority ?? `localhost:${line.localPort}`;
+  const authority = named ?? line.authority ?? `localhost:${line.localPort}`;
   const host = hostOf(authority);
   const name = host === undefined ? undefined : resolve(host, mark < 0 ? url : url.slice(0, mark));
   if (!name) return undefined;
@@ -46,6 +46,13 @@ export function targetOf(
   const { address, isTls } = viewerAddress(peer, (header) => line.header(header), trustedProxies);
   const seen = isTls === undefined ? scheme : isTls ? "https" : "http";
   return new Target(name, rawQuery, `${seen}://${authority}`, address, line);
+}
+
+/** What proxies are asked with names the host itself, which then counts (RFC 9112 §3.2.2). */
+function originForm(url: string): readonly [path: string, authority: string | undefined] {
+  if (url.startsWith("/")) return [url, undefined];
+  const [, authority, path = ""] = /^https?:\/\/([^/?#]+)(.*)$/i.exec(url) ?? [];
+  return authority === undefined ? [url, undefined] : [path.startsWith("/") ? path : `/${path}`, authority];
 }
 
 /** Takes the query apart when it is asked for: most requests are for parts, which have none. */

@@ -76,6 +76,9 @@ test("a token is good on every node with the secret, for its stream, until it ex
   const ended = node("s").issue("v/app/a", 1_000_000, 1_030_000);
   assert.ok(node("s").verify(ended, "v/app/a", 1_029_000) && !node("s").isOver(ended, 1_029_000));
   assert.ok(!node("s").verify(ended, "v/app/a", 1_030_000) && node("s").isOver(ended, 1_030_000));
+  const long = node("s").issue("v/app/a", 1_000_000, 5_000_000);
+  assert.ok(node("s").verify(long, "v/app/a", 4_999_000), "a policy may end later than a token grows old");
+  assert.ok(node("s").isOver(long, 5_000_000), "and ends who watches then");
   // As a node wrote it that knew one kind of end.
   const before = createHmac("sha256", "s").update("hearth llhls session\nv/app/a\nid\nt6").digest().subarray(0, 16);
   const old = `id_t6_${before.toString("base64url")}`;

@@ -5,7 +5,7 @@ import { createHmac, timingSafeEqual } from "node:crypto";
  * seconds, base 36; one that is our own and no policy's begins with a zero, which nodes that do not know this read alike.
  */
 export interface ViewerTokens {
-  /** A new viewer of this stream. @param endsAtMs Unix ms after which the token is void, if that is before its time */
+  /** A new viewer of this stream. @param endsAtMs Unix ms at which its policy ends, in place of the usual time */
   issue(stream: string, nowWallMs: number, endsAtMs?: number): string;
   /** True for a token any node with the same secret issued for this stream and that has not expired. */
   verify(token: string, stream: string, nowWallMs: number): boolean;
@@ -44,11 +44,10 @@ export function createViewerTokens({ secret, ttlMs, randomBytes }: ViewerTokenOp
   };
   const hasRunOut = (token: string, nowWallMs: number): boolean => !(parseInt(expiryOf(token), 36) * 1000 > nowWallMs);
   return {
-    issue(stream, nowWallMs, endsAtMs = Number.POSITIVE_INFINITY) {
+    issue(stream, nowWallMs, endsAtMs) {
       const id = newId();
-      const isOurs = nowWallMs + ttlMs < endsAtMs;
-      const seconds = Math.floor(Math.min(nowWallMs + ttlMs, endsAtMs) / 1000).toString(36);
-      const expiry = isOurs ? `${oursMark}${seconds}` : seconds;
+      const seconds = Math.floor((endsAtMs ?? nowWallMs + ttlMs) / 1000).toString(36);
+      const expiry = endsAtMs === undefined ? `${oursMark}${seconds}` : seconds;
       return `${id}_${expiry}_${sign(stream, id, expiry).toString("base64url")}`;
     },
     isIssued,
