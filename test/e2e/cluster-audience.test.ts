@@ -19,17 +19,17 @@ test("a viewer at two edges is one, for the router and for both edges", { timeou
   const cluster = await startLaptopCluster({ routerPort: 0, edges: 2, redisUrl: redis.url });
   t.after(() => cluster.close());
   const edges = [...cluster.ready].filter(([id]) => id.startsWith("edge")).map(([, ready]) => ready);
-  const masterUrl = `${cluster.url}/app/stream/llhls.m3u8`;
+  const masters = ["llhls.m3u8", "llhls.m3u8", "llhls.m3u8", "ts:playlist.m3u8"];
   const lists = await Promise.all(
-    [1, 2, 3].map(async () => {
+    masters.map(async (name) => {
       const master = await until("the stream plays", 20_000, async () => {
-        const answer = await fetch(masterUrl);
+        const answer = await fetch(`${cluster.url}/app/stream/${name}`);
         return answer.ok ? answer.text() : undefined;
       });
-      return /^chunklist_.*$/m.exec(master)![0];
+      return /^(?:chunklist|medialist)_.*$/m.exec(master)![0];
     }),
   );
-  assert.equal(new Set(lists).size, 3, "each has a session of its own");
+  assert.equal(new Set(lists).size, 4, "each has a session of its own");
   await using _ = await playOnce(`${cluster.url}/app/stream/whep`);
   let turn = 0;
   /** One after the other comes to this edge and that. */
@@ -45,13 +45,14 @@ test("a viewer at two edges is one, for the router and for both edges", { timeou
     await watch();
     const report = (await (await fetch(`${cluster.url}/-/cluster`)).json()) as ClusterReport;
     const sum = report.nodes.reduce((viewers, { streams }) => viewers + (streams[stream] ?? 0), 0);
-    return sum === 7 && report.viewers[stream] === 4 ? { report, sum } : undefined;
+    return sum === 9 && report.viewers[stream] === 5 ? { report, sum } : undefined;
   });
   t.diagnostic(JSON.stringify({ turn, sum, viewers: report.viewers }));
   for (const { operatorPort } of edges)
     await until("the edge's metrics say the same", 20_000, async () => {
       await watch();
       const metrics = await (await fetch(`http://127.0.0.1:${operatorPort}/metrics`)).text();
-      return metrics.includes('hearth_stream_cluster_viewers{stream="default/app/stream"} 4');
+      const isCounted = metrics.includes('hearth_stream_cluster_viewers{stream="default/app/stream"} 5');
+      return isCounted && metrics.includes('hearth_viewers{protocol="hls"} 1');
     });
 });
