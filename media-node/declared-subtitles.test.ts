@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { descriptionOf, ManualSource, opusTrack, videoSample, videoTrack } from "../test/support/synthetic-stream.ts";
+import { FakeSource } from "../test/support/fake-source.ts";
+import { descriptionOf, opusTrack, videoSample, videoTrack } from "../test/support/synthetic-stream.ts";
 import { parseServerXml } from "./config/parse-server-xml.ts";
 import type { Sample } from "./core/sample.ts";
 import type { StreamDescription } from "./core/stream.ts";
@@ -59,7 +60,7 @@ test("a default that is no rendition, and labels that are given twice, are told 
 });
 
 test("a stream that begins here is described with the tracks that its application declares, whatever else changes", async () => {
-  const source = new ManualSource(descriptionOf([videoTrack, opusTrack]));
+  const source = new FakeSource(descriptionOf([videoTrack, opusTrack]));
   const { config } = read(profiles);
   const open = withDeclaredSubtitles(
     () => Promise.resolve(source),

@@ -29,9 +29,9 @@ test("what came and went in a stream's last second stays in the sums", async () 
   const acquired = await hub.acquire(name, { protocol: "webrtc" });
   if (acquired.kind !== "stream") assert.fail(acquired.reason);
   acquired.hold.sentBytes = () => 1_000;
-  source.sink!.onSample(frame(0));
+  source.push(frame(0));
   clock.advance(1_000);
-  for (let index = 1; index <= 10; index++) source.sink!.onSample(frame(index));
+  for (let index = 1; index <= 10; index++) source.push(frame(index));
   acquired.hold.sentBytes = () => 5_000;
   await hub.end(name, { code: "deleted" });
   for (const scope of ["", "default", "default/app"]) {

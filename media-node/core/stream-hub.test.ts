@@ -77,14 +77,14 @@ test("lets go of the source when nobody has held the stream for the unused time,
   const source = (): FakeSource => opened[0]!.source as FakeSource;
   const hold = held(await hub.acquire(name, watch));
   for (let second = 0; second < 30; second++) {
-    source().sink!.onSample(frame(second));
+    source().push(frame(second));
     await advance(clock, 1_000);
   }
   assert.equal(source().closedWith, undefined);
   hold.release();
   hold.release();
   for (let second = 30; second < 39; second++) {
-    source().sink!.onSample(frame(second));
+    source().push(frame(second));
     await advance(clock, 1_000);
   }
   assert.equal(source().closedWith, undefined);
@@ -136,7 +136,7 @@ test("a source that ends is replaced by the next URL at once, and viewers stay",
   stream.addReader({ onSample: ({ dts }) => seen.push(dts / 3_600), onEnd: ({ code }) => ends.push(code) });
   const first = opened[0]!.source as FakeSource;
   for (let index = 0; index < 30; index++) first.sink!.onSample(frame(index));
-  first.sink!.onEnd({ code: "socket-closed" });
+  first.end({ code: "socket-closed" });
   await settle();
   const second = opened[1]!.source as FakeSource;
   for (let index = 25; index < 50; index++) second.sink!.onSample(frame(index));
@@ -167,7 +167,7 @@ test("viewers are kept through an outage and resume; a source that never returns
   const ends: string[] = [];
   stream.addReader({ onSample() {}, onEnd: ({ code }) => ends.push(code) });
   isDown = true;
-  (opened[0]!.source as FakeSource).sink!.onEnd({ code: "socket-closed" });
+  (opened[0]!.source as FakeSource).end({ code: "socket-closed" });
   await advance(clock, 20_000);
   assert.deepEqual(ends, []);
   assert.ok(opened.length < 20, `${opened.length} attempts in 20 s`);
@@ -176,7 +176,7 @@ test("viewers are kept through an outage and resume; a source that never returns
   await advance(clock, 6_000);
   assert.ok(opened.at(-1)!.source instanceof FakeSource);
   isDown = true;
-  (opened.at(-1)!.source as FakeSource).sink!.onEnd({ code: "socket-closed" });
+  (opened.at(-1)!.source as FakeSource).end({ code: "socket-closed" });
   await advance(clock, 40_000);
   assert.deepEqual(ends, ["source-lost"]);
   assert.equal(hub.find(name), undefined);
@@ -193,7 +193,7 @@ test("a persistent stream is never let go and never given up", async () => {
   await advance(clock, 12_000, 1_000);
   assert.ok(hub.find(name));
   isDown = true;
-  (opened.at(-1)!.source as FakeSource).sink!.onEnd({ code: "socket-closed" });
+  (opened.at(-1)!.source as FakeSource).end({ code: "socket-closed" });
   await advance(clock, 120_000, 500);
   assert.ok(hub.find(name));
   await hub.close({ code: "done" });

@@ -334,14 +334,14 @@ test("a viewer that missed the opening burst gets it again, numbers going on; la
       .map(({ timestamp, payload }) => [timestamp, payload.length]),
   );
   assertContiguous(peer.of(98));
-  assert.deepEqual(room.hub.source.keyframeRequests, []);
+  assert.deepEqual(room.hub.source.keyframesAsked, []);
   peer.receive(serializeRtcp([{ type: "nack", senderSsrc: 1, mediaSsrc: 11, sequences: [again[0]!.sequence] }]));
   assert.deepEqual(peer.of(99).at(-1)!.payload.slice(2), again[0]!.payload);
   room.play(5);
   const later = peer.of(98).length;
   peer.receive(pli);
   assert.equal(peer.of(98).length, later, "a newer key frame was sent meanwhile");
-  assert.deepEqual(room.hub.source.keyframeRequests, [0]);
+  assert.deepEqual(room.hub.source.keyframesAsked, [0]);
 });
 
 test("PLI and FIR reach the source, at most once a second", async () => {
@@ -350,10 +350,10 @@ test("PLI and FIR reach the source, at most once a second", async () => {
   room.play(60);
   peer.receive(serializeRtcp([{ type: "pli", senderSsrc: 1, mediaSsrc: 11 }]));
   peer.receive(serializeRtcp([{ type: "fir", senderSsrc: 1, entries: [{ ssrc: 11, sequence: 1 }] }]));
-  assert.deepEqual(room.hub.source.keyframeRequests, [0]);
+  assert.deepEqual(room.hub.source.keyframesAsked, [0]);
   room.hub.clock.advance(1_000);
   peer.receive(serializeRtcp([{ type: "pli", senderSsrc: 1, mediaSsrc: 11 }]));
-  assert.deepEqual(room.hub.source.keyframeRequests, [0, 0]);
+  assert.deepEqual(room.hub.source.keyframesAsked, [0, 0]);
 });
 
 test("a viewer that goes on asking until a key frame comes has stood once, and not while it begins", async () => {

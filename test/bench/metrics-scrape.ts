@@ -11,21 +11,15 @@ import { pullMetrics } from "../../media-node/pull-metrics.ts";
 import { streamMetrics, viewersByProtocol } from "../../media-node/stream-metrics.ts";
 import { silentLogger } from "../../media-node/flow/logger.ts";
 import { ManualClock } from "../../media-node/time/manual-clock.ts";
-import {
-  descriptionOf,
-  ManualSource,
-  opusSample,
-  opusTrack,
-  videoSample,
-  videoTrack,
-} from "../support/synthetic-stream.ts";
+import { FakeSource } from "../support/fake-source.ts";
+import { descriptionOf, opusSample, opusTrack, videoSample, videoTrack } from "../support/synthetic-stream.ts";
 
 const streams = 1_000;
 const scrapes = 50;
 const clock = new ManualClock();
-const sources: ManualSource[] = [];
+const sources: FakeSource[] = [];
 const open = (): Promise<Source> => {
-  const source = new ManualSource(descriptionOf([videoTrack, opusTrack]));
+  const source = new FakeSource(descriptionOf([videoTrack, opusTrack]));
   sources.push(source);
   return Promise.resolve(source);
 };

@@ -1,28 +1,19 @@
 // How a node is told to go: by signal, by `hearth drain`, and by an impatient second signal.
 import assert from "node:assert/strict";
-import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
-import type { NodeMessage } from "../../media-node/node-message.ts";
-import { machineEnv, repository, RunningCommand } from "../support/command.ts";
+import { RunningCommand } from "../support/command.ts";
+import { forkNode, nodeEnv, nodeMain, type ForkedNode } from "../support/forked-node.ts";
 import { serverXml } from "../support/reload-node.ts";
 import { until } from "../support/until.ts";
 
-const main = join(repository, "media-node/main.ts");
-const env = { ...machineEnv(), HEARTH_OPERATOR_TOKEN: "operators" };
-
-interface Started {
-  readonly child: ChildProcess;
-  /** Resolves with code and signal. */
-  readonly exit: Promise<unknown[]>;
-  readonly url: string;
+interface Started extends ForkedNode {
   /** Of its Server.xml. */
   readonly path: string;
-  readonly port: string;
   readonly report: () => Promise<{ state: string; viewers: number }>;
 }
 
@@ -43,18 +34,9 @@ async function startNode(
   const path = join(folder, "Server.xml");
   const settings = `<OperatorPort>${operatorPort}</OperatorPort>${hearth}`;
   writeFileSync(path, serverXml(1, 0).replace("<OperatorPort>0</OperatorPort>", settings));
-  const child = fork(main, ["node", "--config", path], { env, stdio: ["ignore", log, "ignore", "ipc"] });
-  const exit = once(child, "exit");
-  t.after(async () => {
-    if (child.exitCode === null && child.kill("SIGKILL")) await exit;
-  });
-  const [ready] = (await once(child, "message")) as [NodeMessage];
-  assert.ok(ready.type === "ready" && ready.operatorPort !== undefined && ready.url !== undefined);
-  const port = String(ready.operatorPort);
-  const headers = { authorization: "Bearer operators" };
-  const report = async () =>
-    (await fetch(`http://127.0.0.1:${port}/-/drain`, { headers })).json() as ReturnType<Started["report"]>;
-  return { child, exit, url: ready.url, path, port, report };
+  const node = await forkNode(t, path, log);
+  const report = async () => (await node.ask("/-/drain")).json() as ReturnType<Started["report"]>;
+  return { ...node, path, report };
 }
 
 /** Somebody who counts as a viewer for ten seconds, and does not move. */
@@ -64,16 +46,16 @@ async function watch({ url, report }: Started): Promise<void> {
 }
 
 /** What load balancers are told at both doors: by viewers' port, and by the operators'. */
-const readiness = ({ url, port }: Started): Promise<string[]> =>
+const readiness = ({ url, operatorPort }: Started): Promise<string[]> =>
   Promise.all(
-    [url, `http://127.0.0.1:${port}`].map(async (door) => {
+    [url, `http://127.0.0.1:${operatorPort}`].map(async (door) => {
       const [ready, live] = await Promise.all(["readyz", "livez"].map((path) => fetch(`${door}/-/${path}`)));
       return `${ready!.status} ${(await ready!.text()).trim()}, ${live!.status} ${(await live!.text()).trim()}`;
     }),
   );
 
 const drain = (...args: string[]): RunningCommand =>
-  new RunningCommand(process.execPath, [main, "drain", ...args], { env });
+  new RunningCommand(process.execPath, [nodeMain, "drain", ...args], { env: nodeEnv });
 
 test("a second SIGTERM exits at once with code 1, while viewers still move", { timeout: 60_000 }, async (t) => {
   const node = await startNode(t);
@@ -89,7 +71,7 @@ test("a second SIGTERM exits at once with code 1, while viewers still move", { t
 
 test("hearth drain returns when the node is gone, with 0 when nobody was left", { timeout: 60_000 }, async (t) => {
   const node = await startNode(t);
-  const command = drain("--port", node.port);
+  const command = drain("--port", String(node.operatorPort));
   assert.deepEqual(await command.exit, { code: 0, signal: null }, command.stderr);
   assert.equal(command.stdout, "The node is gone. Viewers when it began: 0, at its end: 0.\n");
   assert.deepEqual(await node.exit, [0, null]);
@@ -98,7 +80,7 @@ test("hearth drain returns when the node is gone, with 0 when nobody was left", 
 test("hearth drain --no-wait says who has to move, and the node goes on draining", { timeout: 60_000 }, async (t) => {
   const node = await startNode(t);
   await watch(node);
-  const command = drain("--port", node.port, "--no-wait", "--json");
+  const command = drain("--port", String(node.operatorPort), "--no-wait", "--json");
   assert.deepEqual(await command.exit, { code: 0, signal: null }, command.stderr);
   const { state, viewers, leftMs } = JSON.parse(command.stdout) as Record<string, unknown>;
   assert.deepEqual([state, viewers], ["draining", 1]);
@@ -143,8 +125,8 @@ test("a node whose log nobody takes any more serves on", { timeout: 60_000 }, as
 
 test("hearth drain of a node that refuses, or of a file that is none, exits with 2", { timeout: 60_000 }, async (t) => {
   const node = await startNode(t);
-  const stranger = new RunningCommand(process.execPath, [main, "drain", "--port", node.port], {
-    env: { ...env, HEARTH_OPERATOR_TOKEN: "somebody else's" },
+  const stranger = new RunningCommand(process.execPath, [nodeMain, "drain", "--port", String(node.operatorPort)], {
+    env: { ...nodeEnv, HEARTH_OPERATOR_TOKEN: "somebody else's" },
   });
   assert.deepEqual(await stranger.exit, { code: 2, signal: null });
   assert.match(stranger.stderr, /^The node refuses \(401\)/);

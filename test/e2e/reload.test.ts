@@ -1,6 +1,5 @@
 // Server.xml changes under those who watch: they notice nothing.
 import assert from "node:assert/strict";
-import { fork, type ChildProcess } from "node:child_process";
 import { X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -8,9 +7,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { connect, type TLSSocket } from "node:tls";
-import type { NodeMessage } from "../../media-node/node-message.ts";
 import { makeCertificate } from "../support/certificate.ts";
-import { machineEnv, repository, RunningCommand } from "../support/command.ts";
+import { RunningCommand } from "../support/command.ts";
+import { forkNode, nodeEnv, nodeMain, type ForkedNode } from "../support/forked-node.ts";
 import { HlsViewer } from "../support/hls-viewer.ts";
 import { FrameCount, serverXml, startReloadNode } from "../support/reload-node.ts";
 import { until } from "../support/until.ts";
@@ -23,25 +22,9 @@ function scratch(t: TestContext): string {
   return folder;
 }
 
-/** `hearth node` as a process of its own, once it serves. */
-async function startNodeProcess(t: TestContext, config: string, logs: string[] = []) {
-  const child: ChildProcess = fork(join(repository, "media-node/main.ts"), ["node", "--config", config], {
-    env: { ...machineEnv(), HEARTH_OPERATOR_TOKEN: "operators" },
-    stdio: ["ignore", "pipe", "ignore", "ipc"],
-  });
-  child.stdout!.setEncoding("utf8").on("data", (text: string) => logs.push(text));
-  t.after(async () => {
-    if (child.exitCode === null && child.kill("SIGKILL")) await once(child, "exit");
-  });
-  const [ready] = (await once(child, "message")) as [NodeMessage];
-  assert.ok(ready.type === "ready" && ready.operatorPort !== undefined);
-  const operators = `http://127.0.0.1:${ready.operatorPort}`;
-  const headers = { authorization: "Bearer operators" };
-  const metric = async (name: string): Promise<number> => {
-    const text = await (await fetch(`${operators}/metrics`, { headers })).text();
-    return Number(new RegExp(`^hearth_config_${name} (\\S+)$`, "m").exec(text)?.[1]);
-  };
-  return { child, operators, operatorPort: ready.operatorPort, tlsUrl: ready.tlsUrl, headers, metric };
+/** A number that a node tells of its configuration. */
+async function configMetric({ ask }: ForkedNode, name: string): Promise<number> {
+  return Number(new RegExp(`^hearth_config_${name} (\\S+)$`, "m").exec(await (await ask("/metrics")).text())?.[1]);
 }
 
 test("1,000 rules are reloaded ten times without a frame lost, by either protocol", { timeout: 60_000 }, async (t) => {
@@ -98,13 +81,14 @@ test(
   async (t) => {
     const path = join(scratch(t), "Server.xml");
     writeFileSync(path, serverXml(2, 0));
-    const { child, operators, operatorPort, headers, metric } = await startNodeProcess(t, path);
+    const node = await forkNode(t, path);
+    const metric = (name: string): Promise<number> => configMetric(node, name);
     writeFileSync(path, serverXml(3, 1));
-    child.kill("SIGHUP");
+    node.child.kill("SIGHUP");
     await until("the signal is followed", 10_000, async () => (await metric("generation")) === 2);
 
-    const post = (more = headers) => fetch(`${operators}/-/reload`, { method: "POST", headers: more });
-    assert.equal((await post({ authorization: "Bearer other" })).status, 401);
+    const post = (init: RequestInit = {}) => node.ask("/-/reload", { method: "POST", ...init });
+    assert.equal((await post({ headers: { authorization: "Bearer other" } })).status, 401);
     writeFileSync(path, serverXml(3, 1).replace("<Location>", "\n<Locatoin>").replace("</Location>", "</Locatoin>"));
     const refused = await post();
     assert.equal(refused.status, 422);
@@ -126,11 +110,8 @@ test(
     assert.deepEqual(needRestart, ["Server/Bind/Publishers/LLHLS"]);
     assert.deepEqual([await metric("generation"), await metric("last_reload_successful")], [3, 1]);
 
-    const main = join(repository, "media-node/main.ts");
-    const env = { ...machineEnv(), HEARTH_OPERATOR_TOKEN: "operators" };
-    const command = new RunningCommand(process.execPath, [main, "reload", "--port", String(operatorPort)], {
-      env,
-    });
+    const args = [nodeMain, "reload", "--port", String(node.operatorPort)];
+    const command = new RunningCommand(process.execPath, args, { env: nodeEnv });
     assert.deepEqual(await command.exit, { code: 0, signal: null });
     assert.match(command.stdout, /^nothing changed$/m);
     assert.match(command.stdout, /^Configuration 4 is in force\.$/m);
@@ -164,7 +145,9 @@ test("a renewed certificate is shown after SIGHUP, and who is connected stays so
     .replace("<LLHLS><Port>0</Port>", "<LLHLS><Port>0</Port><TLSPort>0</TLSPort>");
   writeFileSync(config, text);
   const logs: string[] = [];
-  const { child, tlsUrl, metric } = await startNodeProcess(t, config, logs);
+  const node = await forkNode(t, config, "pipe");
+  const { child, tlsUrl } = node;
+  child.stdout!.setEncoding("utf8").on("data", (text: string) => logs.push(text));
   const first = await secureConnection(t, tlsUrl!);
   assert.match(await askAgain(first.socket), /^HTTP\/1\.1 404/);
 
@@ -181,7 +164,7 @@ test("a renewed certificate is shown after SIGHUP, and who is connected stays so
 
   copyFileSync(other.keyPath, keyPath);
   child.kill("SIGHUP");
-  await until("it is taken", 10_000, async () => (await metric("generation")) === 2);
+  await until("it is taken", 10_000, async () => (await configMetric(node, "generation")) === 2);
   assert.equal((await secureConnection(t, tlsUrl!)).fingerprint, renewed);
   assert.match(await askAgain(first.socket), /^HTTP\/1\.1 404/);
 });

@@ -3,6 +3,7 @@ import type { Sample } from "../../media-node/core/sample.ts";
 import type { Source, SourceSink } from "../../media-node/core/source.ts";
 import type { StreamDescription } from "../../media-node/core/stream.ts";
 import type { Track } from "../../media-node/core/track.ts";
+import type { CloseReason } from "../../media-node/flow/close-group.ts";
 
 export const videoTrack: Track = {
   id: 0,
@@ -72,7 +73,15 @@ export class FakeSource implements Source {
     this.keyframesAsked.push(trackId);
   }
 
-  async close(reason: { code: string }): Promise<void> {
+  push(...samples: readonly Sample[]): void {
+    for (const sample of samples) this.sink?.onSample(sample);
+  }
+
+  end(reason: CloseReason): void {
+    this.sink?.onEnd(reason);
+  }
+
+  async close(reason: CloseReason): Promise<void> {
     this.closedWith ??= reason.code;
   }
 }

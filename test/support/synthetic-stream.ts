@@ -1,10 +1,8 @@
 import { joinAnnexB } from "../../media-node/codecs/annex-b.ts";
 import { avcConfigOf, serializeAvcConfig } from "../../media-node/codecs/h264.ts";
 import type { Sample } from "../../media-node/core/sample.ts";
-import type { Source, SourceSink } from "../../media-node/core/source.ts";
 import type { StreamDescription } from "../../media-node/core/stream.ts";
 import type { Playlist, Track } from "../../media-node/core/track.ts";
-import type { CloseReason } from "../../media-node/flow/close-group.ts";
 
 /** Constrained baseline, 640×360. */
 export const sps = Uint8Array.from(Buffer.from("Z0LAHtoCgL/lwFqDAwNSgAAAAwCAAAAeR4sXUA==", "base64"));
@@ -61,37 +59,4 @@ export function videoSample(index: number, options: { isKeyframe?: boolean; byte
 export function opusSample(index: number, trackId = 1): Sample {
   const data = Uint8Array.of(0xfc, index & 0xff, 1, 2, 3);
   return { trackId, pts: index * 960, dts: index * 960, duration: 960, isKeyframe: true, data };
-}
-
-/** A source that delivers what a test pushes. */
-export class ManualSource implements Source {
-  readonly description: StreamDescription;
-  readonly keyframeRequests: number[] = [];
-  #sink: SourceSink | undefined;
-  isClosed = false;
-
-  constructor(description: StreamDescription) {
-    this.description = description;
-  }
-
-  start(sink: SourceSink): void {
-    this.#sink = sink;
-  }
-
-  requestKeyframe(trackId: number): void {
-    this.keyframeRequests.push(trackId);
-  }
-
-  close(): Promise<void> {
-    this.isClosed = true;
-    return Promise.resolve();
-  }
-
-  push(...samples: readonly Sample[]): void {
-    for (const sample of samples) this.#sink?.onSample(sample);
-  }
-
-  end(reason: CloseReason): void {
-    this.#sink?.onEnd(reason);
-  }
 }

@@ -46,11 +46,6 @@ export class UdpFaultProxy implements AsyncDisposable {
     return this.#front.address().port;
   }
 
-  /** Datagrams to viewers that were lost and delivered. */
-  get toViewers(): { readonly dropped: number; readonly passed: number } {
-    return this.#out;
-  }
-
   #backFor(viewerPort: number): Socket {
     const known = this.#backs.get(viewerPort);
     if (known) return known;
@@ -81,8 +76,6 @@ class FaultyWay {
   readonly #faults: PathFaults;
   readonly #queue: { readonly dueMs: number; readonly send: () => void }[] = [];
   #timer: NodeJS.Timeout | undefined;
-  dropped = 0;
-  passed = 0;
 
   constructor(faults: PathFaults) {
     this.#faults = faults;
@@ -90,11 +83,7 @@ class FaultyWay {
 
   carry(send: () => void): void {
     const { loss, delayMs, jitterMs, random } = this.#faults;
-    if (random() < loss) {
-      this.dropped++;
-      return;
-    }
-    this.passed++;
+    if (random() < loss) return;
     const dueMs = Math.max(this.#queue.at(-1)?.dueMs ?? 0, performance.now() + delayMs + random() * jitterMs);
     this.#queue.push({ dueMs, send });
     this.#schedule();

@@ -4,12 +4,13 @@ import { NoSuchStream, type OpenSource } from "../../media-node/core/source.ts";
 import type { StreamDescription } from "../../media-node/core/stream.ts";
 import { silentLogger, type LogFields, type Logger } from "../../media-node/flow/logger.ts";
 import { ManualClock } from "../../media-node/time/manual-clock.ts";
-import { ManualSource, descriptionOf, opusTrack, videoTrack } from "./synthetic-stream.ts";
+import { FakeSource } from "./fake-source.ts";
+import { descriptionOf, opusTrack, videoTrack } from "./synthetic-stream.ts";
 
-/** A hub whose streams `app/live` … come from manual sources: `live` at once, `never` not at all, `later` when allowed. */
+/** A hub whose streams `app/live` … come from fake sources: `live` at once, `never` not at all, `later` when allowed. */
 export class TestHub {
   readonly clock = new ManualClock();
-  readonly sources: ManualSource[] = [];
+  readonly sources: FakeSource[] = [];
   readonly hub: StreamHub;
   /** By scheme; a test may add to it. */
   readonly openers = new Map<string, OpenSource>();
@@ -20,7 +21,7 @@ export class TestHub {
     const open: OpenSource = (url) => {
       if (url.endsWith("never")) return Promise.reject(new NoSuchStream("no such stream"));
       if (url.endsWith("later") && !this.isLaterThere) return Promise.reject(new Error("not yet"));
-      const source = new ManualSource(description);
+      const source = new FakeSource(description);
       this.sources.push(source);
       return Promise.resolve(source);
     };
@@ -33,7 +34,7 @@ export class TestHub {
     });
   }
 
-  get source(): ManualSource {
+  get source(): FakeSource {
     return this.sources.at(-1)!;
   }
 

@@ -168,7 +168,7 @@ test("its wishes reach the source, its end reaches signalling, and the stream's 
   remote.receive(serializeRtcp([{ type: "pli", senderSsrc: 1, mediaSsrc: 11 }]));
   t.hub.clock.advance(2_000);
   remote.receive(serializeRtcp([{ type: "pli", senderSsrc: 1, mediaSsrc: 11 }]));
-  assert.ok(t.hub.source.keyframeRequests.length > 0);
+  assert.ok(t.hub.source.keyframesAsked.length > 0);
   assert.equal(t.hub.viewers["webrtc"], 2);
   remote.receive(serializeRtcp([{ type: "bye", ssrcs: [11] }]));
   assert.deepEqual(ended, ["bye"]);
