@@ -7,11 +7,12 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
+import { WebSocket } from "ws";
 import { repository } from "../support/command.ts";
 import { HlsViewer } from "../support/hls-viewer.ts";
 import { startReloadNode } from "../support/reload-node.ts";
 import { until } from "../support/until.ts";
-import { WhepViewer } from "../support/whep-viewer.ts";
+import { playOnce, WhepViewer } from "../support/whep-viewer.ts";
 
 /** What the control server was asked or told. */
 interface Asked {
@@ -22,15 +23,21 @@ interface Asked {
 
 const lifetimeMs = 2_000;
 
-const serverXml = (control: string, trusted: string): string =>
+const webhooks = (control: string): string => `<AdmissionWebhooks><ControlServerUrl>${control}</ControlServerUrl>
+  <SecretKey>shared</SecretKey><Timeout>3000</Timeout><Enables><Publishers>webrtc,llhls</Publishers></Enables></AdmissionWebhooks>`;
+
+const signedPolicy = `<SignedPolicy><PolicyQueryKeyName>policy</PolicyQueryKeyName>
+  <SignatureQueryKeyName>signature</SignatureQueryKeyName><SecretKey>shared</SecretKey>
+  <Enables><Publishers>webrtc,llhls</Publishers></Enables></SignedPolicy>`;
+
+const serverXml = (guard: string, trusted: string): string =>
   `<Server version="8"><Type>edge</Type><IP>127.0.0.1</IP>
   <Hearth ignore="true"><OperatorPort>0</OperatorPort>${trusted}
   <AdvertisedAddresses><Address>127.0.0.1</Address></AdvertisedAddresses></Hearth>
   <Bind><Publishers><LLHLS><Port>0</Port></LLHLS><WebRTC><Signalling><Port>0</Port></Signalling>
   <IceCandidates><IceCandidate>*:0/udp</IceCandidate></IceCandidates></WebRTC></Publishers></Bind>
   <VirtualHosts><VirtualHost><Name>default</Name><Host><Names><Name>*</Name></Names></Host>
-  <AdmissionWebhooks><ControlServerUrl>${control}</ControlServerUrl><SecretKey>shared</SecretKey><Timeout>3000</Timeout>
-  <Enables><Publishers>webrtc,llhls</Publishers></Enables></AdmissionWebhooks>
+  ${guard}
   <Origins><Origin><Location>/app/stream</Location><Pass><Scheme>file</Scheme><Urls>
   <Url>${join(repository, "infra/laptop/loop.mp4")}</Url></Urls></Pass></Origin></Origins>
   <Applications><Application><Name>app</Name><Type>live</Type><Publishers><WebRTC/>
@@ -54,7 +61,7 @@ test("a control server lets viewers in for a while, is told when they are gone, 
   await once(control, "listening");
   t.after(() => control.close());
   const url = `http://127.0.0.1:${(control.address() as AddressInfo).port}/admission`;
-  await using running = await startReloadNode(serverXml(url, ""));
+  await using running = await startReloadNode(serverXml(webhooks(url), ""));
   const { node, write } = running;
 
   const whep = new WhepViewer(`${node.url}/app/stream/whep`);
@@ -84,7 +91,50 @@ test("a control server lets viewers in for a while, is told when they are gone, 
     return asked.slice(before).find(({ request }) => request.status === "opening")!.client.real_ip;
   };
   assert.equal(await seenAs(), "127.0.0.1", "anybody can write a header");
-  write(serverXml(url, "<TrustedProxies><Proxy>127.0.0.1</Proxy></TrustedProxies>"));
+  write(serverXml(webhooks(url), "<TrustedProxies><Proxy>127.0.0.1</Proxy></TrustedProxies>"));
   assert.equal((await node.reload("test"))?.isTaken, true);
   assert.equal(await seenAs(), "203.0.113.9");
+});
+
+test("a policy's end ends who watches by signalling, WHEP and LL-HLS, and not before; its URL is good for who began", async (t) => {
+  await using running = await startReloadNode(serverXml(signedPolicy, ""));
+  const { host } = new URL(running.node.url!);
+  const beginMs = Date.now() + 2_500;
+  const endMs = Date.now() + 5_000;
+  const policy = Buffer.from(JSON.stringify({ url_expire: beginMs, stream_expire: endMs })).toString("base64url");
+  const signed = (scheme: string, path: string): string => {
+    const url = `${scheme}://${host}${path}?policy=${policy}`;
+    return `${url}&signature=${createHmac("sha1", "shared").update(url).digest("base64url")}`;
+  };
+  const statusOf = async (url: string): Promise<number> => {
+    const answer = await fetch(url);
+    await answer.arrayBuffer();
+    return answer.status;
+  };
+  const master = signed("http", "/app/stream/llhls.m3u8");
+  const list = new URL(/^chunklist_\S+/m.exec(await (await fetch(master)).text())![0], master).href;
+  await using whep = await playOnce(signed("http", "/app/stream/whep"));
+  const socket = new WebSocket(signed("ws", "/app/stream"));
+  t.after(() => socket.terminate());
+  const said: unknown[] = [];
+  socket.on("message", (data: Buffer) => said.push(JSON.parse(data.toString())));
+  const closed = once(socket, "close").then(([code]: number[]) => ({ code, atMs: Date.now() }));
+  await once(socket, "open");
+  socket.send(JSON.stringify({ command: "request_offer" }));
+  await until("an offer", 10_000, () => said.length > 0);
+  await until("the URL to run out", 10_000, () => Date.now() > beginMs);
+  assert.equal(await statusOf(master), 401, "nobody begins with it any more");
+  assert.equal(await statusOf(list), 200);
+  assert.deepEqual([whep.transport.dtlsStatus, socket.readyState], ["connected", WebSocket.OPEN]);
+  const [hlsMs, whepMs, { code, atMs }] = await Promise.all([
+    until("LL-HLS to end", 10_000, async () => ((await statusOf(list)) === 401 ? Date.now() : undefined)),
+    until("WHEP to end", 10_000, () => (whep.transport.dtlsStatus === "connected" ? undefined : Date.now())),
+    closed,
+  ]);
+  t.diagnostic(
+    `after the policy's end: LL-HLS ${hlsMs - endMs} ms, WHEP ${whepMs - endMs} ms, signalling ${atMs - endMs} ms`,
+  );
+  assert.ok(Math.min(whepMs, atMs) >= endMs && hlsMs > endMs - 1_000, "the end of a token is a whole second");
+  assert.equal(code, 1008);
+  assert.deepEqual(said.at(-1), { code: 401, error: "The time to watch is over" });
 });
