@@ -29,6 +29,8 @@ export type WebhookVerdict =
 /** Answers are a handful of fields. */
 const maxAnswerBytes = 64 * 1024;
 const maxReasonLength = 200;
+/** A session of more than a hundred years has no end: servers say "for ever" with the largest number they have. */
+const longestLifetimeMs = 100 * 365 * 86_400_000;
 
 /**
  * Asks the control server of a virtual host whether a viewer may watch (OvenMediaEngine's AdmissionWebhooks, `opening`).
@@ -107,7 +109,7 @@ function judge(text: string): WebhookVerdict {
   return {
     isAllowed: true,
     ...(typeof newUrl === "string" && newUrl !== "" && { newUrl }),
-    ...(typeof lifetime === "number" && lifetime > 0 && Number.isFinite(lifetime) && { lifetimeMs: lifetime }),
+    ...(typeof lifetime === "number" && lifetime > 0 && lifetime < longestLifetimeMs && { lifetimeMs: lifetime }),
   };
 }
 

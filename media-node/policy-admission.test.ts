@@ -165,6 +165,15 @@ test("a policy's stream_expire and the control server's lifetime end the session
   assert.equal(earlier.isAdmitted && earlier.endsAtMs, clock.wallMs() + 5);
 });
 
+test("a lifetime that no date can tell is none", async () => {
+  for (const lifetime of ["9223372036854775807", "1e300", "0", "-1"]) {
+    answer = { status: 200, body: `{"allowed":true,"lifetime":${lifetime}}` };
+    const admission = await webhooks.admit(target("asking"), "llhls");
+    assert.ok(admission.isAdmitted);
+    assert.equal(admission.endsAtMs, undefined, lifetime);
+  }
+});
+
 test("the control server is told once that a viewer it admitted is gone", async () => {
   answer = { status: 200, body: '{"allowed":true}' };
   const admission = await webhooks.admit(target("asking", "a=1"), "webrtc");
