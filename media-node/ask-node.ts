@@ -16,10 +16,10 @@ export class OperatorsDoor {
 
   /**
    * @param command as the user typed it, for the sentence that says what is missing
-   * @throws {SettingError} when the options name no port
+   * @throws {SettingError} when the options name no port, or one that is none: the file's may be another node's
    */
   constructor(command: string, { config, port }: NodeChosen) {
-    this.port = port !== undefined && /^\d{1,5}$/.test(port) ? Number(port) : portIn(command, config);
+    this.port = port === undefined ? portIn(command, config) : portOf(port);
   }
 
   /**
@@ -46,6 +46,12 @@ export class OperatorsDoor {
 
 /** Nothing listens there, or no more. */
 export class NobodyAnswers extends SettingError {}
+
+function portOf(text: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (port >= 1 && port <= 65_535) return port;
+  throw new SettingError(`--port is "${text}": give the node's OperatorPort, a number from 1 to 65535.`);
+}
 
 function portIn(command: string, config: string | undefined): number {
   if (config === undefined) throw new SettingError(`Which node? hearth ${command} --config Server.xml, or --port N`);

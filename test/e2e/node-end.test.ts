@@ -131,6 +131,11 @@ test("hearth drain of a node that refuses, or of a file that is none, exits with
   assert.deepEqual(await stranger.exit, { code: 2, signal: null });
   assert.match(stranger.stderr, /^The node refuses \(401\)/);
   assert.equal((await node.report()).state, "serving");
+  // A slip of the hand must not drain another node than was meant.
+  const slip = drain("--port", "808O", "--config", node.path);
+  assert.deepEqual(await slip.exit, { code: 2, signal: null });
+  assert.match(slip.stderr, /^--port is "808O": give the node's OperatorPort/);
+  assert.equal((await node.report()).state, "serving");
   const none = drain("--config", join(node.path, "..", "None.xml"));
   assert.deepEqual(await none.exit, { code: 2, signal: null });
 });
