@@ -81,7 +81,7 @@ export class MediaAnswers {
     // Players who come from another edge are ahead of one that is still taking in what its origin remembers.
     const isYoung = nowMs - live.beganMs < catchUpMs;
     const isCatchingUp = isYoung && session !== "" && !live.viewers.has(session);
-    const viewer = sessions.saw(live, request, nowMs);
+    const viewer = sessions.saw(live, request, nowMs, directives.msn !== undefined);
     const readiness = readinessOf(track, directives, isCatchingUp);
     if (readiness === "never") return replyStatus(exchange, 400);
     const send = (): void => this.#sendMedia(request, live, track, directives, viewer);

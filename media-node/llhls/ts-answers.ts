@@ -37,7 +37,7 @@ export class TsAnswers {
     if (!variant || name.key.split("-", 1)[0] !== live.output.streamKey) return replyStatus(exchange, 404);
     if (name.kind === "ts-segment") return this.#sendSegment(request, live, variant, name);
     if (live.viewers.isEnded(session)) return replyStatus(exchange, 403);
-    const viewer = sessions.saw(live, request, clock.nowMs());
+    const viewer = sessions.saw(live, request, clock.nowMs(), false);
     const caching = cacheControlOf(config.maxAge?.chunklist, "no-cache");
     const cacheControl = variant.isEnded ? "no-cache" : session === "" ? caching : ownCacheControl(caching);
     sessions.sentMedia(viewer, live, replyText(exchange, shelf.media(live.output, variant), cacheControl));

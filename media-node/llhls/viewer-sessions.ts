@@ -93,12 +93,15 @@ export class ViewerSessions {
     this.#admitted.settle(admission);
   }
 
-  /** @returns whom the request counts for, if for anybody */
-  saw(live: LiveStream, { query, session, target }: ViewerRequest, nowMs: number): Viewer | undefined {
+  /**
+   * @param isBlocking it is for media that is to come
+   * @returns whom the request counts for, if for anybody
+   */
+  saw(live: LiveStream, { session, target }: ViewerRequest, nowMs: number, isBlocking: boolean): Viewer | undefined {
     if (session.length > maxSessionLength || session === "") return undefined;
     this.#admitted.saw(session);
     const viewer = note(live, session, nowMs, target.remoteAddress);
-    if (viewer) viewer.isBlocking = query.get("_HLS_msn") !== null;
+    if (viewer) viewer.isBlocking = isBlocking;
     return viewer;
   }
 
