@@ -8,17 +8,19 @@ export interface NodeChosen {
 }
 
 /** A reload reads files and keys; a node that hangs must not have a script hang with it. */
-const answerMs = 30_000;
+const usualAnswerMs = 30_000;
 
 /** The operators' port of the node on this machine; `HEARTH_OPERATOR_TOKEN` is sent where it is set. */
 export class OperatorsDoor {
   readonly port: number;
+  readonly #answerMs: number;
 
   /**
    * @param command as the user typed it, for the sentence that says what is missing
    * @throws {SettingError} when the options name no port, or one that is none: the file's may be another node's
    */
-  constructor(command: string, { config, port }: NodeChosen) {
+  constructor(command: string, { config, port }: NodeChosen, answerMs = usualAnswerMs) {
+    this.#answerMs = answerMs;
     this.port = port === undefined ? portIn(command, config) : portOf(port);
   }
 
@@ -31,9 +33,16 @@ export class OperatorsDoor {
     const headers = token ? { Authorization: `Bearer ${token}` } : {};
     let answer: Response;
     try {
-      const signal = AbortSignal.timeout(answerMs);
+      const signal = AbortSignal.timeout(this.#answerMs);
       answer = await fetch(`http://127.0.0.1:${this.port}${path}`, { method, headers, signal });
     } catch (cause) {
+      // Whoever hangs is not gone.
+      if (cause instanceof DOMException && cause.name === "TimeoutError") {
+        const waited = `${this.#answerMs / 1_000} s`;
+        throw new SettingError(`The node at port ${this.port} has not answered for ${waited}: look at its log.`, {
+          cause,
+        });
+      }
       const remedy = "is the node running, and is this its OperatorPort?";
       throw new NobodyAnswers(`No node answers at port ${this.port} of this machine: ${remedy} (${messageOf(cause)})`, {
         cause,
