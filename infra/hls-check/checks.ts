@@ -1,6 +1,8 @@
+import { applyDelta, knownOf } from "./apply-delta.ts";
 import { readFragments, readInit } from "./fragment-reader.ts";
 import type { HlsRecord, TrackRecord } from "./observe.ts";
 import type { SeenPlaylist, SeenSegment } from "./playlist-reader.ts";
+import { reportFaults } from "./rendition-reports.ts";
 
 /** One rule of the protocol, and what broke it; nothing broke it when `faults` is empty. */
 export interface Verdict {
@@ -121,7 +123,7 @@ const dates = eachTrack((track, _name, { tracks }) => {
   for (const [index, segment] of segments.entries()) {
     const before = segments[index - 1];
     if (segment.dateMs === undefined) faults.push(`segment ${segment.msn} has no date`);
-    if (!before || segment.isDiscontinuity || before.isGap || segment.dateMs === undefined) continue;
+    if (!before || segment.discontinuities > 0 || before.isGap || segment.dateMs === undefined) continue;
     const offMs = segment.dateMs - before.dateMs! - before.seconds * 1000;
     if (Math.abs(offMs) > 20) faults.push(`the date of ${segment.msn} is ${offMs.toFixed()} ms off`);
   }
@@ -141,33 +143,40 @@ const discontinuities = eachTrack((track) => {
   for (const [index, playlist] of all.entries()) {
     const before = all[index - 1];
     if (!before) continue;
-    const gone = before.segments.filter(({ msn, isDiscontinuity }) => isDiscontinuity && msn < playlist.mediaSequence);
-    const expected = before.discontinuitySequence + gone.length;
+    const gone = before.segments.filter(({ msn }) => msn < playlist.mediaSequence);
+    const expected = gone.reduce((sum, segment) => sum + segment.discontinuities, before.discontinuitySequence);
     if (playlist.discontinuitySequence !== expected) faults.push(`DISCONTINUITY-SEQUENCE is not ${expected}`);
   }
   return faults;
 });
 
-const deltas = eachTrack(({ delta }) => {
-  if (!delta || delta.delta.skipped === 0) return [];
-  const { full, delta: update } = delta;
-  const at = update.lines.findIndex((line) => line.startsWith("#EXT-X-SKIP:"));
+const deltas = eachTrack((track) => {
+  const { delta: seen, first } = track;
+  const { serverControl, targetSeconds } = first;
+  const canSkip = Number(serverControl.get("CAN-SKIP-UNTIL") ?? Number.NaN);
+  const tooNear = failsWhen(canSkip < 6 * targetSeconds, `CAN-SKIP-UNTIL is ${canSkip}, less than 6 target durations`);
+  if (!seen || seen.delta.skipped === 0) return tooNear;
+  const { full, delta } = seen;
+  const at = delta.lines.findIndex((line) => line.startsWith("#EXT-X-SKIP:"));
   const ends = full.lines.flatMap((line, index) => (line !== "" && !line.startsWith("#") ? [index] : []));
-  const kept = full.lines.slice(ends[update.skipped - 1]! + 1);
-  return failsWhen(update.lines.slice(at + 1).join("\n") !== kept.join("\n"), "a delta does not restore the playlist");
+  const kept = full.lines.slice(ends[delta.skipped - 1]! + 1);
+  const isOther = delta.lines.slice(at + 1).join("\n") !== kept.join("\n");
+  // A player has an older list, not the one of the same moment.
+  const restored = applyDelta(lastOf(track), delta);
+  const isLost = restored !== undefined && JSON.stringify(restored) !== JSON.stringify(knownOf(full));
+  return [...tooNear, ...failsWhen(isOther || isLost, "a delta does not restore the playlist")];
 });
 
-const renditionReports = eachTrack((track, _name, { tracks }) =>
-  lastOf(track).reports.flatMap((report) => {
-    const other = [...tracks].find(([uri]) => uri.split("?")[0] === report.get("URI")?.split("?")[0])?.[1];
-    const last = other && lastOf(other).segments.at(-1);
-    if (!last) return [`a report names ${report.get("URI")}, which the master does not`];
-    return failsWhen(
-      Math.abs(last.msn - Number(report.get("LAST-MSN"))) > 1,
-      `the report on ${report.get("URI")} is off`,
-    );
-  }),
-);
+const renditionReports = eachTrack((track, _name, { tracks }) => {
+  const names = new Set([...tracks.values()].map(({ url }) => url.pathname.split("/").at(-1)));
+  const unknown = lastOf(track)
+    .reports.map((report) => report.get("URI")?.split("?")[0]?.split("/").at(-1))
+    .filter((name) => !names.has(name));
+  return [
+    ...unknown.map((name) => `a report names ${name}, which the master does not`),
+    ...track.reported.flatMap(reportFaults),
+  ];
+});
 
 const blocking = eachTrack((track) =>
   (isLowLatency(track) ? track.reloads : []).flatMap(({ playlist, tookMs, msn, part }) => {
@@ -310,7 +319,7 @@ const contiguous = eachTrack((track) => {
   let nextTime: number | undefined;
   let nextMsn: number | undefined;
   for (const { segment, bytes } of readable(track)) {
-    if (segment.isDiscontinuity || segment.msn !== nextMsn) nextTime = undefined;
+    if (segment.discontinuities > 0 || segment.msn !== nextMsn) nextTime = undefined;
     for (const { baseTime, durationTicks, isBaseMoof } of readFragments(bytes)) {
       if (!isBaseMoof) faults.push(`segment ${segment.msn} lacks default-base-is-moof`);
       if (nextTime !== undefined && baseTime !== nextTime) faults.push(`segment ${segment.msn} has a hole`);

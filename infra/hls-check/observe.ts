@@ -10,6 +10,7 @@ import {
   type SeenMaster,
   type SeenPlaylist,
 } from "./playlist-reader.ts";
+import type { SeenReport } from "./rendition-reports.ts";
 
 /** One answer to a blocking reload. */
 export interface Reload {
@@ -31,6 +32,8 @@ export interface TrackRecord {
   readonly files: ReadonlyMap<string, Buffer>;
   /** A full playlist and a delta of the same moment. */
   readonly delta: { readonly full: SeenPlaylist; readonly delta: SeenPlaylist } | undefined;
+  /** Reports on other tracks, at several moments. */
+  readonly reported: readonly SeenReport[];
   /** Status by query, for directives that must be refused. */
   readonly refused: ReadonlyMap<string, number>;
   readonly headers: { readonly playlist: Headers; readonly segment: Headers };
@@ -93,6 +96,7 @@ async function watch(url: URL, seconds: number): Promise<TrackRecord> {
     refused,
     files: await download(url, last),
     delta: await deltaOf(url, last),
+    reported: await reportsOf(url, last),
     headers: { playlist: answer.headers, segment: segmentAnswer.headers },
   };
 }
@@ -126,13 +130,37 @@ async function reload(url: URL, first: SeenPlaylist, seconds: number): Promise<R
   return reloads;
 }
 
+const readList = async (url: URL): Promise<SeenPlaylist> => readMediaPlaylist(await (await fetch(url)).text());
+
+/** Each report of a list five times, between two answers for the list that it reports on. */
+async function reportsOf(url: URL, last: SeenPlaylist): Promise<SeenReport[]> {
+  const seen: SeenReport[] = [];
+  for (const { uri, other } of last.reports.flatMap((report) => reportedOn(report.get("URI"), url))) {
+    for (let round = 0; round < 5; round++) {
+      const before = await readList(other);
+      const { reports } = await readList(url);
+      const after = await readList(other);
+      const report = reports.find((each) => each.get("URI") === uri);
+      if (report) seen.push({ report, before, after });
+    }
+  }
+  return seen;
+}
+
+/** Where a report does not say who is watching, it is the same viewer. */
+function reportedOn(uri: string | undefined, url: URL): { uri: string; other: URL }[] {
+  if (uri === undefined) return [];
+  const other = new URL(uri, url);
+  if (other.search === "") other.search = url.search;
+  return [{ uri, other }];
+}
+
 async function deltaOf(url: URL, last: SeenPlaylist): Promise<TrackRecord["delta"]> {
   if (!last.serverControl.has("CAN-SKIP-UNTIL")) return undefined;
   for (let attempt = 0; attempt < 10; attempt++) {
-    const read = async (asked: URL): Promise<SeenPlaylist> => readMediaPlaylist(await (await fetch(asked)).text());
-    const before = await read(url);
-    const delta = await read(withDirectives(url, { _HLS_skip: "YES" }));
-    const after = await read(url);
+    const before = await readList(url);
+    const delta = await readList(withDirectives(url, { _HLS_skip: "YES" }));
+    const after = await readList(url);
     if (before.lines.join() === after.lines.join()) return { full: before, delta };
   }
   return undefined;

@@ -19,7 +19,8 @@ export interface SeenSegment {
   readonly parts: readonly SeenPart[];
   readonly mapUri: string | undefined;
   readonly dateMs: number | undefined;
-  readonly isDiscontinuity: boolean;
+  /** Tags before it: one for each break that those who were there saw. */
+  readonly discontinuities: number;
   readonly isGap: boolean;
 }
 
@@ -72,7 +73,7 @@ function readSegments(lines: readonly string[], firstMsn: number): SeenSegment[]
     parts: [],
     mapUri,
     dateMs: undefined,
-    isDiscontinuity: false,
+    discontinuities: 0,
     isGap: false,
   });
   let open = begin();
@@ -80,7 +81,7 @@ function readSegments(lines: readonly string[], firstMsn: number): SeenSegment[]
     const value = line.slice(line.indexOf(":") + 1);
     if (line.startsWith("#EXT-X-MAP:")) open.mapUri = mapUri = readAttributes(value).get("URI");
     else if (line.startsWith("#EXT-X-PROGRAM-DATE-TIME:")) open.dateMs = Date.parse(value);
-    else if (line === "#EXT-X-DISCONTINUITY") open.isDiscontinuity = true;
+    else if (line === "#EXT-X-DISCONTINUITY") open.discontinuities++;
     else if (line === "#EXT-X-GAP") open.isGap = true;
     else if (line.startsWith("#EXT-X-PART:")) open.parts.push(readPart(readAttributes(value)));
     else if (line.startsWith("#EXTINF:")) open.seconds = Number.parseFloat(value);

@@ -3,6 +3,8 @@ import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
+import { applyDelta, knownOf } from "../../infra/hls-check/apply-delta.ts";
+import { readMediaPlaylist } from "../../infra/hls-check/playlist-reader.ts";
 import { FakeSource } from "../../test/support/fake-source.ts";
 import { startLlHlsNode, type LlHlsNode } from "../../test/support/llhls-node.ts";
 import { audioTrack, describe, syntheticSamples, videoTrack } from "../../test/support/synthetic-media.ts";
@@ -204,6 +206,21 @@ test("a delta update counts what it leaves out of the window; legacy lists whole
   const legacy = await edge.text("video", "&_HLS_legacy=YES");
   assert.deepEqual(segmentsIn(legacy), segmentsIn(full));
   assert.doesNotMatch(legacy, /EXT-X-PART/);
+});
+
+test("a delta applied to an older list is the full one where the list rewinds to what is on the disk", async (t) => {
+  const edge = await Edge.open(t);
+  await edge.feed(50_500);
+  for (let ms = 52_500; ms <= 96_500; ms += 4_000) {
+    const older = new Map(await Promise.all(kinds.map(async (kind) => [kind, await edge.text(kind)] as const)));
+    await edge.feed(ms);
+    for (const kind of kinds) {
+      const full = readMediaPlaylist(await edge.text(kind));
+      const delta = readMediaPlaylist(await edge.text(kind, "&_HLS_skip=v2"));
+      assert.ok(delta.skipped >= 8, `${delta.skipped} skipped`);
+      assert.deepEqual(applyDelta(readMediaPlaylist(older.get(kind)!), delta), knownOf(full), `${kind} at ${ms} ms`);
+    }
+  }
 });
 
 test("edges list and serve the same of what both have; of what one never had, it says 404 and does not list it", async (t) => {
