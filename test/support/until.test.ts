@@ -20,7 +20,7 @@ test("who waits in vain is told the last answer, or the assertion that failed la
   assert.equal((await failed(() => 0)).message, "it: not within 0 ms; last: 0");
   assert.equal((await failed(() => undefined)).message, "it: not within 0 ms; last: undefined");
   const assertion = await failed(() => assert.equal(3, 4, "three parts"));
-  assert.match(assertion.message, /last: three parts$/);
+  assert.match(assertion.message, /last: three parts/);
   assert.ok(assertion.cause instanceof assert.AssertionError && assertion.cause.actual === 3);
   const refused = await failed(() => {
     throw new Error("fetch failed", { cause: new Error("ECONNREFUSED") });
