@@ -7,7 +7,7 @@ export interface CrossDomainRequest {
   /** `Access-Control-Request-Headers`, of a preflight. */
   readonly requestedHeaders: string | undefined;
   readonly methods: string;
-  /** Whether the request was sent on by this cluster's router: browsers then say `null` for whatever page it was. */
+  /** Whether the request was sent on by this cluster's router, or by a node that goes: browsers then say `null` for whatever page it was. */
   readonly isSentOn: boolean;
 }
 
