@@ -69,6 +69,8 @@ export class NodeProcess {
         env: { ...allocatorEnv, ...process.env, HEARTH_NODE_ID: this.id, ...this.#options.env, ...this.#place },
       },
     );
+    // Without file descriptors or processes there is no child, nor any pipe to it.
+    if (child.pid === undefined) throw (await once(child, "error"))[0];
     this.#child = child;
     let words = "";
     child.stdout!.setEncoding("utf8").on("data", (text: string) => this.#options.onLog(text));
@@ -86,7 +88,7 @@ export class NodeProcess {
         this.#options.onLog(`${last}\n`);
         this.#startLater(new Backoff(500, 10_000));
       });
-      child.once("error", reject);
+      child.on("error", reject);
       child.on("message", (message: NodeMessage) => {
         if (message.type === "ready") {
           isReady = true;
