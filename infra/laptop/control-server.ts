@@ -21,7 +21,8 @@ export async function listenForCommands(key: string, command: NodeCommand): Prom
     if (request.method !== "POST" || given !== key || (verb !== "stop" && verb !== "start") || !nodeId) {
       return send(404, { error: "no such command" });
     }
-    command(verb, decodeURIComponent(nodeId)).then(
+    const run = async (): Promise<void> => command(verb, decodeURIComponent(nodeId));
+    run().then(
       () => send(200, { done: `${verb} ${nodeId}` }),
       (thrown: Error) => send(409, { error: thrown.message }),
     );
