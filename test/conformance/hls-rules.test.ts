@@ -292,6 +292,7 @@ const rules: Readonly<Record<string, Held>> = {
     ["decoded", "every picture and sound of ${kind} comes out as it went in"],
     ["decoded", "every picture of ${video} comes out as it went in, and mp4box and ffprobe know what it is"],
     ["decoded", "pictures of another size come out as they went in, also where only the first init segment is read"],
+    ["decoded", "H.265 of another size comes out as it went in, each with the init segment that its segments name"],
   ],
   "legacy: whole segments, MPEG-TS": [
     ["guest", "legacy players get whole segments only"],

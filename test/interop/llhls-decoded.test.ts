@@ -11,12 +11,15 @@ import { serializeAdtsHeader } from "../../media-node/codecs/aac.ts";
 import { joinAnnexB } from "../../media-node/codecs/annex-b.ts";
 import { parseAvcConfig } from "../../media-node/codecs/h264.ts";
 import { parseHvcConfig } from "../../media-node/codecs/h265.ts";
+import { hearthEpochMs } from "../../media-node/core/epoch.ts";
 import type { Sample } from "../../media-node/core/sample.ts";
-import type { StreamOutput } from "../../media-node/llhls/stream-output.ts";
-import { makeClip, type Clip, type ClipOptions } from "../support/clip.ts";
+import { silentLogger } from "../../media-node/flow/logger.ts";
+import { StreamOutput } from "../../media-node/llhls/stream-output.ts";
+import { loopedSample, makeClip, type Clip, type ClipOptions } from "../support/clip.ts";
 import { cutClip, cutStartMs } from "../support/cut-clip.ts";
 import { decodedHashes as hashes } from "../support/decoded-hashes.ts";
 import { toOgg } from "../support/ogg.ts";
+import { newStream } from "../support/synthetic-media.ts";
 
 const run = promisify(execFile);
 
@@ -76,6 +79,39 @@ test("pictures of another size come out as they went in, also where only the fir
     const expected = await hashes(source, ["-f", "h264"], "v");
     assert.equal(expected.length, clips[0]!.samples.length + clips[1]!.samples.length);
     assert.deepEqual(await hashes(made, [], "v"), expected);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+});
+
+test("H.265 of another size comes out as it went in, each with the init segment that its segments name", async () => {
+  const clips = await Promise.all(
+    ["320x180", "480x270"].map((size) => makeClip({ seconds: 1, size, video: "h265", audio: "none" })),
+  );
+  const stream = newStream(clips[0]!.tracks, hearthEpochMs);
+  const options = { segmentMs: 2_000, partMs: 200, segmentCount: 20, streamKey: "key", logger: silentLogger };
+  const output = new StreamOutput(stream, { ...options, onProgress: () => {} });
+  output.start();
+  for (const [index, clip] of clips.entries()) {
+    if (index > 0) stream.describe({ ...stream.description, tracks: clip.tracks }, true);
+    for (let at = 0; at < clip.samples.length; at++) stream.publish(loopedSample(clip, at, cutStartMs + index * 1_000));
+  }
+  stream.close({ code: "end" });
+  const track = output.tracks[0]!;
+  const inits = [...new Set(track.segments.map(({ initUri }) => initUri))];
+  assert.equal(inits.length, clips.length);
+  const folder = await mkdtemp(join(tmpdir(), "hearth-decoded-"));
+  try {
+    const [source, made] = [join(folder, "source.h265"), join(folder, "made.mp4")];
+    for (const [index, clip] of clips.entries()) {
+      const own = track.segments.filter(({ initUri }) => initUri === inits[index]);
+      const files = [inits[index]!, ...own.map(({ uri }) => uri)];
+      await writeFile(made, Buffer.concat(files.flatMap((name) => [...track.file(name)!.pieces])));
+      await writeFile(source, Buffer.concat([parameterSets(clip), ...clip.samples.map(({ data }) => data)]));
+      const expected = await hashes(source, ["-f", "hevc"], "v");
+      assert.equal(expected.length, clip.samples.length);
+      assert.deepEqual(await hashes(made, [], "v"), expected);
+    }
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
