@@ -1,6 +1,7 @@
 // The `hearth` command: reads arguments, files and the environment, and hands them to the rooms.
 import { parseArgs } from "node:util";
 import { listenError } from "./api/listen.ts";
+import { askedHelp, refusedArguments } from "./command-help.ts";
 import { loadConfig, readServerXml, runCheck, runExplain } from "./config-commands.ts";
 import { messageOf, SettingError } from "./flow/errors.ts";
 import { jsonLogger, type Logger, type LogLevel } from "./flow/logger.ts";
@@ -19,7 +20,7 @@ hearth hls-check URL [--seconds 60] [--json]      judges an LL-HLS stream, Heart
 hearth bridge [--port 8079]          serves Upstash's REST protocol in front of REDIS_URL
 hearth simulate [--nodes 50 …]       runs a day of a cluster under the code that decides; --help lists its options
 hearth dns NAME [--format zone|json] prints the addresses of all nodes that serve viewers now
-hearth help                          prints this`;
+hearth help                          prints this; hearth COMMAND --help says more of one`;
 
 /** A node that closes lets go of its viewers and leases within this time. */
 const closeTimeoutMs = 1_400;
@@ -28,17 +29,20 @@ try {
   await run(process.argv.slice(2));
 } catch (thrown) {
   const isMistake = thrown instanceof SettingError || thrown instanceof RangeError;
-  console.error(isMistake ? thrown.message : `hearth: ${messageOf(thrown)}`);
-  // A script tells a file that is wrong (1) from a question that made no sense (2).
-  process.exit(isJudge(process.argv[2]) ? 2 : 1);
+  const refused = refusedArguments(process.argv[2], thrown);
+  console.error(refused ?? (isMistake ? thrown.message : `hearth: ${messageOf(thrown)}`));
+  // A script tells a file or a source that is wrong (1) from a question that made no sense (2).
+  process.exit(refused !== undefined || isJudge(process.argv[2]) ? 2 : 1);
 }
 
 function isJudge(command: string | undefined): boolean {
-  return ["check", "explain", "reload", "drain"].includes(command ?? "");
+  return ["check", "explain", "reload", "drain", "probe"].includes(command ?? "");
 }
 
 /** What a command alone needs is loaded when it is asked for: a node has no use for it. */
 async function run([command, ...args]: string[]): Promise<void> {
+  const help = askedHelp(command, args);
+  if (help !== undefined) return console.log(help);
   if (command === "node") return runNode(args);
   if (command === "bridge") return runBridge(args);
   if (command === "check") return finish(runCheck(args));
@@ -72,7 +76,7 @@ async function run([command, ...args]: string[]): Promise<void> {
     process.exitCode = await simulate(args);
     return;
   }
-  if (command !== undefined && command !== "help" && command !== "--help") {
+  if (command !== undefined && !["help", "--help", "-h"].includes(command)) {
     throw new SettingError(`hearth has no command "${command}".\n${usage}`);
   }
   console.log(usage);

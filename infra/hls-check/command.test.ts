@@ -75,3 +75,12 @@ test("says what it wants, and what went wrong", async () => {
   assert.match(said[0]!, /^hearth hls-check URL/);
   assert.match(said[1]!, /ECONNREFUSED|fetch failed/);
 });
+
+test("what is no URL, and a stream that nobody serves, are said with what was given, and end with 2", async () => {
+  const said: string[] = [];
+  const print = (line: string) => void said.push(line);
+  assert.equal(await runHlsCheck(["app/stream"], print), 2);
+  assert.equal(await runHlsCheck(["http://127.0.0.1:1/app/stream/llhls.m3u8"], print), 2);
+  assert.match(said[0] ?? "", /^"app\/stream" is no URL of a playlist: give one such as https:/);
+  assert.match(said[1] ?? "", /^http:\/\/127\.0\.0\.1:1\/app\/stream\/llhls\.m3u8 cannot be read: /);
+});

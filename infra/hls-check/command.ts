@@ -20,6 +20,7 @@ export async function runHlsCheck(
 ): Promise<number> {
   let verdicts: readonly Verdict[];
   let isJson = false;
+  let read = "";
   try {
     const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options });
     const [url, ...more] = positionals;
@@ -31,9 +32,14 @@ export async function runHlsCheck(
     // For this process alone, which does nothing else; the thread that watches has its environment.
     if (values.insecure) process.env["NODE_TLS_REJECT_UNAUTHORIZED"] = "0";
     isJson = values.json;
+    if (!/^https?:\/\//i.test(url) || !URL.canParse(url)) {
+      print(`"${url}" is no URL of a playlist: give one such as https://host/app/stream/llhls.m3u8.`);
+      return 2;
+    }
+    read = `${url} cannot be read: `;
     ({ verdicts } = await judgeHls(url, seconds));
   } catch (thrown) {
-    print(thrown instanceof Error ? thrown.message : String(thrown));
+    print(`${read}${thrown instanceof Error ? thrown.message : String(thrown)}`);
     return 2;
   }
   const broken = verdicts.filter(({ faults }) => faults.length > 0);
