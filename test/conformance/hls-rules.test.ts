@@ -17,6 +17,7 @@ const files = {
   rewind: `${room}/rewind.test.ts`,
   disk: `${room}/rewind-disk.test.ts`,
   ts: `${room}/ts-hls.test.ts`,
+  end: `${room}/end-and-return.test.ts`,
   copy: `${room}/one-copy.test.ts`,
   query: `${room}/query-values.test.ts`,
   recorded: `${room}/recorded-requests.test.ts`,
@@ -143,6 +144,11 @@ const rules: Readonly<Record<string, Held>> = {
   "media: ENDLIST": [
     ["guest", "the end of the stream answers everybody at once and marks the list"],
     ["output", "the end completes the last segment and marks the list"],
+    ["end", "who comes after the end gets the ended lists and all that they name; a master that nobody sends is 404"],
+    [
+      "end",
+      "a stream that comes back after its end goes on under the same names, with numbers that never go back: ${name}",
+    ],
   ],
   "requests: a stream that comes is waited for, then 202; one that never was is 404": [
     ["guest", "the first request is held until there is something to play"],
