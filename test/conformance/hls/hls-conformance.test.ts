@@ -1,4 +1,4 @@
-// The rules of RFC 8216bis and CMAF, checked on six running streams at once: watching is waiting, not work.
+// The rules of RFC 8216bis and CMAF, checked on seven running streams at once: watching is waiting, not work.
 // HEARTH_HLS_SECONDS watches for another time than the default.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
@@ -11,11 +11,13 @@ import { judgeHls } from "../../../infra/hls-check/judge.ts";
 
 const seconds = Number(process.env["HEARTH_HLS_SECONDS"] ?? 60);
 
+const closed = ["-x265-params", "log-level=error:open-gop=0", "-tag:v", "hvc1", "-b:v", "500k"];
 const kinds: Record<string, ClipOptions> = {
   "a key frame every second": { seconds: 10 },
   "29.97 Hz with B-frames": { seconds: 10, framerate: 30000 / 1001, gop: 60, videoArgs: ["-bf", "2"] },
   "key frames further apart than a segment": { seconds: 12, framerate: 25, gop: 75, audio: "opus" },
   "audio alone": { seconds: 10, hasVideo: false },
+  "pictures alone, in H.265": { seconds: 6, video: "h265", audio: "none", videoArgs: closed },
 };
 
 /** Encoded before anybody watches: an encoder beside a viewer would take its time away. */
@@ -36,6 +38,7 @@ function merged(first: Clip, second: Clip): Clip {
     id,
     name: `${track.kind}_${id}`,
     ...(track.kind === "audio" && { language: id < first.tracks.length ? "de" : "en" }),
+    ...(track.kind === "video" && { video: { width: 0, height: 0, framerate: id < first.tracks.length ? 30 : 15 } }),
   }));
   const later = second.samples.map((sample) => ({ ...sample, trackId: sample.trackId + first.tracks.length }));
   const timeMs = ({ trackId, dts }: Clip["samples"][number]): number => (dts * 1_000) / tracks[trackId]!.timescale;
@@ -74,10 +77,12 @@ describe(`watched for ${seconds} s`, { concurrency: true }, () => {
       const node = await startLlHlsNode({ open, config: { segmentCount: 20 } });
       t.after(() => node.close());
       // By a thread of its own: when this one, which serves, stands still, that is seen.
-      const { verdicts, tracks, longestReloadMs } = await judgeHls(
-        `${node.baseUrl}/app/stream/${kind === ladder ? "ladder" : "llhls"}.m3u8`,
-        seconds,
-      );
+      const url = `${node.baseUrl}/app/stream/${kind === ladder ? "ladder" : "llhls"}.m3u8`;
+      const { verdicts, tracks, longestReloadMs } = await judgeHls(url, seconds);
+      if (kind === ladder) {
+        const rates = (await (await fetch(url)).text()).match(/(?<=FRAME-RATE=)[\d.]+/g);
+        assert.deepEqual(rates, ["30.000", "15.000", "30.000", "15.000"]);
+      }
       t.diagnostic(`the longest reload took ${longestReloadMs.toFixed()} ms`);
       assert.equal(tracks.length, clip.tracks.length);
       for (const { rule, faults } of verdicts) assert.deepEqual(faults, [], rule);
