@@ -75,3 +75,8 @@ test("explain asks the store that the file names, and says so when it does not a
   }
   await assert.rejects(runExplain(["ws://c.example.com/app/s"]), SettingError);
 });
+
+test("a file that cannot be read is said with the reason in words", () => {
+  assert.throws(() => runCheck([join(folder, "nobody.xml")]), /Cannot read .*nobody\.xml: there is no such file/);
+  assert.throws(() => runCheck([folder]), /it is a folder; name the Server\.xml in it/);
+});

@@ -89,10 +89,18 @@ function readFiles(path: string): { text: string; options: ParseServerXmlOptions
   try {
     text = read(path);
   } catch (cause) {
-    throw new SettingError(`Cannot read ${path}: ${messageOf(cause)}`, { cause });
+    throw new SettingError(`Cannot read ${path}: ${whyUnread(cause)}`, { cause });
   }
   const readInclude = (pattern: string, from: string) =>
     globSync(join(dirname(from), pattern)).map((file) => ({ path: file, text: read(file) }));
   const macros = { env: process.env, hostname: hostname(), currentDirectory: process.cwd() };
   return { text, options: { path, ...macros, readInclude, hasFile: existsSync } };
+}
+
+function whyUnread(cause: unknown): string {
+  const code: unknown = cause instanceof Error && "code" in cause ? cause.code : undefined;
+  if (code === "ENOENT") return `there is no such file (this is ${process.cwd()}).`;
+  if (code === "EACCES") return "this user may not read it; run the command as root or as the node's user.";
+  if (code === "EISDIR") return "it is a folder; name the Server.xml in it.";
+  return messageOf(cause);
 }

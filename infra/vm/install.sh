@@ -48,7 +48,7 @@ rm "$next/$archive" "$next/SHASUMS256.txt"
 
 mkdir -p "$next/infra"
 cp -R "$source/media-node" "$source/LICENSE" "$next/"
-cp -R "$source/infra/bin" "$source/infra/dns" "$source/infra/simulate" "$source/infra/simulate.ts" "$next/infra/"
+cp -R "$source/infra/bin" "$source/infra/dns" "$source/infra/hls-check" "$source/infra/simulate" "$source/infra/simulate.ts" "$next/infra/"
 cp "$source/infra/vm/package.json" "$source/infra/vm/package-lock.json" "$next/"
 (cd "$next" && PATH=$next/node/bin:$PATH npm ci --omit=dev --ignore-scripts --no-audit --no-fund --loglevel=error) ||
   fail "the packages could not be installed; nothing was changed."
@@ -61,7 +61,15 @@ trap - EXIT
 install -d -m 0755 "$settings" "$root/etc/systemd/system" "$root/etc/sysctl.d" "$root/usr/local/bin"
 install -m 0644 "$source/infra/vm/hearth-node.service" "$root/etc/systemd/system/hearth-node.service"
 install -m 0644 "$source/infra/vm/60-hearth.conf" "$root/etc/sysctl.d/60-hearth.conf"
-printf '#!/bin/sh\nexec /opt/hearth/node/bin/node /opt/hearth/media-node/main.ts "$@"\n' >"$root/usr/local/bin/hearth"
+# Whoever may read the node's settings judges Server.xml, asks the store and speaks to the node with them, as the unit does.
+cat >"$root/usr/local/bin/hearth" <<'END'
+#!/bin/sh
+settings=/etc/hearth/environment
+if [ -r "$settings" ]; then
+  exec /opt/hearth/node/bin/node --env-file="$settings" /opt/hearth/media-node/main.ts "$@"
+fi
+exec /opt/hearth/node/bin/node /opt/hearth/media-node/main.ts "$@"
+END
 chmod 0755 "$root/usr/local/bin/hearth"
 for file in Server.xml environment; do
   [ -e "$settings/$file" ] || install -m 0640 "$source/infra/vm/$file" "$settings/$file"
@@ -74,5 +82,5 @@ if [ -z "$root" ]; then
   sysctl -q -p /etc/sysctl.d/60-hearth.conf || echo "Hearth: the kernel settings were not taken; see above." >&2
   systemctl daemon-reload
   echo "Hearth is installed. Edit /etc/hearth/environment and /etc/hearth/Server.xml, then:"
-  echo "  hearth check /etc/hearth/Server.xml && systemctl enable --now hearth-node"
+  echo "  sudo hearth check /etc/hearth/Server.xml && sudo systemctl enable --now hearth-node"
 fi

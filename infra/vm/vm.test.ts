@@ -19,6 +19,18 @@ let scratch: string;
 before(() => void (scratch = mkdtempSync(join(tmpdir(), "hearth-vm-"))));
 after(() => rmSync(scratch, { recursive: true, force: true }));
 
+test("whatever the command loads from beside the node's folder is installed, and is in the image", () => {
+  const loaded = [...read("media-node/main.ts").matchAll(/import\("\.\.\/(infra\/[^"]+)"\)/g)].map(
+    ([, file = ""]) => file,
+  );
+  assert.ok(loaded.length >= 3);
+  const homes = new Set(loaded.map((file) => (file.split("/").length > 2 ? file.split("/", 2).join("/") : file)));
+  for (const home of homes) {
+    assert.ok(read("infra/vm/install.sh").includes(`"$source/${home}"`), `install.sh: ${home}`);
+    assert.ok(read("infra/container/Dockerfile").includes(`COPY ${home} ./${home}\n`), `Dockerfile: ${home}`);
+  }
+});
+
 interface Manifest {
   readonly version: string;
   readonly imports: object;
@@ -30,9 +42,12 @@ test("a node's packages are the ones that its code imports, in the root's versio
   const node = JSON.parse(read("infra/vm/package.json")) as Manifest;
   const root = JSON.parse(read("package.json")) as Manifest;
   const imported = new Set(
-    globSync(["media-node/**/*.ts", "infra/dns/*.ts", "infra/simulate/**/*.ts", "infra/simulate.ts"], {
-      cwd: repository,
-    })
+    globSync(
+      ["media-node/**/*.ts", "infra/dns/*.ts", "infra/hls-check/*.ts", "infra/simulate/**/*.ts", "infra/simulate.ts"],
+      {
+        cwd: repository,
+      },
+    )
       .filter((file) => !file.endsWith(".test.ts"))
       .flatMap((file) => [...read(file).matchAll(/(?:from |import\(|import\.meta\.url\)\()\s*"([a-z@][^"]*)"/g)])
       .map(([, name]) => name!)
@@ -71,6 +86,28 @@ test("the installer makes a node of a bare folder, refuses what was tampered wit
     readFileSync(join(root, "etc/hearth/environment"), "utf8"),
     new RegExp(`^HEARTH_NODE_ID=${hostname()}$`, "m"),
   );
+
+  await t.test("every command finds its code, also those that live outside the node's folder", () => {
+    for (const command of ["hls-check", "simulate", "dns"]) {
+      const main = join(root, "opt/hearth/media-node/main.ts");
+      const { status, stderr } = spawnSync(process.execPath, [main, command, "--nonsense"], { encoding: "utf8" });
+      assert.equal(status, 2, stderr);
+      assert.doesNotMatch(stderr, /Cannot find/);
+    }
+  });
+
+  await t.test("the command on the path has the settings that the unit has", () => {
+    const command = join(scratch, "hearth");
+    const installedOne = readFileSync(join(root, "usr/local/bin/hearth"), "utf8");
+    writeFileSync(command, installedOne.replaceAll(/\/(?=(?:opt|etc)\/hearth)/g, `${root}/`));
+    const env = { PATH: "/usr/bin:/bin" };
+    const check = () =>
+      spawnSync("sh", [command, "check", join(root, "etc/hearth/Server.xml")], { encoding: "utf8", env });
+    assert.match(check().stdout, / 0 errors, 0 warnings\.\n$/);
+    const settings = join(root, "etc/hearth/environment");
+    rmSync(settings);
+    assert.match(check().stdout, /\$\{env:HEARTH_NODE_ID\} is not set/, "without them it still runs");
+  });
 
   await t.test("a second run renews the program and keeps the settings", async () => {
     writeFileSync(join(root, "etc/hearth/environment"), "HEARTH_NODE_ID=mine\n");

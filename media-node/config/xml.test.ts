@@ -40,6 +40,12 @@ test("keeps names, texts, attributes, lines and blanks", () => {
   ]);
 });
 
+test("a file that is empty or saved as UTF-16 is said to be so", () => {
+  assert.throws(() => parseXml(" \n", "Server.xml"), { message: "The file is empty." });
+  const utf16 = Buffer.from("\uFEFF<Server version='8'/>", "utf16le").toString("utf8");
+  assert.throws(() => parseXml(utf16, "Server.xml"), { message: /UTF-16/, remedy: /^Save it as UTF-8/ });
+});
+
 test("says on which line and why a text is refused", () => {
   const table: readonly [string, string][] = [
     ["", "not-well-formed:1"],

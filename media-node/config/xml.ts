@@ -35,10 +35,22 @@ export function parseXml(text: string, file: string, report: ReportXml = () => {
   }
   const source = text.replace(/^\uFEFF/, "").replaceAll("\r\n", "\n");
   const strange = forbidden.exec(source);
-  if (strange) throw notWellFormed(lineAt(source, strange.index), "There is a control character.");
+  if (strange) throw unreadable(source, lineAt(source, strange.index));
+  if (source.trim() === "") throw notWellFormed(1, "The file is empty.");
   const plain = plainXml(source);
   validate(plain);
   return readTree(plain, new XmlTree(plain, file, report));
+}
+
+/** Text of two bytes a letter, read as UTF-8, has a NUL beside each letter. */
+function unreadable(source: string, line: number): XmlError {
+  if (!/<\0|\0</.test(source)) return notWellFormed(line, "There is a control character.");
+  return new XmlError(
+    "not-well-formed",
+    line,
+    "The file is saved as UTF-16.",
+    "Save it as UTF-8: nothing of it was read.",
+  );
 }
 
 /** Neither XML nor anything that is shown to a person may hold them. */
