@@ -80,3 +80,13 @@ test("a file that cannot be read is said with the reason in words", () => {
   assert.throws(() => runCheck([join(folder, "nobody.xml")]), /Cannot read .*nobody\.xml: there is no such file/);
   assert.throws(() => runCheck([folder]), /it is a folder; name the Server\.xml in it/);
 });
+
+test("a file that is to be included by its name and is not there is a warning; a pattern may match nothing", () => {
+  const inside = `<VirtualHost include="vhosts/a.xml"/><VirtualHost include="later/*.xml"/>`;
+  assert.match(runCheck([write("later.xml", server(inside))]).output, / 0 errors, 0 warnings\.\n$/);
+  const { output, exitCode } = runCheck([
+    write("absent.xml", server(`${inside}<VirtualHost include="absent/b.xml"/>`)),
+  ]);
+  assert.match(output, /absent\.xml:1: warning: There is no file to include for .*: absent\/b\.xml \[include-count\]/);
+  assert.equal(exitCode, 0);
+});

@@ -31,14 +31,14 @@ export class IncludeResolver {
 
   /** @param isList any number of files may match; else exactly one must */
   resolve(element: XmlElement, pattern: string, path: string, isList: boolean): readonly XmlElement[] {
-    const roots = this.#load(element, pattern, path);
+    const roots = this.#load(element, pattern, path, isList);
     if (!roots || isList || roots.length === 1) return roots ?? [];
     const found = roots.length === 0 ? "There is no file to include" : "Too many files found";
     this.#report(element, path, "include-count", `${found} for ${path}: ${pattern}`, "Name exactly one file.");
     return roots.slice(0, 1);
   }
 
-  #load(element: XmlElement, pattern: string, path: string): readonly XmlElement[] | undefined {
+  #load(element: XmlElement, pattern: string, path: string, isList: boolean): readonly XmlElement[] | undefined {
     const depth = (this.#depths.get(element.file) ?? 0) + 1;
     if (!this.#read || depth > maxDepth) {
       const message = this.#read
@@ -51,6 +51,18 @@ export class IncludeResolver {
       const files = this.#read(pattern, element.file).toSorted((a, b) =>
         a.path < b.path ? -1 : a.path > b.path ? 1 : 0,
       );
+      if (isList && files.length === 0 && !/[*?[{]/.test(pattern)) {
+        // A pattern may well match nothing yet; whoever wrote a whole name means that file.
+        const message = `There is no file to include for ${path}: ${pattern}`;
+        const place = { path, file: element.file, line: element.line };
+        this.#problems.add(
+          place,
+          "warning",
+          "include-count",
+          message,
+          "Correct the path; it is relative to this file.",
+        );
+      }
       return files.flatMap((file) => {
         this.#depths.set(file.path, depth);
         return this.#parse(file, element, path);
