@@ -58,6 +58,16 @@ test("an unknown option is named with the command's help, and ends with 2 whiche
   }
 });
 
+test("a command that there is not, and one without what it needs, end with 2", async () => {
+  const asked = [["nonsense"], ["node"], ["token"], ["dns"]];
+  const answers = await Promise.all(asked.map((args) => hearth(...args)));
+  assert.deepEqual(
+    answers.map(({ code }) => code),
+    [2, 2, 2, 2],
+  );
+  for (const { stderr } of answers) assert.match(stderr, /hearth (?:node|token|NAME|dns)/);
+});
+
 test("a source that is no RTSP URL is a question without sense (2), not a source that does not play (1)", async () => {
   const { code, stderr } = await hearth("probe", "http://camera/live");
   assert.equal(code, 2);

@@ -3,7 +3,7 @@ import { parseArgs } from "node:util";
 import { listenError } from "./api/listen.ts";
 import { askedHelp, refusedArguments } from "./command-help.ts";
 import { loadConfig, readServerXml, runCheck, runExplain } from "./config-commands.ts";
-import { messageOf, SettingError } from "./flow/errors.ts";
+import { messageOf, SettingError, UsageError } from "./flow/errors.ts";
 import { jsonLogger, type Logger, type LogLevel } from "./flow/logger.ts";
 import type { NodeMessage } from "./node-message.ts";
 import { startNode, type RunningNode } from "./node.ts";
@@ -32,7 +32,7 @@ try {
   const refused = refusedArguments(process.argv[2], thrown);
   console.error(refused ?? (isMistake ? thrown.message : `hearth: ${messageOf(thrown)}`));
   // A script tells a file or a source that is wrong (1) from a question that made no sense (2).
-  process.exit(refused !== undefined || isJudge(process.argv[2]) ? 2 : 1);
+  process.exit(refused !== undefined || thrown instanceof UsageError || isJudge(process.argv[2]) ? 2 : 1);
 }
 
 function isJudge(command: string | undefined): boolean {
@@ -77,7 +77,7 @@ async function run([command, ...args]: string[]): Promise<void> {
     return;
   }
   if (command !== undefined && !["help", "--help", "-h"].includes(command)) {
-    throw new SettingError(`hearth has no command "${command}".\n${usage}`);
+    throw new UsageError(`hearth has no command "${command}".\n${usage}`);
   }
   console.log(usage);
 }
@@ -89,7 +89,7 @@ function finish({ output, exitCode }: { readonly output: string; readonly exitCo
 
 async function runNode(args: string[]): Promise<void> {
   const { values } = parseArgs({ args, options: { config: { type: "string" } } });
-  if (values.config === undefined) throw new SettingError(`Which configuration?\n${usage}`);
+  if (values.config === undefined) throw new UsageError(`Which configuration?\n${usage}`);
   const path = values.config;
   const config = loadConfig(path, (line) => console.error(line));
   // Whoever takes the log may go; those who watch stay.

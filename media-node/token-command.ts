@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
 import { importSigningKey } from "./cluster/ticket/signing-key.ts";
-import { SettingError } from "./flow/errors.ts";
+import { SettingError, UsageError } from "./flow/errors.ts";
 import { signLinkToken } from "./ovt/link-token.ts";
 
 const usage = "hearth token app/stream | 'app/*' | '*' [--days 30]";
@@ -24,7 +24,7 @@ export async function runToken(
   });
   const [scope = ""] = positionals;
   if (positionals.length !== 1 || !/^(?:\*|[^/*\s]+\/(?:\*|[^/*\s]+))$/.test(scope)) {
-    throw new SettingError(`A token for which streams? ${usage}`);
+    throw new UsageError(`A token for which streams? ${usage}`);
   }
   const days = Number(values.days);
   if (!(days > 0 && days <= maxDays)) {

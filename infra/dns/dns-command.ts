@@ -5,7 +5,7 @@ import type { ClusterStore } from "../../media-node/cluster/store/contract.ts";
 import { parseNodeRecord } from "../../media-node/cluster/store/node-record.ts";
 import { importSigningKey } from "../../media-node/cluster/ticket/signing-key.ts";
 import { silentLogger } from "../../media-node/flow/logger.ts";
-import { SettingError } from "../../media-node/flow/errors.ts";
+import { SettingError, UsageError } from "../../media-node/flow/errors.ts";
 import { connectRedisStore } from "../../media-node/stores/redis-store.ts";
 import { systemClock } from "../../media-node/time/clock.ts";
 import { addressesOf, jsonOf, recordSet, zoneFileOf } from "./record-sets.ts";
@@ -90,7 +90,7 @@ function parseSettings(args: readonly string[]) {
     },
   });
   const [name] = positionals;
-  if (name === undefined || positionals.length > 1) throw new SettingError(usage);
+  if (name === undefined || positionals.length > 1) throw new UsageError(usage);
   const ttl = Number(values.ttl);
   if (!Number.isInteger(ttl) || ttl < 1 || ttl > 86_400) {
     throw new SettingError(`--ttl is "${values.ttl}": give seconds from 1 to 86400.`);

@@ -25,7 +25,12 @@ export class TransportError extends Error {
 
 /** A person's mistake in a setting. Ends the start; `message` says where it stands and what to do about it. */
 export class SettingError extends Error {
-  override readonly name = "SettingError";
+  override readonly name: string = "SettingError";
+}
+
+/** A command was asked for something that makes no sense; `message` says what would. */
+export class UsageError extends SettingError {
+  override readonly name = "UsageError";
 }
 
 /** The text of anything thrown, for a log line. */
